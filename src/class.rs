@@ -1,0 +1,75 @@
+//! Room classes: what an operator decides for rooms, by their names.
+
+use core::time::Duration;
+
+use crate::name::{Pattern, RoomName};
+
+/// How rooms of a class behave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomClass {
+    /// Between flushes. 50 ms; shorter for fast games, longer to save. Zero flushes as soon as the
+    /// shard's mailbox is drained.
+    pub period: Duration,
+    /// What members are told of each other.
+    pub presence: PresenceMode,
+    /// How long an empty room keeps its epoch, position and values. 60 s: longer than a reconnect takes.
+    pub linger: Duration,
+    /// Whether members may flush early. Yes.
+    pub urgent: bool,
+}
+
+impl RoomClass {
+    /// The shortest period that is not zero. 1 ms: below it a tick is mostly timers.
+    pub const MIN_PERIOD: Duration = Duration::from_millis(1);
+
+    /// The longest period. 60 s: beyond it a room looks dead.
+    pub const MAX_PERIOD: Duration = Duration::from_secs(60);
+
+    /// Whether `period` can be used.
+    #[must_use]
+    pub fn is_valid_period(period: Duration) -> bool {
+        period.is_zero() || (Self::MIN_PERIOD..=Self::MAX_PERIOD).contains(&period)
+    }
+}
+
+impl Default for RoomClass {
+    fn default() -> Self {
+        Self {
+            period: Duration::from_millis(50),
+            presence: PresenceMode::Full,
+            linger: Duration::from_secs(60),
+            urgent: true,
+        }
+    }
+}
+
+/// What members are told of each other (PROTOCOL 11.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PresenceMode {
+    /// Nothing.
+    Off,
+    /// Only how many they are.
+    Counts,
+    /// Everyone who comes, changes or leaves.
+    #[default]
+    Full,
+}
+
+/// The classes of a server: the first pattern that fits decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoomClasses {
+    /// For names that fit no pattern.
+    pub default: RoomClass,
+    /// In the order they are tried.
+    pub by_pattern: Vec<(Pattern, RoomClass)>,
+}
+
+impl RoomClasses {
+    /// The class of a room.
+    #[must_use]
+    pub fn of(&self, name: &RoomName) -> &RoomClass {
+        let fitting = self.by_pattern.iter().find(|(pattern, _)| pattern.matches(name));
+        fitting.map_or(&self.default, |(_, class)| class)
+    }
+}

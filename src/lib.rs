@@ -1,0 +1,58 @@
+//! Tickwire: rooms over a compact binary protocol, batched on a tick.
+//!
+//! Clients join rooms and exchange small messages over WebSocket or TCP. A room gathers what a tick
+//! brought, encodes it once, and hands every member the same bytes. The wire is `PROTOCOL.md`.
+//!
+//! # A byte's journey
+//!
+//! ```text
+//! socket -> transport -> decoder -> session -> mailbox -> dispatcher -> room --tick--> outbox -> transport -> socket
+//!           server/      wire/      session    server/    dispatcher    room           server/   server/
+//!           tcp, ws      decoder    (command)  shard                                   outbox    tcp, ws
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. The core ([`wire`], [`session`], [`dispatcher`]) never awaits, never reads a clock, never
+//!    sees a socket. `now` is an argument.
+//! 2. No input from a peer can panic the process: there is a frame, a wait, a refusal, or a close.
+//! 3. Whatever a peer can make grow has a bound in [`limits`].
+//! 4. The dispatcher never waits for a peer.
+//! 5. Between two sockets an event's payload is copied once, whatever the number of members. A
+//!    value's is copied twice: into the latest values, and from there into the segment.
+//! 6. Session ids are never used again.
+//! 7. `PROTOCOL.md` is the authority, and its examples run as tests.
+//!
+//! # Features
+//!
+//! Without features, only [`wire`] is there, without `std` and without allocating. `std` adds the
+//! core, `server` the server, `client` a small client, `cli` (the default) the command line.
+
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![warn(missing_docs, missing_debug_implementations)]
+
+pub mod wire;
+
+#[cfg(feature = "std")]
+pub mod limits;
+
+#[cfg(feature = "std")]
+pub mod time;
+
+#[cfg(feature = "std")]
+pub mod name;
+
+#[cfg(feature = "std")]
+pub mod class;
+
+#[cfg(feature = "std")]
+pub mod command;
+
+#[cfg(feature = "std")]
+pub mod session;
+
+#[cfg(feature = "std")]
+mod room;
+
+#[cfg(feature = "std")]
+pub mod dispatcher;

@@ -1,0 +1,172 @@
+//! Every bound that a peer can meet, its default, and the reason for it (PROTOCOL 13).
+
+use core::time::Duration;
+
+use crate::wire::Record;
+
+/// The bounds of a server. Start from [`Limits::default`] and change what you must.
+///
+/// Byte counts are bytes on the wire unless a field says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Payload of a frame, either way. 16 KiB: a frame is what a client must hold at once, and
+    /// devices and browsers like small ones. At most 65,535.
+    pub max_frame: usize,
+    /// Payload of a frame before hello was accepted. 4 KiB: room for a token with a few grants,
+    /// little enough for a thousand strangers at once.
+    pub max_hello_frame: usize,
+    /// Payload of a message. 15 KiB: with head and record around it, it still fits a frame.
+    pub max_message: usize,
+    /// Bytes of a token in a hello. 4000: what fits the first frame with everything else.
+    pub max_token: usize,
+    /// Rooms a session may be in. 128: what players and dashboards need, and the bound on one
+    /// session's share of every map.
+    pub max_rooms: usize,
+    /// Data with a join, and a logic's answer. 1 KiB: a ticket or a name, not a state.
+    pub max_join_data: usize,
+    /// Presence data of a member. 256 bytes: it is sent to everyone, and kept.
+    pub max_presence_data: usize,
+    /// Members of a room. 65,536: beyond that one flush on one shard takes too long.
+    pub max_members: usize,
+    /// Rooms on a shard. 100,000: about 50 MB when all are empty.
+    pub max_shard_rooms: usize,
+    /// Values of a room. 4,096: a snapshot of them stays below a few hundred kilobytes.
+    pub max_room_values: usize,
+    /// Values of one member. 256: one member cannot take all of the room's.
+    pub max_member_values: usize,
+    /// Bytes of all values of a room, [`Limits::VALUE_OVERHEAD`] counted for each beside its payload. 1 MiB.
+    pub max_value_bytes: usize,
+    /// Bytes a room gathers for one flush. 128 KiB: half of the outbox, so that one batch alone
+    /// never closes a receiver who has read everything before it.
+    pub max_batch: usize,
+    /// Early flushes of a room in a tick. 4: urgent messages must not undo batching.
+    pub max_early_flushes: u32,
+    /// Bytes queued for a connection. 256 KiB: seconds of a busy room, and with ten thousand
+    /// stalled connections still below 3 GB.
+    pub outbox_bytes: usize,
+    /// Frames queued for a connection. 4,096: the cost of a queued frame beside its bytes.
+    pub outbox_frames: usize,
+    /// Entries of a shard's mailbox. 4,096: an entry is what one read brought.
+    pub mailbox: usize,
+    /// Chunks of one connection that wait in mailboxes. 8: beyond, its socket is not read, and TCP
+    /// slows the sender down.
+    pub connection_chunks: usize,
+    /// Refusals at once. 64: a client that sends data behind a join that is refused gets that many.
+    pub refusals_burst: u32,
+    /// Refusals a second, later.
+    pub refusals_per_sec: u32,
+    /// Pings at once. 32.
+    pub pings_burst: u32,
+    /// Pings a second, later. 8: a clock needs one.
+    pub pings_per_sec: u32,
+    /// From the connection to an accepted hello. 5 s, the handshake included.
+    pub hello_timeout: Duration,
+    /// Silence after which the server pings. 15 s: below the idle timeouts of common proxies.
+    pub ping_interval: Duration,
+    /// Between pings while the server sends. 1 s: consumption must be known while there is some.
+    pub busy_ping_interval: Duration,
+    /// Until a ping must be answered. 45 s: three silent intervals.
+    pub pong_timeout: Duration,
+    /// How long a session may be in no room. 300 s: it is of use to nobody.
+    pub idle_timeout: Duration,
+    /// Before a member's number is given to another. 30 s: the grace of a session.
+    pub number_quarantine: Duration,
+    /// Connections. 10,000: what common limits on file descriptors allow with room to spare.
+    pub max_connections: usize,
+    /// Connections without an accepted hello. 1,000: what a storm of reconnects needs at once.
+    pub max_greeting: usize,
+    /// Header bytes of an HTTP request. 8 KiB: proxies and cookies included.
+    pub max_http_header: usize,
+    /// Reading and discarding after a close. 2 s.
+    pub discard_timeout: Duration,
+    /// Bytes discarded after a close. 64 KiB.
+    pub discard_bytes: usize,
+    /// From the notice of going away to the end. 10 s.
+    pub drain_timeout: Duration,
+}
+
+impl Limits {
+    /// What a kept value costs beside its payload: its key and its place in the map.
+    pub const VALUE_OVERHEAD: usize = 64;
+
+    /// The most a head takes: room, position, tick.
+    pub(crate) const HEAD: usize = 8 + 8 + 2;
+
+    /// What is wrong with these numbers taken together, in a sentence.
+    ///
+    /// # Errors
+    /// The sentence.
+    pub const fn check(&self) -> Result<(), &'static str> {
+        if self.max_frame > 65_535 {
+            return Err("max_frame is at most 65535: the header has 16 bits for it");
+        }
+        if self.max_message + Self::HEAD + Record::MAX_OVERHEAD > self.max_frame {
+            return Err("max_frame must be at least 37 bytes above max_message: a head and a record stand around it");
+        }
+        if self.max_hello_frame > self.max_frame {
+            return Err("max_hello_frame must not be above max_frame");
+        }
+        if self.max_presence_data + 512 > self.max_message {
+            return Err("max_message must be at least 512 bytes above max_presence_data");
+        }
+        if self.max_batch + 65_536 > self.outbox_bytes {
+            return Err("outbox_bytes must be at least 64 KiB above max_batch: else one batch alone closes a receiver");
+        }
+        if self.mailbox == 0 || self.connection_chunks == 0 || self.outbox_frames < 16 {
+            return Err("mailbox and connection_chunks must be at least 1, outbox_frames at least 16");
+        }
+        Ok(())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame: 16 * 1024,
+            max_hello_frame: 4 * 1024,
+            max_message: 15 * 1024,
+            max_token: 4000,
+            max_rooms: 128,
+            max_join_data: 1024,
+            max_presence_data: 256,
+            max_members: 65_536,
+            max_shard_rooms: 100_000,
+            max_room_values: 4096,
+            max_member_values: 256,
+            max_value_bytes: 1024 * 1024,
+            max_batch: 128 * 1024,
+            max_early_flushes: 4,
+            outbox_bytes: 256 * 1024,
+            outbox_frames: 4096,
+            mailbox: 4096,
+            connection_chunks: 8,
+            refusals_burst: 64,
+            refusals_per_sec: 16,
+            pings_burst: 32,
+            pings_per_sec: 8,
+            hello_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(15),
+            busy_ping_interval: Duration::from_secs(1),
+            pong_timeout: Duration::from_secs(45),
+            idle_timeout: Duration::from_secs(300),
+            number_quarantine: Duration::from_secs(30),
+            max_connections: 10_000,
+            max_greeting: 1000,
+            max_http_header: 8 * 1024,
+            discard_timeout: Duration::from_secs(2),
+            discard_bytes: 64 * 1024,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_agree_with_each_other() {
+        assert_eq!(Limits::default().check(), Ok(()));
+    }
+}

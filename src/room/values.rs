@@ -1,0 +1,184 @@
+//! The latest values of a room, and what this tick changed of them (PROTOCOL 11.2).
+//!
+//! ```text
+//! publish ──> pending (last write wins) ──flush──> records, and the latest for newcomers
+//! ```
+
+use std::collections::HashMap;
+
+use super::segment::Segment;
+use crate::limits::Limits;
+use crate::wire::{Key, Kind, MemberNumber, Reason, Record};
+
+/// Values by owner and key.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    entries: HashMap<ValueKey, Entry, foldhash::fast::RandomState>,
+    /// This tick's writes, in the order their keys were first written.
+    pending: Vec<Write>,
+    /// Buffers of earlier writes, kept so that a steady room allocates nothing.
+    spare: Vec<Vec<u8>>,
+    /// Payloads and overhead of all values, as they will be after the flush.
+    bytes: usize,
+    pending_bytes: usize,
+}
+
+/// Who owns a value, and its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ValueKey {
+    /// Member 0 for values of the room.
+    owner: MemberNumber,
+    key: Key,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// As of the last flush; `None` where the key is new.
+    stored: Option<Stored>,
+    /// Index of this tick's write.
+    pending: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    sender: MemberNumber,
+    payload: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Write {
+    key: ValueKey,
+    sender: MemberNumber,
+    payload: Vec<u8>,
+}
+
+/// Buffers kept for reuse. 64: more than most ticks change, and little memory.
+const SPARE: usize = 64;
+
+/// The largest buffer kept for reuse, in bytes, so that one large value does not stay.
+const SPARE_LEN: usize = 1024;
+
+/// What a new key does to the number of values its owner has.
+pub(super) enum Written {
+    /// The key was known, or is deleted without ever having been there.
+    Known,
+    /// The key is new.
+    New,
+}
+
+impl Values {
+    pub(super) const fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Bytes that this tick's writes will take in the batch, about.
+    pub(super) const fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Writes, or with an empty payload deletes. `owned` is how many values the owner has.
+    pub(super) fn write(
+        &mut self,
+        sender: MemberNumber,
+        key: Key,
+        payload: &[u8],
+        owned: usize,
+        limits: &Limits,
+    ) -> Result<Written, Reason> {
+        let key = ValueKey { owner: if key.is_room() { MemberNumber::ROOM } else { sender }, key };
+        let count = self.entries.len();
+        let (old, known) = match self.entries.get(&key) {
+            None if payload.is_empty() => return Ok(Written::Known),
+            None => (0, false),
+            Some(entry) => (Limits::VALUE_OVERHEAD + self.current_len(entry), true),
+        };
+        let new = Limits::VALUE_OVERHEAD + payload.len();
+        let full = !known && (count >= limits.max_room_values || owned >= limits.max_member_values);
+        // PROTOCOL 11.2: new keys are refused at the limit, and growth of known ones at the bound of bytes.
+        if full || (new > old && self.bytes - old + new > limits.max_value_bytes) {
+            return Err(Reason::VALUES_FULL);
+        }
+        self.bytes = self.bytes - old + new;
+        self.set_pending(key, sender, payload);
+        Ok(if known { Written::Known } else { Written::New })
+    }
+
+    /// Deletes what a member owns, since it has left.
+    pub(super) fn delete_owned(&mut self, owner: MemberNumber) {
+        let owned = self.entries.keys().filter(|key| key.owner == owner).copied().collect::<Vec<_>>();
+        for key in owned {
+            let old = self.entries.get(&key).map_or(0, |entry| self.current_len(entry));
+            self.bytes -= old;
+            self.set_pending(key, owner, &[]);
+        }
+    }
+
+    /// Turns this tick's writes into records, and makes them the latest. `gone` is told the owner
+    /// of each value that is no more.
+    pub(super) fn flush(&mut self, segment: &mut Segment, max_frame: usize, mut gone: impl FnMut(MemberNumber)) {
+        for write in self.pending.drain(..) {
+            let Write { key, sender, payload } = write;
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            entry.pending = None;
+            let record = Record { member: record_member(key, sender), key: Some(key.key.wire()), payload: &payload };
+            let spare = if payload.is_empty() {
+                // PROTOCOL 11.2: a key that was made and deleted within the tick is not told.
+                if entry.stored.is_some() {
+                    segment.push(&record, max_frame);
+                }
+                self.bytes -= Limits::VALUE_OVERHEAD;
+                gone(key.owner);
+                self.entries.remove(&key).and_then(|entry| entry.stored).map(|stored| stored.payload)
+            } else {
+                segment.push(&record, max_frame);
+                entry.stored.replace(Stored { sender, payload }).map(|stored| stored.payload)
+            };
+            if let Some(spare) = spare
+                && self.spare.len() < SPARE
+                && spare.capacity() <= SPARE_LEN
+            {
+                self.spare.push(spare);
+            }
+        }
+        self.pending_bytes = 0;
+    }
+
+    /// The latest values as of the last flush.
+    pub(super) fn snapshot(&self, max_frame: usize) -> Segment {
+        let mut segment = Segment::new(Kind::Snapshot);
+        for (key, entry) in &self.entries {
+            let Some(stored) = &entry.stored else { continue };
+            let member = record_member(*key, stored.sender);
+            segment.push(&Record { member, key: Some(key.key.wire()), payload: &stored.payload }, max_frame);
+        }
+        segment
+    }
+
+    fn set_pending(&mut self, key: ValueKey, sender: MemberNumber, payload: &[u8]) {
+        let entry = self.entries.entry(key).or_default();
+        if let Some(write) = entry.pending.and_then(|index| self.pending.get_mut(index)) {
+            self.pending_bytes = self.pending_bytes - write.payload.len() + payload.len();
+            write.sender = sender;
+            write.payload.clear();
+            write.payload.extend_from_slice(payload);
+            return;
+        }
+        entry.pending = Some(self.pending.len());
+        self.pending_bytes += payload.len() + Record::MAX_OVERHEAD;
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(payload);
+        self.pending.push(Write { key, sender, payload: buffer });
+    }
+
+    /// The payload length that counts: this tick's write, or else the stored one.
+    fn current_len(&self, entry: &Entry) -> usize {
+        let pending = entry.pending.and_then(|index| self.pending.get(index)).map(|write| write.payload.len());
+        pending.or_else(|| entry.stored.as_ref().map(|stored| stored.payload.len())).unwrap_or_default()
+    }
+}
+
+/// A member's value names its owner; a room's value names who wrote it last.
+const fn record_member(key: ValueKey, sender: MemberNumber) -> MemberNumber {
+    if key.key.is_room() { sender } else { key.owner }
+}
