@@ -56,3 +56,6 @@ mod room;
 
 #[cfg(feature = "std")]
 pub mod dispatcher;
+
+#[cfg(feature = "server")]
+pub mod server;

@@ -47,11 +47,12 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Frames queued for a connection. 4,096: the cost of a queued frame beside its bytes.
     pub outbox_frames: usize,
-    /// Entries of a shard's mailbox. 4,096: an entry is what one read brought.
-    pub mailbox: usize,
-    /// Chunks of one connection that wait in mailboxes. 8: beyond, its socket is not read, and TCP
-    /// slows the sender down.
+    /// Reads of one connection that wait in the shards' mailboxes. 4: beyond, its socket is not
+    /// read, and TCP slows the sender down. A mailbox has room for all connections' reads.
     pub connection_chunks: usize,
+    /// Bytes that the kernel may hold for a connection's output; 0 leaves it to the kernel. 128 KiB:
+    /// what is in the kernel is late already, and cannot be replaced by something newer.
+    pub socket_send_buffer: usize,
     /// Refusals at once. 64: a client that sends data behind a join that is refused gets that many.
     pub refusals_burst: u32,
     /// Refusals a second, later.
@@ -113,8 +114,8 @@ impl Limits {
         if self.max_batch + 65_536 > self.outbox_bytes {
             return Err("outbox_bytes must be at least 64 KiB above max_batch: else one batch alone closes a receiver");
         }
-        if self.mailbox == 0 || self.connection_chunks == 0 || self.outbox_frames < 16 {
-            return Err("mailbox and connection_chunks must be at least 1, outbox_frames at least 16");
+        if self.connection_chunks == 0 || self.outbox_frames < 16 {
+            return Err("connection_chunks must be at least 1, outbox_frames at least 16");
         }
         Ok(())
     }
@@ -139,8 +140,8 @@ impl Default for Limits {
             max_early_flushes: 4,
             outbox_bytes: 256 * 1024,
             outbox_frames: 4096,
-            mailbox: 4096,
-            connection_chunks: 8,
+            connection_chunks: 4,
+            socket_send_buffer: 128 * 1024,
             refusals_burst: 64,
             refusals_per_sec: 16,
             pings_burst: 32,

@@ -228,10 +228,19 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
+        let seats = self.seats.get(&session).map_or(&[][..], SmallVec::as_slice);
         if let Some(index) = self.names.get(&join.name)
-            && self.seats.get(&session).is_some_and(|seats| seats.iter().any(|seat| seat.room == *index))
+            && seats.iter().any(|seat| seat.room == *index)
         {
             return Err(Reason::ALREADY_JOINED);
+        }
+        // The session checks these too, but only here it is certain: a client that uses a handle
+        // again before it may can make its session forget a membership.
+        if seats.iter().any(|seat| seat.handle == join.handle) {
+            return Err(Reason::HANDLE_IN_USE);
+        }
+        if seats.len() >= self.config.limits.max_rooms {
+            return Err(Reason::TOO_MANY_JOINS);
         }
         let index = self.room(&join.name, now)?;
         let slot = self.rooms.get_mut(index.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;

@@ -38,11 +38,8 @@ impl Schedule {
         phase.dirty.push(room);
         // After a stall the next edge is the next one from now: missed ticks do not pile up.
         let edge = now.micros().saturating_sub(phase.offset) / period * period + phase.offset;
-        phase.due.get_or_insert(Time::from_micros(if now.micros() < phase.offset {
-            phase.offset
-        } else {
-            edge + period
-        }));
+        let next = Time::from_micros(if now.micros() < phase.offset { phase.offset } else { edge + period });
+        phase.due.get_or_insert(next);
     }
 
     /// The next edge at which something is to be flushed.

@@ -105,7 +105,7 @@ impl<H: Clone> Room<H> {
                 for (number, member) in self.members.touched() {
                     // Who came and left within the tick is in both parts (PROTOCOL 11.5).
                     if !matches!(member.state, MemberState::Leaving { told: true, .. }) {
-                        push_here(came, number, member, limits.max_frame);
+                        push_here(came, number, &member.subject, &member.presence, limits.max_frame);
                     }
                     if let MemberState::Leaving { reason, .. } = member.state {
                         let mut payload = Vec::with_capacity(4);

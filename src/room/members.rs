@@ -21,10 +21,10 @@ pub(super) struct Member<H> {
     pub(super) outlet: H,
     pub(super) mode: Mode,
     pub(super) state: MemberState,
-    /// Whether the next diff has to tell of it, beside coming and leaving.
-    pub(super) changed: bool,
     pub(super) subject: Bytes,
     pub(super) presence: Bytes,
+    /// What all were told at the last flush, where `presence` is another since: the next diff tells.
+    pub(super) told_presence: Option<Bytes>,
     /// How many values it owns.
     pub(super) values: usize,
     /// Its place among the receivers.
@@ -111,10 +111,10 @@ impl<H: Clone> Members<H> {
             outlet,
             mode: join.mode,
             state: MemberState::Joining,
-            changed: false,
             subject: Bytes::copy_from_slice(&join.subject),
             // Kept long: a copy does not pin the buffer it was read into.
             presence: Bytes::copy_from_slice(&join.presence),
+            told_presence: None,
             values: 0,
             receiver,
         };
@@ -130,7 +130,7 @@ impl<H: Clone> Members<H> {
     pub(super) fn leave(&mut self, number: MemberNumber, reason: Reason) -> bool {
         let Some(member) = self.get_mut(number) else { return false };
         let told = member.state == MemberState::Here;
-        let already_touched = !told || member.changed;
+        let already_touched = !told || member.told_presence.is_some();
         member.state = MemberState::Leaving { reason, told };
         let receiver = member.receiver.take();
         if !already_touched {
@@ -151,10 +151,9 @@ impl<H: Clone> Members<H> {
     /// A member shows other data of itself.
     pub(super) fn set_presence(&mut self, number: MemberNumber, data: &[u8]) -> bool {
         let Some(member) = self.get_mut(number) else { return false };
-        member.presence = Bytes::copy_from_slice(data);
-        let news = member.state == MemberState::Here && !member.changed;
-        member.changed |= news;
-        if news {
+        let before = std::mem::replace(&mut member.presence, Bytes::copy_from_slice(data));
+        if member.state == MemberState::Here && member.told_presence.is_none() {
+            member.told_presence = Some(before);
             self.touched.push(number);
         }
         true
@@ -165,12 +164,14 @@ impl<H: Clone> Members<H> {
         self.touched.iter().filter_map(|number| Some((*number, self.slot(*number)?)))
     }
 
-    /// Everyone who was told to all at the last flush, also where they have left since.
-    pub(super) fn told(&self) -> impl Iterator<Item = (MemberNumber, &Member<H>)> {
+    /// Everyone who was told to all at the last flush, also where they have left since, with the
+    /// presence data that was told.
+    pub(super) fn told(&self) -> impl Iterator<Item = (MemberNumber, &Member<H>, &Bytes)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let member = slot.as_ref()?;
             let told = matches!(member.state, MemberState::Here | MemberState::Leaving { told: true, .. });
-            told.then_some((MemberNumber(index as u64 + 1), member))
+            let presence = member.told_presence.as_ref().unwrap_or(&member.presence);
+            told.then_some((MemberNumber(index as u64 + 1), member, presence))
         })
     }
 
@@ -185,7 +186,7 @@ impl<H: Clone> Members<H> {
                 self.resting.push_back((number, now));
             } else {
                 member.state = MemberState::Here;
-                member.changed = false;
+                member.told_presence = None;
             }
         }
     }

@@ -325,8 +325,8 @@ impl<H: Clone> Room<H> {
         let (members, presence) = (&self.members, self.class.presence);
         let made = || {
             let mut segment = Segment::new(Kind::Members);
-            for (number, member) in members.told().filter(|_| presence == PresenceMode::Full) {
-                push_here(&mut segment, number, member, limits.max_frame);
+            for (number, member, data) in members.told().filter(|_| presence == PresenceMode::Full) {
+                push_here(&mut segment, number, &member.subject, data, limits.max_frame);
             }
             segment.freeze_snapshot(&head).into()
         };
@@ -339,9 +339,9 @@ impl<H: Clone> Room<H> {
     }
 }
 
-fn push_here<H>(segment: &mut Segment, number: MemberNumber, member: &members::Member<H>, max_frame: usize) {
-    let mut payload = Vec::with_capacity(4 + member.subject.len() + member.presence.len());
-    Presence::Here { subject: &member.subject, data: &member.presence }.encode(&mut payload);
+fn push_here(segment: &mut Segment, number: MemberNumber, subject: &[u8], data: &[u8], max_frame: usize) {
+    let mut payload = Vec::with_capacity(4 + subject.len() + data.len());
+    Presence::Here { subject, data }.encode(&mut payload);
     segment.push(&Record { member: number, key: None, payload: &payload }, max_frame);
 }
 

@@ -18,10 +18,20 @@ pub(super) struct Liveness {
     heard: Time,
     asked: Time,
     /// The oldest question without an answer.
-    unanswered: Option<Time>,
+    unanswered: Option<Question>,
     roomless_since: Option<Time>,
     /// While the server itself does not read, an answer cannot be heard.
     paused_since: Option<Time>,
+    resumed: Time,
+}
+
+/// A ping that the peer has not answered.
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    /// The time it carries, which its answer repeats.
+    time: Time,
+    /// From when the peer's time to answer counts: later than `time` where the server did not read.
+    since: Time,
 }
 
 impl Liveness {
@@ -33,6 +43,7 @@ impl Liveness {
             unanswered: None,
             roomless_since: None,
             paused_since: None,
+            resumed: connected,
         }
     }
 
@@ -51,8 +62,9 @@ impl Liveness {
     pub(super) fn handle_answer(&mut self, time: u64) {
         let answered = Time::from_micros(time);
         // An answer to nothing, or to an older question than the last, proves no more than it says.
-        if self.unanswered.is_some_and(|oldest| answered >= oldest && answered <= self.asked) {
-            self.unanswered = (answered < self.asked).then_some(self.asked);
+        if self.unanswered.is_some_and(|oldest| answered >= oldest.time && answered <= self.asked) {
+            let last = Question { time: self.asked, since: self.asked.max(self.resumed) };
+            self.unanswered = (answered < self.asked).then_some(last);
         }
     }
 
@@ -68,9 +80,11 @@ impl Liveness {
         let Some(since) = self.paused_since.take() else { return };
         // PROTOCOL 9: the time to answer stands still while the server does not read.
         let paused = now.since(since);
-        self.unanswered = self.unanswered.map(|asked| asked.after(paused).min(now));
+        if let Some(question) = &mut self.unanswered {
+            question.since = question.since.after(paused).min(now);
+        }
         self.heard = self.heard.after(paused).min(now);
-        self.asked = self.asked.max(self.unanswered.unwrap_or(self.asked));
+        self.resumed = now;
     }
 
     /// Whether a ping is due because something is being sent.
@@ -80,7 +94,7 @@ impl Liveness {
 
     pub(super) fn handle_asked(&mut self, now: Time) {
         self.asked = now;
-        self.unanswered.get_or_insert(now);
+        self.unanswered.get_or_insert(Question { time: now, since: now });
     }
 
     pub(super) fn deadline(&self, limits: &Limits) -> Time {
@@ -91,7 +105,7 @@ impl Liveness {
         if self.paused_since.is_some() {
             return idle.unwrap_or(Time::from_micros(u64::MAX));
         }
-        let pong = self.unanswered.map(|asked| asked.after(limits.pong_timeout));
+        let pong = self.unanswered.map(|question| question.since.after(limits.pong_timeout));
         let ping = self.heard.max(self.asked).after(limits.ping_interval);
         [idle, pong].into_iter().flatten().fold(ping, Time::min)
     }
@@ -107,7 +121,7 @@ impl Liveness {
         if self.paused_since.is_some() {
             return Ok(false);
         }
-        if self.unanswered.is_some_and(|asked| now >= asked.after(limits.pong_timeout)) {
+        if self.unanswered.is_some_and(|question| now >= question.since.after(limits.pong_timeout)) {
             return Err(Ending::because(Reason::PONG_TIMEOUT));
         }
         Ok(now >= self.heard.max(self.asked).after(limits.ping_interval))

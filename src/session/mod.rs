@@ -74,7 +74,7 @@ pub struct Session {
     liveness: Liveness,
     capabilities: Capabilities,
     /// The path of the WebSocket request may name a room to join.
-    first_room: Option<RoomName>,
+    first_room: Option<Bytes>,
     /// The client takes frames and messages as large as the server's.
     takes_all: bool,
     rooms: SmallVec<[(Handle, Route); 2]>,
@@ -102,11 +102,11 @@ impl Session {
 
     /// A session over WebSocket, whose request may have named a room to join (PROTOCOL 4.2).
     #[must_use]
-    pub fn over_websocket(facts: Arc<Facts>, room: Option<RoomName>, connected: Time) -> Self {
+    pub fn over_websocket(facts: Arc<Facts>, room: Option<Bytes>, connected: Time) -> Self {
         Self::new(facts, State::Hello, room, connected)
     }
 
-    fn new(facts: Arc<Facts>, state: State, first_room: Option<RoomName>, connected: Time) -> Self {
+    fn new(facts: Arc<Facts>, state: State, first_room: Option<Bytes>, connected: Time) -> Self {
         let limits = &facts.limits;
         Self {
             state,
@@ -333,7 +333,7 @@ impl Session {
         Control::new(request, Ask::Welcome(welcome)).encode(&mut output.replies);
         if let Some(name) = self.first_room.take() {
             // PROTOCOL 4.2: as if JOIN with request 0, handle 0 and mode 3 had come first.
-            let join = Join { mode: Mode::BOTH, name: name.as_str().as_bytes(), ..Join::default() };
+            let join = Join { mode: Mode::BOTH, name: &name, ..Join::default() };
             match self.join(RequestId(0), &join, Bytes::new(), now) {
                 Ok(routed) => output.commands.push(routed),
                 Err(reason) => return self.refuse(RequestId(0), 0, reason, now, output),

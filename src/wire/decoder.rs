@@ -68,6 +68,12 @@ impl Decoder {
         Ok(Some(Frame { header, payload }))
     }
 
+    /// Whether [`decode`](Self::decode) has an answer without more bytes.
+    #[must_use]
+    pub fn has_frame(&self, buffer: &[u8]) -> bool {
+        !matches!(self.peek(buffer), Ok(None))
+    }
+
     /// How many bytes the frame at the front of `buffer` still lacks, if its header is there.
     #[must_use]
     pub fn missing(&self, buffer: &[u8]) -> Option<usize> {

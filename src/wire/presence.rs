@@ -40,8 +40,7 @@ impl<'a> Presence<'a> {
         Ok(match reader.u8()? {
             0x01 => Self::Here { subject: reader.string()?, data: reader.take_rest() },
             0x02 => Self::Away,
-            // A reason that no u16 holds is one this version does not know; its advice is "never".
-            0x03 => Self::Left(Reason(u16::try_from(reader.varint()?).unwrap_or(u16::MAX))),
+            0x03 => Self::Left(Reason(reader.varint()?)),
             0x04 => Self::Count(reader.varint()?),
             state => Self::Unknown(state),
         })
@@ -58,7 +57,7 @@ impl<'a> Presence<'a> {
             Self::Away => out.put_u8(0x02),
             Self::Left(reason) => {
                 out.put_u8(0x03);
-                put_varint(reason.0.into(), out);
+                put_varint(reason.0, out);
             }
             Self::Count(members) => {
                 out.put_u8(0x04);

@@ -9,8 +9,8 @@
 /// A reason code. Codes this version does not know keep their range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reason(
-    /// The number on the wire.
-    pub u16,
+    /// The number on the wire; below 2^53. Those above 999 are reserved, and are read all the same.
+    pub u64,
 );
 
 /// What a client should do after a reason.
@@ -110,9 +110,10 @@ impl Reason {
 
     /// The WebSocket close code that goes with this reason (PROTOCOL 4.3).
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "compared with 999 first")]
     pub const fn close_code(self) -> u16 {
         // Reasons end at 999, so the sum stays in the private range of RFC 6455.
-        4000 + if self.0 <= 999 { self.0 } else { 999 }
+        4000 + if self.0 <= 999 { self.0 as u16 } else { 999 }
     }
 }
 

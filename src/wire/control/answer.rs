@@ -1,7 +1,7 @@
 //! REFUSED, DONE, GAP and ACCEPTED: what a server tells of single commands and messages
 //! (PROTOCOL 6.7, 6.10, 6.12, 6.17).
 
-use super::{Body, read_reason};
+use super::Body;
 use crate::wire::{DecodeError, Epoch, Extensions, Position, Put, Reader, Reason, RoomId, put_varint};
 
 /// A command was not obeyed, or a message not accepted.
@@ -17,12 +17,12 @@ pub struct Refused<'a> {
 
 impl<'a> Body<'a> for Refused<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self { number: reader.varint()?, reason: read_reason(reader)?, extensions: Extensions::decode(reader)? })
+        Ok(Self { number: reader.varint()?, reason: Reason(reader.varint()?), extensions: Extensions::decode(reader)? })
     }
 
     fn encode(&self, out: &mut impl Put) {
         put_varint(self.number, out);
-        put_varint(self.reason.0.into(), out);
+        put_varint(self.reason.0, out);
         out.put(self.extensions.encoded());
     }
 }

@@ -1,6 +1,6 @@
 //! CLOSE and GOING_AWAY: how a session ends (PROTOCOL 6.8, 6.9, 4.3).
 
-use super::{Body, read_reason};
+use super::Body;
 use crate::wire::{DecodeError, Extensions, Put, Reader, Reason, put_varint};
 
 /// The last frame of a session.
@@ -14,11 +14,11 @@ pub struct Close<'a> {
 
 impl<'a> Body<'a> for Close<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self { reason: read_reason(reader)?, extensions: Extensions::decode(reader)? })
+        Ok(Self { reason: Reason(reader.varint()?), extensions: Extensions::decode(reader)? })
     }
 
     fn encode(&self, out: &mut impl Put) {
-        put_varint(self.reason.0.into(), out);
+        put_varint(self.reason.0, out);
         out.put(self.extensions.encoded());
     }
 }

@@ -1,6 +1,6 @@
 //! JOIN, JOINED, LEAVE and LEFT: how a membership begins and ends (PROTOCOL 6.3 to 6.6).
 
-use super::{Body, read_reason};
+use super::Body;
 use crate::wire::{
     DecodeError, Epoch, Extensions, Handle, MemberNumber, Position, Put, Reader, Reason, RoomId, put_string, put_varint,
 };
@@ -181,14 +181,14 @@ impl<'a> Body<'a> for Left<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(Self {
             handle: Handle(reader.varint()?),
-            reason: read_reason(reader)?,
+            reason: Reason(reader.varint()?),
             extensions: Extensions::decode(reader)?,
         })
     }
 
     fn encode(&self, out: &mut impl Put) {
         put_varint(self.handle.0, out);
-        put_varint(self.reason.0.into(), out);
+        put_varint(self.reason.0, out);
         out.put(self.extensions.encoded());
     }
 }

@@ -171,8 +171,3 @@ impl Command<'_> {
         }
     }
 }
-
-/// A reason as commands carry it. One that no `u16` holds is unknown, and its advice is "never".
-fn read_reason(reader: &mut Reader<'_>) -> Result<super::Reason, DecodeError> {
-    Ok(super::Reason(u16::try_from(reader.varint()?).unwrap_or(u16::MAX)))
-}

@@ -1,0 +1,158 @@
+//! HTTP on the WebSocket port: the health check, and the upgrade (PROTOCOL 4.2).
+//!
+//! ```text
+//! GET /healthz          200
+//! GET /ws, /ws/{room}   101, and the connection goes on as frames
+//! ```
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use percent_encoding::percent_decode_str;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::Handle;
+use super::connection::{self, Speaks};
+use super::registry::Place;
+use crate::time::Time;
+use crate::wire::SUBPROTOCOL;
+
+type Answer = Response<Full<Bytes>>;
+
+/// Serves one request, which may become a session. Takes at most the time that hello may take.
+pub(super) async fn serve(stream: TcpStream, server: Handle, greeting: OwnedSemaphorePermit) {
+    let connected = server.surroundings.clock.now();
+    let limits = &server.surroundings.facts.limits;
+    let (hello_timeout, max_header) = (limits.hello_timeout, limits.max_http_header);
+    let greeting = Arc::new(greeting);
+    let service = service_fn(move |request| {
+        let answer = respond(request, &server, &greeting, connected);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(hello_timeout)
+        .keep_alive(false)
+        // hyper asks for 8 KiB at least.
+        .max_buf_size(max_header.max(8 * 1024))
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    match timeout(hello_timeout, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!("a request was not served: {error}"),
+        Err(_) => debug!("a request did not come in time"),
+    }
+}
+
+fn respond(
+    request: Request<Incoming>,
+    server: &Handle,
+    greeting: &Arc<OwnedSemaphorePermit>,
+    connected: Time,
+) -> Answer {
+    let path = request.uri().path();
+    let room = match path {
+        "/healthz" => return health(request.method()),
+        "/" => return text(StatusCode::OK, "Tickwire is running. Clients connect to /ws with the subprotocol tickwire.v1.\n"),
+        "/ws" => None,
+        _ => match path.strip_prefix("/ws/") {
+            Some(room) => Some(Bytes::from(percent_decode_str(room).collect::<Vec<u8>>())),
+            None => return text(StatusCode::NOT_FOUND, "There is nothing here. Clients connect to /ws.\n"),
+        },
+    };
+    let accepted = match accept(&request.method().clone(), request.version(), request.headers()) {
+        Ok(accepted) => accepted,
+        Err(refused) => return *refused,
+    };
+    let Some(place) = server.registry.take_place() else {
+        let mut full = text(StatusCode::SERVICE_UNAVAILABLE, "The server has as many connections as it may. Try later.\n");
+        full.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        return full;
+    };
+    tokio::spawn(upgraded(request, server.clone(), place, Arc::clone(greeting), room, connected));
+    accepted
+}
+
+async fn upgraded(
+    request: Request<Incoming>,
+    server: Handle,
+    place: Place,
+    greeting: Arc<OwnedSemaphorePermit>,
+    room: Option<Bytes>,
+    connected: Time,
+) {
+    let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
+    // Always so: this is what was given to hyper in `serve`.
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+    let speaks = Speaks::WebSocket { read: parts.read_buf, room };
+    connection::run(parts.io.into_inner(), speaks, server.surroundings, place, Some(greeting), connected).await;
+}
+
+fn health(method: &Method) -> Answer {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return text(StatusCode::OK, "ok\n");
+    }
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use GET.\n");
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    answer
+}
+
+/// The answer to a WebSocket request: 101, or why not.
+fn accept(method: &Method, version: hyper::Version, headers: &HeaderMap) -> Result<Answer, Box<Answer>> {
+    let refuse = |status, sentence: &'static str| Err(Box::new(text(status, sentence)));
+    if *method != Method::GET {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use GET with Upgrade: websocket.\n");
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+        return Err(Box::new(answer));
+    }
+    if version != hyper::Version::HTTP_11 || !lists(headers, &header::UPGRADE, "websocket") {
+        let mut answer = text(StatusCode::UPGRADE_REQUIRED, "This is a WebSocket endpoint: use Upgrade: websocket.\n");
+        answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        return Err(Box::new(answer));
+    }
+    if headers.get_all(header::SEC_WEBSOCKET_VERSION).iter().any(|version| version != "13") {
+        let mut answer = text(StatusCode::UPGRADE_REQUIRED, "Only WebSocket version 13 is spoken here.\n");
+        answer.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Err(Box::new(answer));
+    }
+    for once in [header::HOST, header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION] {
+        if headers.get_all(&once).iter().count() != 1 {
+            return refuse(StatusCode::BAD_REQUEST, "Host, Sec-WebSocket-Key and Sec-WebSocket-Version must each be there once.\n");
+        }
+    }
+    if !lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        return refuse(StatusCode::BAD_REQUEST, "Offer the subprotocol tickwire.v1.\n");
+    }
+    let mut request = Request::get("/").version(version).body(()).unwrap_or_default();
+    *request.headers_mut() = headers.clone();
+    let Ok(response) = tungstenite::handshake::server::create_response(&request) else {
+        return refuse(StatusCode::BAD_REQUEST, "The WebSocket request cannot be understood.\n");
+    };
+    let (mut parts, ()) = response.into_parts();
+    parts.headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    Ok(Response::from_parts(parts, Full::default()))
+}
+
+/// Whether a header, which may come several times, lists `wanted` among its comma-separated items.
+fn lists(headers: &HeaderMap, name: &header::HeaderName, wanted: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(wanted))
+}
+
+fn text(status: StatusCode, sentence: &'static str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from_static(sentence.as_bytes())));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}

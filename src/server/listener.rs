@@ -1,0 +1,90 @@
+//! Accepting connections: places first, buffers later, and patience when the system has no more.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use super::connection::{self, Speaks};
+use super::{Handle, closing, http};
+use crate::session::Ending;
+use crate::wire::Reason;
+
+/// What a port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// HTTP, and WebSocket after it.
+    Http,
+    /// Frames.
+    Tcp,
+}
+
+/// How long to wait when a connection cannot be accepted, mostly since file descriptors ran out.
+/// 100 ms: others may close by then, and a core does not spin meanwhile.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Accepts until the server stops.
+pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut stopping: watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => admit(stream, port, &server),
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                warn!("cannot accept connections for now: {error}");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Gives a connection its place, or turns it away before anything is allocated for it.
+fn admit(stream: TcpStream, port: Port, server: &Handle) {
+    let Some(greeting) = server.registry.greet() else {
+        debug!("turned away: too many connections without hello");
+        return;
+    };
+    let limits = &server.surroundings.facts.limits;
+    if let Err(error) = prepare(&stream, limits.socket_send_buffer) {
+        debug!("the connection is gone: {error}");
+        return;
+    }
+    match port {
+        Port::Http => {
+            tokio::spawn(http::serve(stream, server.clone(), greeting));
+        }
+        Port::Tcp => {
+            let Some(place) = server.registry.take_place() else {
+                let full = closing::close_bytes(&Ending::because(Reason::SERVER_FULL));
+                // A fresh socket takes a dozen bytes; one that does not is not worth waiting for.
+                let _told = stream.try_write(&full);
+                return;
+            };
+            let surroundings = server.surroundings.clone();
+            let connected = surroundings.clock.now();
+            let greeting = Some(std::sync::Arc::new(greeting));
+            tokio::spawn(connection::run(stream, Speaks::Tcp, surroundings, place, greeting, connected));
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream, send_buffer: usize) -> io::Result<()> {
+    // A tick's batch is whole when it is written: nothing is gained by waiting for more.
+    stream.set_nodelay(true)?;
+    if send_buffer > 0 {
+        socket2::SockRef::from(stream).set_send_buffer_size(send_buffer)?;
+    }
+    Ok(())
+}
+
+/// Errors of `accept` that belong to the connection and not to us.
+fn is_the_peers(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

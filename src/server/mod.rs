@@ -1,0 +1,353 @@
+//! The server: sockets, tasks and time around the core.
+//!
+//! ```text
+//! listener ──> http ──upgrade──┐
+//!     └────────────────────────┴──> connection <──outbox── shard (dispatcher, rooms)
+//!                                        └──────mailbox──────^
+//! ```
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), tickwire::server::Error> {
+//! use tickwire::server::Server;
+//!
+//! let server = Server::builder().bind().await?;
+//! server.run(std::future::pending()).await
+//! # }
+//! ```
+
+mod clock;
+mod closing;
+mod connection;
+mod error;
+mod http;
+mod inbound;
+mod listener;
+mod outbox;
+mod registry;
+mod shard;
+mod writer;
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{error, info};
+
+use self::clock::Clock;
+use self::connection::{Speaks, Surroundings};
+pub use self::error::Error;
+use self::listener::Port;
+use self::registry::Registry;
+use self::shard::Mailboxes;
+use crate::class::{RoomClass, RoomClasses};
+use crate::dispatcher::DispatcherConfig;
+use crate::limits::Limits;
+use crate::session::{Ending, Facts};
+use crate::time::micros;
+use crate::wire::{Capabilities, Reason};
+
+/// What a server is made of, before it has an address.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    websocket: Option<SocketAddr>,
+    tcp: Option<SocketAddr>,
+    shards: Option<usize>,
+    limits: Limits,
+    classes: RoomClasses,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let local = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        Self {
+            websocket: local(Server::WEBSOCKET_PORT),
+            tcp: local(Server::TCP_PORT),
+            shards: None,
+            limits: Limits::default(),
+            classes: RoomClasses::default(),
+        }
+    }
+}
+
+impl Builder {
+    /// Where HTTP and WebSocket are served; `None` for nowhere. 127.0.0.1:7070 by default. Port 0
+    /// takes any that is free.
+    #[must_use]
+    pub const fn websocket(mut self, addr: Option<SocketAddr>) -> Self {
+        self.websocket = addr;
+        self
+    }
+
+    /// Where TCP is served; `None` for nowhere. 127.0.0.1:7071 by default.
+    #[must_use]
+    pub const fn tcp(mut self, addr: Option<SocketAddr>) -> Self {
+        self.tcp = addr;
+        self
+    }
+
+    /// How many tasks own rooms. As many as there are cores by default.
+    #[must_use]
+    pub const fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// The bounds that peers meet.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How rooms behave.
+    #[must_use]
+    pub fn classes(mut self, classes: RoomClasses) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    /// Binds the addresses. Nothing is accepted before [`Server::run`].
+    ///
+    /// # Errors
+    /// Where an address cannot be bound, or what was configured contradicts itself.
+    pub async fn bind(self) -> Result<Server, Error> {
+        self.limits.check().map_err(Error::Limits)?;
+        let classes = self.classes.by_pattern.iter().map(|(_, class)| class).chain([&self.classes.default]);
+        if classes.into_iter().any(|class| !RoomClass::is_valid_period(class.period)) {
+            return Err(Error::Period);
+        }
+        let shards = self.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let shards = u32::try_from(shards).ok().filter(|count| (1..=1024).contains(count)).ok_or(Error::Shards(shards))?;
+        let websocket = bind(self.websocket).await?;
+        let tcp = bind(self.tcp).await?;
+        if websocket.is_none() && tcp.is_none() {
+            return Err(Error::NoAddress);
+        }
+        Ok(Server::new(websocket, tcp, shards, self.limits, self.classes))
+    }
+}
+
+async fn bind(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
+    match addr {
+        None => Ok(None),
+        Some(addr) => TcpListener::bind(addr).await.map(Some).map_err(|source| Error::Bind { addr, source }),
+    }
+}
+
+/// A server with its addresses, ready to run.
+#[derive(Debug)]
+pub struct Server {
+    websocket: Option<TcpListener>,
+    tcp: Option<TcpListener>,
+    handle: Handle,
+    shards: Vec<(DispatcherConfig, mpsc::Receiver<shard::Mail>)>,
+}
+
+/// A server that is running, or will be: for connections that an application accepted itself.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    surroundings: Surroundings,
+    registry: Arc<Registry>,
+}
+
+/// The server has as many connections as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl std::fmt::Display for Full {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the server has as many connections as it may")
+    }
+}
+
+impl std::error::Error for Full {}
+
+impl Handle {
+    /// Serves a byte stream on which the WebSocket handshake has been made by the application, with
+    /// the subprotocol [`SUBPROTOCOL`](crate::wire::SUBPROTOCOL). `read` is what was read behind the
+    /// request; `room` is a room to join at once (PROTOCOL 4.2).
+    ///
+    /// Returns when the connection has ended. Not cancel safe: dropped, it ends the connection
+    /// without a word.
+    ///
+    /// # Errors
+    /// Where there is no place for it.
+    pub async fn attach<T>(&self, io: T, read: Bytes, room: Option<Bytes>) -> Result<(), Full>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.run(io, Speaks::WebSocket { read, room }).await
+    }
+
+    /// Serves a byte stream that speaks as over TCP, magic first. Otherwise as [`attach`](Self::attach).
+    ///
+    /// # Errors
+    /// Where there is no place for it.
+    pub async fn attach_tcp<T>(&self, io: T) -> Result<(), Full>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.run(io, Speaks::Tcp).await
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.registry.len()
+    }
+
+    async fn run<T: AsyncRead + AsyncWrite + Unpin>(&self, io: T, speaks: Speaks) -> Result<(), Full> {
+        let place = self.registry.take_place().ok_or(Full)?;
+        let connected = self.surroundings.clock.now();
+        connection::run(io, speaks, self.surroundings.clone(), place, None, connected).await;
+        Ok(())
+    }
+}
+
+impl Server {
+    /// The default port of HTTP and WebSocket.
+    pub const WEBSOCKET_PORT: u16 = 7070;
+
+    /// The default port of TCP.
+    pub const TCP_PORT: u16 = 7071;
+
+    /// A server with working defaults, to be changed and bound.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn new(
+        websocket: Option<TcpListener>,
+        tcp: Option<TcpListener>,
+        shards: u32,
+        limits: Limits,
+        classes: RoomClasses,
+    ) -> Self {
+        let random = random();
+        let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
+        let shards = receivers.into_iter().zip(0..).map(|(receiver, shard)| {
+            let config = DispatcherConfig {
+                limits: limits.clone(),
+                classes: classes.clone(),
+                shard,
+                shards,
+                seed: random,
+            };
+            (config, receiver)
+        });
+        let shards = shards.collect();
+        let clock = Clock::start();
+        let registry = Registry::new(&limits);
+        let facts = Facts {
+            limits,
+            capabilities: Capabilities::default(),
+            // The upper half names the clock; epochs are made from the whole.
+            clock: (random >> 32) as u32,
+            wall: micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            hasher: foldhash::fast::RandomState::default(),
+        };
+        let mailboxes = Mailboxes::new(senders.into());
+        let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock };
+        Self { websocket, tcp, handle: Handle { surroundings, registry }, shards }
+    }
+
+    /// The address of HTTP and WebSocket.
+    #[must_use]
+    pub fn websocket_addr(&self) -> Option<SocketAddr> {
+        self.websocket.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// The address of TCP.
+    #[must_use]
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// For connections that an application accepted itself.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Serves until `shutdown` is there; then tells every client, waits for them at most
+    /// [`Limits::drain_timeout`], closes those that stayed, and returns.
+    ///
+    /// Not cancel safe: dropped, connections end without a word.
+    ///
+    /// # Errors
+    /// [`Error::ShardDied`], where there is a bug in the server: better no server than silent rooms.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { websocket, tcp, handle, shards } = self;
+        let clock = handle.surroundings.clock;
+        let mut tasks = JoinSet::new();
+        for (config, mailbox) in shards {
+            tasks.spawn(shard::run(config, mailbox, clock));
+        }
+        let (stop, stopping) = watch::channel(false);
+        let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];
+        for (listener, port) in ports.into_iter().filter_map(|(listener, port)| Some((listener?, port))) {
+            tokio::spawn(listener::run(listener, port, handle.clone(), stopping.clone()));
+        }
+        // Shards end only when every mailbox sender is gone, and we hold one: so an end is a death.
+        let ended = tokio::select! {
+            () = shutdown => None,
+            ended = tasks.join_next() => ended,
+        };
+        stop.send_replace(true);
+        if let Some(ended) = ended {
+            error!("a shard died: {}", ended.err().map_or_else(|| "it returned".into(), |error| error.to_string()));
+            return Err(Error::ShardDied);
+        }
+        drain(&handle).await;
+        Ok(())
+    }
+}
+
+/// Tells everyone, waits, and closes who stayed (PROTOCOL 6.9).
+async fn drain(handle: &Handle) {
+    let limits = &handle.surroundings.facts.limits;
+    let outboxes = handle.registry.outboxes();
+    if !outboxes.is_empty() {
+        info!("going away: {} connections have {} s to leave", outboxes.len(), limits.drain_timeout.as_secs());
+    }
+    let closes = micros(limits.drain_timeout) / 1000;
+    // A slope: so many clients that each millisecond brings back one, the server's own restart ahead.
+    let slots = (outboxes.len() as u64).max(SHORTEST_SLOPE);
+    let mut seed = random();
+    for outbox in &outboxes {
+        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        outbox.go_away(RESTART + (seed >> 33) % slots, closes);
+    }
+    if timeout(limits.drain_timeout, handle.registry.emptied()).await.is_ok() {
+        return;
+    }
+    for outbox in handle.registry.outboxes() {
+        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        let reconnect = Some(RESTART + (seed >> 33) % slots);
+        outbox.end(Ending { reconnect, ..Ending::because(Reason::GOING_AWAY) });
+    }
+    // A closing takes at most so long; the second more is for the tasks to be scheduled.
+    let closing = limits.discard_timeout + Duration::from_secs(1);
+    let _rest = timeout(closing, handle.registry.emptied()).await;
+}
+
+/// Milliseconds over which even a few clients are spread.
+const SHORTEST_SLOPE: u64 = 1000;
+
+/// Milliseconds that a restart takes: nobody should come back before.
+const RESTART: u64 = 500;
+
+/// A random number from the seeds the standard library takes from the system.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
+}

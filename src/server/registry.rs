@@ -1,0 +1,102 @@
+//! The connections that are open: how many there may be, and how all of them are reached.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::outbox::Outbox;
+use crate::command::SessionId;
+use crate::limits::Limits;
+
+#[expect(clippy::disallowed_types, reason = "taken when a connection begins or ends, never per message")]
+type Lock<T> = std::sync::Mutex<T>;
+
+/// All connections of a server.
+#[derive(Debug)]
+pub(super) struct Registry {
+    open: Lock<HashMap<SessionId, Weak<Outbox>>>,
+    count: AtomicUsize,
+    max: usize,
+    greeting: Arc<Semaphore>,
+    next_session: AtomicU64,
+    emptied: Notify,
+}
+
+/// A connection's place. Dropping it gives the place back.
+#[derive(Debug)]
+pub(super) struct Place {
+    registry: Arc<Registry>,
+    pub(super) session: SessionId,
+}
+
+impl Registry {
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            open: Lock::default(),
+            count: AtomicUsize::new(0),
+            max: limits.max_connections,
+            greeting: Arc::new(Semaphore::new(limits.max_greeting.min(Semaphore::MAX_PERMITS))),
+            next_session: AtomicU64::new(1),
+            emptied: Notify::new(),
+        })
+    }
+
+    /// A place among those that have not said hello. Held before any buffer is allocated.
+    pub(super) fn greet(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.greeting).try_acquire_owned().ok()
+    }
+
+    /// A place for a connection, unless the server is full.
+    pub(super) fn take_place(self: &Arc<Self>) -> Option<Place> {
+        let taken = self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
+            (count < self.max).then_some(count + 1)
+        });
+        taken.ok()?;
+        let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
+        Some(Place { registry: Arc::clone(self), session })
+    }
+
+    /// How many connections there are.
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Waits until there are no connections. Cancel safe.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Everyone who has an outbox now.
+    pub(super) fn outboxes(&self) -> Vec<Arc<Outbox>> {
+        self.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    #[expect(clippy::disallowed_types, reason = "taken when a connection begins or ends, never per message")]
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Weak<Outbox>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Makes the connection reachable.
+    pub(super) fn enter(&self, outbox: &Arc<Outbox>) {
+        self.registry.lock().insert(self.session, Arc::downgrade(outbox));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.session);
+        if self.registry.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.registry.emptied.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A shard: one task that owns a dispatcher and its rooms.
+//!
+//! ```text
+//! connections ──Mail──> mailbox ──> dispatcher ──frames──> outboxes
+//!                                     ^  └── the earliest edge or linger ──┐
+//!                                     └──────────────── timer <────────────┘
+//! ```
+//!
+//! A connection is woken once for all that a turn of the shard gave it, however many rooms it is in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::mpsc;
+use tokio::time::{Sleep, sleep_until};
+
+use super::clock::Clock;
+use super::outbox::Outbox;
+use crate::command::{Command, SessionId};
+use crate::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet};
+use crate::limits::Limits;
+use crate::session::Route;
+use crate::time::Time;
+use crate::wire::{Handle, Reason};
+
+/// What one read of one connection brought for a shard, or its end.
+#[derive(Debug)]
+pub(super) enum Mail {
+    /// Commands, in order.
+    Chunk {
+        /// Whose.
+        session: SessionId,
+        /// Where answers go.
+        outbox: Arc<Outbox>,
+        /// Mostly one; a read of several messages has more.
+        commands: SmallVec<[Command; 1]>,
+    },
+    /// A session is over.
+    Ended {
+        /// Which.
+        session: SessionId,
+        /// Its last will.
+        reason: Reason,
+    },
+}
+
+/// The mailboxes of all shards.
+#[derive(Clone, Debug)]
+pub(super) struct Mailboxes {
+    senders: Arc<[mpsc::Sender<Mail>]>,
+}
+
+/// A shard is gone, and its rooms with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShardGone;
+
+impl Mailboxes {
+    pub(super) const fn new(senders: Arc<[mpsc::Sender<Mail>]>) -> Self {
+        Self { senders }
+    }
+
+    /// The shard of a room.
+    pub(super) fn shard(&self, route: Route) -> usize {
+        // The remainder is below the number of shards.
+        usize::try_from(route.0 % self.senders.len() as u64).unwrap_or_default()
+    }
+
+    /// Puts mail into a shard's mailbox. There is room: see [`mailbox_size`].
+    pub(super) fn send(&self, shard: usize, mail: Mail) -> Result<(), ShardGone> {
+        self.senders.get(shard).ok_or(ShardGone)?.try_send(mail).map_err(|_| ShardGone)
+    }
+}
+
+/// Every connection's own bound, and its end, for all of them: so a mailbox is never full, and a
+/// reader that sends too much is stopped by its own bound and by nobody else's.
+pub(super) const fn mailbox_size(limits: &Limits) -> usize {
+    limits.max_connections.saturating_mul(limits.connection_chunks + 2)
+}
+
+/// Mail handled before connections are woken and the clock is looked at again.
+const TURN: usize = 256;
+
+/// Runs until every sender of the mailbox is gone.
+pub(super) async fn run(config: DispatcherConfig, mut mailbox: mpsc::Receiver<Mail>, clock: Clock) {
+    let mut dispatcher = Dispatcher::new(config);
+    let mut turn = Vec::with_capacity(TURN);
+    let mut out = Touched::default();
+    let timer = sleep_until(tokio::time::Instant::now());
+    tokio::pin!(timer);
+    loop {
+        let due = dispatcher.deadline().and_then(|time| arm(timer.as_mut(), time, clock));
+        let received = tokio::select! {
+            biased;
+            () = timer.as_mut(), if due.is_some() => None,
+            count = mailbox.recv_many(&mut turn, TURN) => Some(count),
+        };
+        if received == Some(0) {
+            return;
+        }
+        let now = clock.now();
+        for mail in turn.drain(..) {
+            handle(&mut dispatcher, mail, now, &mut out);
+        }
+        if mailbox.is_empty() {
+            dispatcher.handle_drained(now, &mut out);
+        }
+        dispatcher.handle_timeout(clock.now(), &mut out);
+        out.wake();
+        // A flood of mail must not keep this worker from its other tasks.
+        tokio::task::consume_budget().await;
+    }
+}
+
+/// Sets the timer, where it does not stand right already.
+fn arm(timer: std::pin::Pin<&mut Sleep>, time: Time, clock: Clock) -> Option<()> {
+    let instant = clock.instant(time)?;
+    if timer.deadline() != instant {
+        timer.reset(instant);
+    }
+    Some(())
+}
+
+fn handle(dispatcher: &mut Dispatcher<Arc<Outbox>>, mail: Mail, now: Time, out: &mut Touched) {
+    match mail {
+        Mail::Chunk { session, outbox, commands } => {
+            for command in commands {
+                dispatcher.handle_command(session, &outbox, command, now, out);
+            }
+            outbox.chunk_done();
+        }
+        Mail::Ended { session, reason } => dispatcher.handle_ended(session, reason, now),
+    }
+}
+
+/// The outboxes that got something in this turn, to be woken at its end.
+#[derive(Debug, Default)]
+struct Touched {
+    outboxes: Vec<Arc<Outbox>>,
+}
+
+impl Touched {
+    fn wake(&mut self) {
+        for outbox in self.outboxes.drain(..) {
+            outbox.wake();
+        }
+    }
+
+    fn mark(&mut self, outbox: &Arc<Outbox>, first: bool) {
+        if first {
+            self.outboxes.push(Arc::clone(outbox));
+        }
+    }
+}
+
+impl Outlet<Arc<Outbox>> for Touched {
+    fn frame(&mut self, to: &Arc<Outbox>, class: FrameClass, frame: &Bytes) {
+        let first = to.push(class, frame);
+        self.mark(to, first);
+    }
+
+    fn direct(&mut self, to: &Arc<Outbox>, direct: &Direct) {
+        let first = to.push_direct(direct);
+        self.mark(to, first);
+    }
+
+    fn refused(&mut self, to: &Arc<Outbox>, joining: Option<Handle>) {
+        let first = to.refused(joining);
+        self.mark(to, first);
+    }
+}

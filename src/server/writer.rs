@@ -1,0 +1,360 @@
+//! What one connection is writing: whole frames, in as few vectored writes as possible.
+//!
+//! ```text
+//! TCP        | frame | frame | frame |
+//! WebSocket  | header | frame | frame |  | header | frame | ...       one binary message a group
+//! ```
+//!
+//! The frames are shared with every other receiver; only WebSocket headers are this connection's
+//! own, and they are made when their group reaches the front.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::AsyncWrite;
+
+use super::outbox::Charge;
+
+/// Frames on their way to one socket.
+#[derive(Debug)]
+pub(super) struct Writer {
+    framing: Framing,
+    frames: VecDeque<Bytes>,
+    /// Answers of the WebSocket layer, already framed by it. They go between groups.
+    raw: BytesMut,
+    /// The group that has begun to leave.
+    begun: Option<Group>,
+    /// What has left since the outbox was told.
+    written: Charge,
+}
+
+/// How frames are wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Back to back.
+    Tcp,
+    /// In binary WebSocket messages.
+    WebSocket,
+}
+
+/// A WebSocket message, or on TCP one frame: what must leave whole once it has begun.
+#[derive(Clone, Debug)]
+struct Group {
+    header: [u8; 4],
+    /// The part of the header that is still to leave.
+    header_left: std::ops::Range<usize>,
+    /// Payload bytes still to leave.
+    payload_left: usize,
+}
+
+/// A message from the server holds at most so much, unless one frame is larger (PROTOCOL 4.2).
+const MESSAGE: usize = 16 * 1024;
+
+/// Slices of one vectored write. 64: more than a tick needs; the kernel takes up to 1,024.
+const SLICES: usize = 64;
+
+impl Writer {
+    pub(super) fn new(framing: Framing) -> Self {
+        Self { framing, frames: VecDeque::new(), raw: BytesMut::new(), begun: None, written: Charge::default() }
+    }
+
+    /// Where the outbox puts its frames; what has been written since the last call.
+    pub(super) fn refill(&mut self) -> (Charge, &mut VecDeque<Bytes>) {
+        (std::mem::take(&mut self.written), &mut self.frames)
+    }
+
+    /// Puts frames ahead of what has not begun to leave.
+    pub(super) fn push_front(&mut self, frames: Bytes) {
+        let begun = self.begun_frames();
+        self.frames.insert(begun, frames);
+    }
+
+    /// Puts a frame behind everything else.
+    pub(super) fn push_last(&mut self, frame: Bytes) {
+        self.frames.push_back(frame);
+    }
+
+    /// Bytes that are already framed for WebSocket.
+    pub(super) fn push_raw(&mut self, bytes: &[u8]) {
+        self.raw.extend_from_slice(bytes);
+    }
+
+    pub(super) fn raw_len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Drops what has not begun to leave.
+    pub(super) fn drop_queued(&mut self) {
+        let begun = self.begun_frames();
+        self.frames.truncate(begun);
+        // Answers of the WebSocket layer stay: one of them may be half out, and they are few.
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.raw.is_empty()
+    }
+
+    /// Writes until everything has left.
+    pub(super) fn poll_write<T: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut T,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let written = if self.begun.is_none() && !self.raw.is_empty() {
+                let written = ready!(Pin::new(&mut *io).poll_write(cx, &self.raw))?;
+                self.raw.advance(written);
+                // Within a frame of the WebSocket layer no group may begin: the loop comes back here.
+                written
+            } else {
+                let written = ready!(self.poll_write_frames(io, cx))?;
+                self.advance(written);
+                written
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_frames<T: AsyncWrite + Unpin>(&self, io: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut headers = [[0; 4]; SLICES];
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        let mut frames = self.frames.iter();
+        let mut group = self.begun.clone();
+        let mut headers = headers.iter_mut();
+        let mut following = 0;
+        'groups: while count < SLICES {
+            let current = match group.take() {
+                Some(begun) => begun,
+                None => match self.group_at(following) {
+                    Some(next) => next,
+                    None => break,
+                },
+            };
+            if !current.header_left.is_empty() {
+                let Some(place) = headers.next() else { break };
+                *place = current.header;
+                slices[count] = IoSlice::new(&place[current.header_left.clone()]);
+                count += 1;
+            }
+            let mut left = current.payload_left;
+            while left > 0 {
+                if count == SLICES {
+                    break 'groups;
+                }
+                let Some(frame) = frames.next() else { break 'groups };
+                slices[count] = IoSlice::new(frame);
+                count += 1;
+                following += 1;
+                left = left.saturating_sub(frame.len());
+            }
+        }
+        Pin::new(io).poll_write_vectored(cx, &slices[..count])
+    }
+
+    /// The group that begins with the frame at `index`. The same for the same frames, so that it
+    /// need not be kept until it has begun to leave.
+    fn group_at(&self, index: usize) -> Option<Group> {
+        let mut frames = self.frames.range(index.min(self.frames.len())..);
+        let first = frames.next()?.len();
+        if self.framing == Framing::Tcp {
+            return Some(Group { header: [0; 4], header_left: 0..0, payload_left: first });
+        }
+        let mut payload = first;
+        for frame in frames {
+            if payload + frame.len() > MESSAGE {
+                break;
+            }
+            payload += frame.len();
+        }
+        let (header, len) = binary_header(payload);
+        Some(Group { header, header_left: 0..len, payload_left: payload })
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while written > 0 {
+            let Some(mut group) = self.begun.take().or_else(|| self.group_at(0)) else { return };
+            let header = written.min(group.header_left.len());
+            group.header_left.start += header;
+            written -= header;
+            while written > 0
+                && group.payload_left > 0
+                && let Some(frame) = self.frames.front_mut()
+            {
+                let step = written.min(frame.len());
+                written -= step;
+                group.payload_left -= step;
+                self.written.bytes += step;
+                if step == frame.len() {
+                    self.frames.pop_front();
+                    self.written.frames += 1;
+                } else {
+                    frame.advance(step);
+                }
+            }
+            if group.payload_left > 0 || !group.header_left.is_empty() {
+                self.begun = Some(group);
+            }
+        }
+    }
+
+    /// How many of the frames belong to the group that has begun to leave.
+    fn begun_frames(&self) -> usize {
+        let mut left = self.begun.as_ref().map_or(0, |group| group.payload_left);
+        let belongs = |frame: &&Bytes| {
+            let belongs = left > 0;
+            left = left.saturating_sub(frame.len());
+            belongs
+        };
+        self.frames.iter().take_while(belongs).count()
+    }
+}
+
+/// The header of an unmasked, final binary message (RFC 6455, section 5.2).
+fn binary_header(payload: usize) -> ([u8; 4], usize) {
+    const FINAL_BINARY: u8 = 0x82;
+    match u8::try_from(payload) {
+        Ok(short @ 0..=125) => ([FINAL_BINARY, short, 0, 0], 2),
+        _ => {
+            let [high, low] = u16::try_from(payload).expect("a group is below 64 KiB").to_be_bytes();
+            ([FINAL_BINARY, 126, high, low], 4)
+        }
+    }
+}
+
+/// A close frame of the WebSocket layer.
+pub(super) fn close_frame(code: u16, text: &str) -> Vec<u8> {
+    const FINAL_CLOSE: u8 = 0x88;
+    // RFC 6455 5.5: control frames carry at most 125 bytes; our sentences are ASCII.
+    let text = text.get(..text.len().min(123)).unwrap_or_default();
+    let len = u8::try_from(2 + text.len()).expect("at most 125");
+    let mut frame = vec![FINAL_CLOSE, len];
+    frame.extend_from_slice(&code.to_be_bytes());
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Takes at most so many bytes a write.
+    struct Narrow {
+        step: usize,
+        taken: Vec<u8>,
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            let step = self.step.min(bytes.len());
+            self.taken.extend_from_slice(&bytes[..step]);
+            Poll::Ready(Ok(step))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all = slices.iter().flat_map(|slice| slice.iter().copied());
+            let before = self.taken.len();
+            let step = self.step;
+            self.taken.extend(all.take(step));
+            Poll::Ready(Ok(self.taken.len() - before))
+        }
+    }
+
+    fn written(framing: Framing, frames: &[usize], step: usize) -> (Vec<u8>, Charge) {
+        let mut writer = Writer::new(framing);
+        for (number, len) in frames.iter().enumerate() {
+            writer.frames.push_back(vec![u8::try_from(number % 251).unwrap(); *len].into());
+        }
+        let mut io = Narrow { step, taken: Vec::new() };
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(writer.poll_write(&mut io, &mut cx).is_ready());
+        (io.taken, writer.written)
+    }
+
+    /// The messages of a WebSocket stream.
+    fn messages(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        while let [0x82, len, rest @ ..] = bytes {
+            let (len, rest) = match len {
+                126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+                len => (usize::from(*len), rest),
+            };
+            messages.push(rest[..len].to_vec());
+            bytes = &rest[len..];
+        }
+        assert!(bytes.is_empty());
+        messages
+    }
+
+    #[test]
+    fn whatever_the_socket_takes_the_stream_is_the_same() {
+        let frames = [3, 200, 16_388, 9_000, 9_000, 1, 1, 16_000, 400];
+        let total: usize = frames.iter().sum();
+        let (whole, _) = written(Framing::WebSocket, &frames, usize::MAX);
+        let (plain, _) = written(Framing::Tcp, &frames, usize::MAX);
+        assert_eq!(plain.len(), total);
+        assert_eq!(messages(&whole).concat(), plain);
+        assert_eq!(messages(&whole).len(), 5);
+        for step in [1, 2, 3, 5, 1000, 16_390] {
+            for (framing, expected) in [(Framing::WebSocket, &whole), (Framing::Tcp, &plain)] {
+                let (taken, charge) = written(framing, &frames, step);
+                assert!(taken == *expected, "{framing:?} {step}");
+                assert_eq!(charge, Charge { bytes: total, frames: frames.len() });
+            }
+        }
+    }
+
+    #[test]
+    fn many_frames_leave_in_several_writes() {
+        let frames = [5; 1000];
+        let (whole, charge) = written(Framing::WebSocket, &frames, usize::MAX);
+        assert_eq!(messages(&whole).concat().len(), 5000);
+        assert_eq!(charge.frames, 1000);
+    }
+
+    #[test]
+    fn answers_of_the_websocket_layer_never_split_a_message() {
+        let mut writer = Writer::new(Framing::WebSocket);
+        writer.frames.push_back(vec![7; 300].into());
+        writer.frames.push_back(vec![8; 300].into());
+        writer.frames.push_back(vec![9; 16_000].into());
+        // The first message has begun.
+        writer.advance(10);
+        writer.push_raw(&[0x8a, 0]);
+        writer.push_front(vec![1; 4].into());
+        let mut io = Narrow { step: 7, taken: vec![0x82, 126, 2, 88] };
+        io.taken.extend([7; 6]);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(writer.poll_write(&mut io, &mut cx).is_ready());
+        let first = 4 + 600;
+        assert_eq!(io.taken[first..first + 2], [0x8a, 0]);
+        let rest = messages(&io.taken[first + 2..]);
+        assert_eq!(rest[0][..4], [1; 4]);
+        // What has begun is finished, the rest is dropped.
+        let mut writer = Writer::new(Framing::WebSocket);
+        writer.frames.extend([Bytes::from(vec![7; 300]), vec![8; 16_200].into()]);
+        writer.advance(10);
+        writer.drop_queued();
+        assert_eq!(writer.frames.len(), 1);
+    }
+}
