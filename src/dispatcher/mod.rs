@@ -242,6 +242,15 @@ impl<H: Clone> Dispatcher<H> {
         if seats.len() >= self.config.limits.max_rooms {
             return Err(Reason::TOO_MANY_JOINS);
         }
+        // The session bounds these too, but it hears of refused joins later than a hostile client
+        // can use that.
+        let seats = self.seats.get(&session).map_or(&[][..], |seats| seats);
+        if seats.iter().any(|seat| seat.handle == join.handle) {
+            return Err(Reason::HANDLE_IN_USE);
+        }
+        if seats.len() >= self.config.limits.max_rooms {
+            return Err(Reason::TOO_MANY_JOINS);
+        }
         let index = self.room(&join.name, now)?;
         let slot = self.rooms.get_mut(index.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
         let member = slot.room.join(outlet, join, now, &self.config.limits, out)?;

@@ -28,7 +28,7 @@ use super::outbox::Outbox;
 use super::registry::Place;
 use super::shard::{Mail, Mailboxes};
 use super::writer::{Framing, Writer};
-use crate::command::SessionId;
+use crate::command::{Command, SessionId};
 use crate::session::{Ending, Facts, Output, Session};
 use crate::time::Time;
 use crate::wire::Reason;
@@ -65,6 +65,7 @@ struct Connection<T> {
     writer: Writer,
     output: Output,
     place: Place,
+    rooms: Rooms,
     /// Held until hello is accepted.
     greeting: Option<Arc<OwnedSemaphorePermit>>,
     reading: Reading,
@@ -105,6 +106,12 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     let writer = Writer::new(framing);
+    let rooms = Rooms {
+        mailboxes: surroundings.mailboxes.clone(),
+        session: place.session,
+        shards: SmallVec::new(),
+        last_will: Reason::FINISHED,
+    };
     let mut connection = Connection {
         io,
         surroundings,
@@ -114,6 +121,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         writer,
         output: Output::default(),
         place,
+        rooms,
         greeting,
         reading: Reading::On,
         unread: 0,
@@ -177,8 +185,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Reads until the socket has no more, so that it will wake us, or until it is another's turn.
     fn read_again(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
-        /// Reads in a turn. 4: 16 KiB, after which other connections have their turn.
-        const READS: usize = 4;
+        /// Reads in a turn. 8: 32 KiB, after which other connections have their turn.
+        const READS: usize = 8;
         for _ in 1..READS {
             let now = self.surroundings.clock.now();
             let Self { io, inbound, session, writer, output, .. } = self;
@@ -194,21 +202,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Posts commands to their shards: one chunk of mail for each shard that is meant.
     fn post(&mut self) -> Result<(), Stopped> {
-        let mut commands = self.output.commands.drain(..).peekable();
-        let mut by_shard: SmallVec<[(usize, SmallVec<[_; 1]>); 1]> = SmallVec::new();
-        while let Some((route, command)) = commands.next() {
+        let mut by_shard: SmallVec<[(usize, SmallVec<[Command; 1]>); 1]> = SmallVec::new();
+        for (route, command) in self.output.commands.drain(..) {
             let shard = self.surroundings.mailboxes.shard(route);
             match by_shard.iter_mut().find(|(other, _)| *other == shard) {
                 Some((_, list)) => list.push(command),
                 None => by_shard.push((shard, SmallVec::from_buf([command]))),
             }
         }
-        drop(commands);
         for (shard, commands) in by_shard {
-            let mail = Mail::Chunk { session: self.place.session, outbox: Arc::clone(&self.outbox), commands };
-            self.outbox.chunk_sent();
-            let sent = self.surroundings.mailboxes.send(shard, mail);
-            sent.map_err(|_| Ending::because(Reason::INTERNAL))?;
+            self.rooms.post(shard, &self.outbox, commands)?;
         }
         Ok(())
     }
@@ -286,9 +289,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Stopped::Gone => None,
         };
         let reason = ending.map_or(Reason::FINISHED, |ending| ending.reason);
-        let session = self.place.session;
-        self.leave_rooms(session, reason);
-        debug!(session = session.0, reason = reason.0, "session ended: {}", reason.sentence());
+        debug!(session = self.place.session.0, reason = reason.0, "session ended: {}", reason.sentence());
+        self.rooms.last_will = reason;
+        drop(self.rooms);
         self.writer.drop_queued();
         // Answers that precede the end are still sent: they were asked for before.
         if !self.output.replies.is_empty() {
@@ -298,15 +301,34 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let limits = &self.surroundings.facts.limits;
         closing::run(&mut self.io, self.writer, stopped, framing, limits).await;
     }
+}
 
-    fn leave_rooms(&self, session: SessionId, reason: Reason) {
-        let mailboxes = &self.surroundings.mailboxes;
-        let mut shards = self.session.routes().map(|route| mailboxes.shard(route)).collect::<SmallVec<[usize; 4]>>();
-        shards.sort_unstable();
-        shards.dedup();
-        for shard in shards {
+/// The shards where this session may be in rooms. Dropping it, also in a panic, leaves them all.
+#[derive(Debug)]
+struct Rooms {
+    mailboxes: Mailboxes,
+    session: SessionId,
+    /// Every shard that was ever sent something.
+    shards: SmallVec<[usize; 2]>,
+    last_will: Reason,
+}
+
+impl Rooms {
+    fn post(&mut self, shard: usize, outbox: &Arc<Outbox>, commands: SmallVec<[Command; 1]>) -> Result<(), Ending> {
+        if !self.shards.contains(&shard) {
+            self.shards.push(shard);
+        }
+        outbox.chunk_sent();
+        let mail = Mail::Chunk { session: self.session, outbox: Arc::clone(outbox), commands };
+        self.mailboxes.send(shard, mail).map_err(|_| Ending::because(Reason::INTERNAL))
+    }
+}
+
+impl Drop for Rooms {
+    fn drop(&mut self) {
+        for shard in &self.shards {
             // A shard that is gone has no rooms to leave.
-            let _gone = mailboxes.send(shard, Mail::Ended { session, reason });
+            let _gone = self.mailboxes.send(*shard, Mail::Ended { session: self.session, reason: self.last_will });
         }
     }
 }

@@ -64,7 +64,12 @@ fn respond(
     let path = request.uri().path();
     let room = match path {
         "/healthz" => return health(request.method()),
-        "/" => return text(StatusCode::OK, "Tickwire is running. Clients connect to /ws with the subprotocol tickwire.v1.\n"),
+        "/" => {
+            return text(
+                StatusCode::OK,
+                "Tickwire is running. Clients connect to /ws with the subprotocol tickwire.v1.\n",
+            );
+        }
         "/ws" => None,
         _ => match path.strip_prefix("/ws/") {
             Some(room) => Some(Bytes::from(percent_decode_str(room).collect::<Vec<u8>>())),
@@ -76,7 +81,8 @@ fn respond(
         Err(refused) => return *refused,
     };
     let Some(place) = server.registry.take_place() else {
-        let mut full = text(StatusCode::SERVICE_UNAVAILABLE, "The server has as many connections as it may. Try later.\n");
+        let mut full =
+            text(StatusCode::SERVICE_UNAVAILABLE, "The server has as many connections as it may. Try later.\n");
         full.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         return full;
     };
@@ -128,7 +134,10 @@ fn accept(method: &Method, version: hyper::Version, headers: &HeaderMap) -> Resu
     }
     for once in [header::HOST, header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION] {
         if headers.get_all(&once).iter().count() != 1 {
-            return refuse(StatusCode::BAD_REQUEST, "Host, Sec-WebSocket-Key and Sec-WebSocket-Version must each be there once.\n");
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "Host, Sec-WebSocket-Key and Sec-WebSocket-Version must each be there once.\n",
+            );
         }
     }
     if !lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {

@@ -38,7 +38,7 @@ pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut s
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
                 warn!("cannot accept connections for now: {error}");
-                tokio::time::sleep(BACK_OFF).await;
+                back_off().await;
             }
         }
     }
@@ -81,6 +81,11 @@ fn prepare(stream: &TcpStream, send_buffer: usize) -> io::Result<()> {
         socket2::SockRef::from(stream).set_send_buffer_size(send_buffer)?;
     }
     Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing tells when the system has file descriptors again")]
+async fn back_off() {
+    tokio::time::sleep(BACK_OFF).await;
 }
 
 /// Errors of `accept` that belong to the connection and not to us.

@@ -118,19 +118,34 @@ impl Builder {
     /// # Errors
     /// Where an address cannot be bound, or what was configured contradicts itself.
     pub async fn bind(self) -> Result<Server, Error> {
-        self.limits.check().map_err(Error::Limits)?;
-        let classes = self.classes.by_pattern.iter().map(|(_, class)| class).chain([&self.classes.default]);
-        if classes.into_iter().any(|class| !RoomClass::is_valid_period(class.period)) {
-            return Err(Error::Period);
-        }
-        let shards = self.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let shards = u32::try_from(shards).ok().filter(|count| (1..=1024).contains(count)).ok_or(Error::Shards(shards))?;
+        let shards = self.check()?;
         let websocket = bind(self.websocket).await?;
         let tcp = bind(self.tcp).await?;
         if websocket.is_none() && tcp.is_none() {
             return Err(Error::NoAddress);
         }
         Ok(Server::new(websocket, tcp, shards, self.limits, self.classes))
+    }
+
+    /// A server without addresses of its own, for connections that an application accepts and
+    /// hands over: see [`Handle::attach`].
+    ///
+    /// # Errors
+    /// Where what was configured contradicts itself.
+    pub fn detached(self) -> Result<Server, Error> {
+        let shards = self.check()?;
+        Ok(Server::new(None, None, shards, self.limits, self.classes))
+    }
+
+    /// The number of shards, if everything fits together.
+    fn check(&self) -> Result<u32, Error> {
+        self.limits.check().map_err(Error::Limits)?;
+        let classes = self.classes.by_pattern.iter().map(|(_, class)| class).chain([&self.classes.default]);
+        if classes.into_iter().any(|class| !RoomClass::is_valid_period(class.period)) {
+            return Err(Error::Period);
+        }
+        let shards = self.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        u32::try_from(shards).ok().filter(|count| (1..=1024).contains(count)).ok_or(Error::Shards(shards))
     }
 }
 
@@ -235,13 +250,8 @@ impl Server {
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
         let shards = receivers.into_iter().zip(0..).map(|(receiver, shard)| {
-            let config = DispatcherConfig {
-                limits: limits.clone(),
-                classes: classes.clone(),
-                shard,
-                shards,
-                seed: random,
-            };
+            let config =
+                DispatcherConfig { limits: limits.clone(), classes: classes.clone(), shard, shards, seed: random };
             (config, receiver)
         });
         let shards = shards.collect();

@@ -201,7 +201,6 @@ impl Outbox {
         state.notices.ending.get_or_insert(ending);
     }
 
-    #[expect(clippy::disallowed_types, reason = "see the module's paragraph on the lock")]
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // Nothing under the lock panics; should it, the queue is still a queue.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -50,9 +50,9 @@ impl Registry {
 
     /// A place for a connection, unless the server is full.
     pub(super) fn take_place(self: &Arc<Self>) -> Option<Place> {
-        let taken = self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-            (count < self.max).then_some(count + 1)
-        });
+        let taken = self
+            .count
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < self.max).then_some(count + 1));
         taken.ok()?;
         let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
         Some(Place { registry: Arc::clone(self), session })
@@ -79,7 +79,6 @@ impl Registry {
         self.lock().values().filter_map(Weak::upgrade).collect()
     }
 
-    #[expect(clippy::disallowed_types, reason = "taken when a connection begins or ends, never per message")]
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Weak<Outbox>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -314,7 +314,7 @@ mod tests {
         let (plain, _) = written(Framing::Tcp, &frames, usize::MAX);
         assert_eq!(plain.len(), total);
         assert_eq!(messages(&whole).concat(), plain);
-        assert_eq!(messages(&whole).len(), 5);
+        assert_eq!(messages(&whole).len(), 6);
         for step in [1, 2, 3, 5, 1000, 16_390] {
             for (framing, expected) in [(Framing::WebSocket, &whole), (Framing::Tcp, &plain)] {
                 let (taken, charge) = written(framing, &frames, step);
@@ -342,7 +342,8 @@ mod tests {
         writer.advance(10);
         writer.push_raw(&[0x8a, 0]);
         writer.push_front(vec![1; 4].into());
-        let mut io = Narrow { step: 7, taken: vec![0x82, 126, 2, 88] };
+        // Six divides what is left of the first message, so the answer can go right behind it.
+        let mut io = Narrow { step: 6, taken: vec![0x82, 126, 2, 88] };
         io.taken.extend([7; 6]);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(writer.poll_write(&mut io, &mut cx).is_ready());

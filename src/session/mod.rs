@@ -237,11 +237,6 @@ impl Session {
         Control::new(RequestId(0), Ask::GoingAway(notice)).encode(&mut output.replies);
     }
 
-    /// The shards this session has commands in, for when it ends.
-    pub fn routes(&self) -> impl Iterator<Item = Route> {
-        self.rooms.iter().map(|(_, route)| *route)
-    }
-
     fn handle_data(&mut self, frame: &Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
         // PROTOCOL 12.3: data frames are numbered from 1, the refused ones included.
         self.data_frames += 1;
