@@ -29,6 +29,7 @@
 //! core, `server` the server, `client` a small client, `cli` (the default) the command line.
 
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations)]
 
 pub mod wire;
@@ -59,3 +60,6 @@ pub mod dispatcher;
 
 #[cfg(feature = "server")]
 pub mod server;
+
+#[cfg(feature = "client")]
+pub mod client;

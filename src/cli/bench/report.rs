@@ -1,0 +1,172 @@
+//! What a run found, for people and for programs.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+use tickwire::client::Url;
+
+use super::tally::{Missing, Tally};
+use super::workload::{Scenario, Workload};
+use crate::cli::output;
+
+/// The figures of a run.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    pub(super) url: &'a Url,
+    pub(super) scenario: Scenario,
+    pub(super) workload: &'a Workload,
+    pub(super) tally: &'a Tally,
+    pub(super) missing: Missing,
+    /// How long was measured.
+    pub(super) measured: Duration,
+    /// Nanoseconds of the server's CPU meanwhile.
+    pub(super) server_cpu: Option<u64>,
+    pub(super) server_rss_kib: Option<u64>,
+    /// Before anybody connected.
+    pub(super) server_rss_before_kib: Option<u64>,
+    /// The longest that a message left late, in nanoseconds.
+    pub(super) slowest_send: u64,
+}
+
+impl Report<'_> {
+    /// One JSON object on one line.
+    pub(super) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        let (counts, window) = (&self.tally.counts, &self.tally.window);
+        let object = json!({
+            "workload": self.name(),
+            "url": self.url.to_string(),
+            "connections": self.workload.peers.len(),
+            "measured_s": self.measured.as_secs_f64(),
+            "offered_per_s": self.workload.offered_per_sec(),
+            "delivered_per_s": self.delivered_per_sec(),
+            "lost": self.missing.lost,
+            "duplicated": counts.duplicated,
+            "reordered": counts.reordered,
+            "corrupt": counts.corrupt,
+            "conflated": self.missing.conflated,
+            "unsent": counts.unsent,
+            "refused": counts.refused,
+            "closed": counts.closed,
+            "bytes_per_delivery": self.per_delivery(Some(window.bytes)),
+            "p50_ms": millis(&window.latency, 0.5),
+            "p99_ms": millis(&window.latency, 0.99),
+            "p999_ms": millis(&window.latency, 0.999),
+            "max_ms": millis(&window.latency, 1.0),
+            "lateness_p50_ms": millis(&window.lateness, 0.5),
+            "lateness_p99_ms": millis(&window.lateness, 0.99),
+            "slowest_send_ms": self.slowest_send as f64 / 1e6,
+            "server_cpu_ns_per_delivery": self.per_delivery(self.server_cpu),
+            "server_cpu_percent": self.cpu_percent(),
+            "server_rss_kib": self.server_rss_kib,
+            "server_rss_kib_per_connection": self.rss_per_connection(),
+        });
+        writeln!(out, "{}", rounded(object))
+    }
+
+    /// A few lines.
+    pub(super) fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let (counts, window) = (&self.tally.counts, &self.tally.window);
+        writeln!(out, "{}: {} connections to {}", self.name(), self.workload.peers.len(), self.url)?;
+        if !self.workload.senders.is_empty() {
+            let (offered, delivered) = (self.workload.offered_per_sec(), self.delivered_per_sec());
+            writeln!(out, "  offered     {offered:.0} deliveries a second")?;
+            writeln!(out, "  delivered   {delivered:.0} a second, measured for {:.1} s", self.measured.as_secs_f64())?;
+            let Missing { lost, conflated } = self.missing;
+            let (duplicated, reordered, corrupt) = (counts.duplicated, counts.reordered, counts.corrupt);
+            write!(
+                out,
+                "  checked     lost {lost}, duplicated {duplicated}, reordered {reordered}, corrupt {corrupt}"
+            )?;
+            writeln!(out, "{}", if conflated > 0 { format!(", conflated {conflated}") } else { String::new() })?;
+            latencies(out, "latency", &window.latency, &[("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)])?;
+            latencies(out, "lateness", &window.lateness, &[("p50", 0.5), ("p99", 0.99)])?;
+            if let Some(bytes) = self.per_delivery(Some(window.bytes)) {
+                writeln!(out, "  bytes       {bytes:.1} a delivery, {} of them payload", self.workload.payload)?;
+            }
+        }
+        self.write_server(out)?;
+        if counts.unsent > 0 {
+            writeln!(out, "  unsent      {}: the server did not read", counts.unsent)?;
+        }
+        if let Some(reason) = counts.refused_because {
+            writeln!(out, "  refused     {}, first with {}", counts.refused, output::reason(reason, ""))?;
+        }
+        if let Some(why) = &counts.closed_because {
+            writeln!(
+                out,
+                "  closed      {} connections, first with: {}",
+                counts.closed,
+                output::escaped(why.as_bytes())
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_server(&self, out: &mut impl Write) -> io::Result<()> {
+        let (Some(percent), Some(rss)) = (self.cpu_percent(), self.server_rss_kib) else { return Ok(()) };
+        let each = self.per_delivery(self.server_cpu).map(|nanos| format!(", {nanos:.0} ns a delivery"));
+        write!(out, "  server      {percent:.1} % of a CPU{}, {rss} KiB resident", each.unwrap_or_default())?;
+        match self.rss_per_connection() {
+            Some(kib) => writeln!(out, ", {kib:.1} KiB more a connection"),
+            None => writeln!(out),
+        }
+    }
+
+    fn name(&self) -> String {
+        use clap::ValueEnum;
+        self.scenario.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn delivered_per_sec(&self) -> f64 {
+        self.tally.window.delivered as f64 / self.measured.as_secs_f64()
+    }
+
+    fn per_delivery(&self, total: Option<u64>) -> Option<f64> {
+        let delivered = self.tally.window.delivered;
+        total.filter(|_| delivered > 0).map(|total| total as f64 / delivered as f64)
+    }
+
+    fn cpu_percent(&self) -> Option<f64> {
+        self.server_cpu.map(|nanos| nanos as f64 / self.measured.as_nanos() as f64 * 100.0)
+    }
+
+    fn rss_per_connection(&self) -> Option<f64> {
+        let more = self.server_rss_kib? as f64 - self.server_rss_before_kib? as f64;
+        Some(more / self.workload.peers.len() as f64)
+    }
+}
+
+fn latencies(
+    out: &mut impl Write,
+    name: &str,
+    histogram: &Histogram<u64>,
+    quantiles: &[(&str, f64)],
+) -> io::Result<()> {
+    if histogram.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = quantiles
+        .iter()
+        .filter_map(|(label, quantile)| Some(format!("{label} {:.1} ms", millis(histogram, *quantile)?)))
+        .collect();
+    writeln!(out, "  {name:<11} {}", shown.join(", "))
+}
+
+/// A quantile in milliseconds, if there is anything.
+fn millis(histogram: &Histogram<u64>, quantile: f64) -> Option<f64> {
+    (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1000.0)
+}
+
+/// Fractions with three digits: the rest is noise.
+fn rounded(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        for value in fields.values_mut() {
+            if let Some(number) = value.as_f64().filter(|_| value.is_f64()) {
+                *value = json!((number * 1000.0).round() / 1000.0);
+            }
+        }
+    }
+    object
+}

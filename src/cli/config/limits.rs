@@ -1,0 +1,76 @@
+//! The `[limits]` of a file: every field of [`Limits`] by its name.
+
+use std::time::Duration;
+
+use tickwire::limits::Limits;
+
+use super::section::{Section, Value};
+
+/// Where a value of the file goes.
+enum Field {
+    /// Bytes, or a count.
+    Size(fn(&mut Limits) -> &mut usize),
+    /// A count that is small.
+    Count(fn(&mut Limits) -> &mut u32),
+    Time(fn(&mut Limits) -> &mut Duration),
+}
+
+/// Puts what the section says into `limits`.
+pub(super) fn read(section: &Section<'_>, limits: &mut Limits) -> Result<(), String> {
+    let names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    section.check_keys(&names)?;
+    for (name, field) in FIELDS {
+        match field {
+            Field::Size(place) => set(section.get(name, Value::size)?, place(limits)),
+            Field::Count(place) => set(section.get(name, read_count)?, place(limits)),
+            Field::Time(place) => set(section.get(name, Value::duration)?, place(limits)),
+        }
+    }
+    Ok(())
+}
+
+fn set<T>(value: Option<T>, place: &mut T) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn read_count(value: Value<'_>) -> Result<u32, String> {
+    value.size().and_then(|count| u32::try_from(count).map_err(|_| format!("this is at most {}", u32::MAX)))
+}
+
+macro_rules! fields {
+    ($($kind:ident: $($name:ident)+;)+) => {
+        &[$($((stringify!($name), Field::$kind(|limits| &mut limits.$name)),)+)+]
+    };
+}
+
+const FIELDS: &[(&str, Field)] = fields! {
+    Size: max_frame max_hello_frame max_message max_token max_rooms max_join_data max_presence_data max_members
+        max_shard_rooms max_room_values max_member_values max_value_bytes max_batch outbox_bytes outbox_frames
+        connection_chunks socket_send_buffer max_connections max_greeting max_http_header discard_bytes;
+    Count: max_early_flushes refusals_burst refusals_per_sec pings_burst pings_per_sec;
+    Time: hello_timeout ping_interval busy_ping_interval pong_timeout idle_timeout number_quarantine discard_timeout
+        drain_timeout;
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_can_be_set() {
+        // The derived output has a line for each field.
+        let shown = format!("{:#?}", Limits::default());
+        let fields: Vec<&str> = shown
+            .lines()
+            .filter_map(|line| line.strip_prefix("    ")?.split_once(": "))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(fields.len() > 20);
+        for field in &fields {
+            assert!(FIELDS.iter().any(|(name, _)| name == field), "{field} is missing here");
+        }
+        assert_eq!(fields.len(), FIELDS.len());
+    }
+}

@@ -1,0 +1,209 @@
+//! `tickwire serve`: a server until a signal.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tickwire::class::RoomClasses;
+use tickwire::limits::Limits;
+use tickwire::server::{Error, Server};
+use tokio::sync::oneshot;
+use tracing::warn;
+use tracing_subscriber::EnvFilter;
+
+use super::config::Config;
+use super::{Failure, units};
+
+/// What an operator may set on the command line. It wins over the file.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServeArguments {
+    /// Where to serve HTTP and WebSocket [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(super) listen: Option<SocketAddr>,
+    /// Where to serve TCP [default: 127.0.0.1:7071]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(super) tcp: Option<SocketAddr>,
+    /// Serve no TCP
+    #[arg(long, conflicts_with = "tcp")]
+    pub(super) no_tcp: bool,
+    /// Time between flushes of a room, from 1ms to 60s; 0 flushes at once [default: 50ms]
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub(super) tick: Option<Duration>,
+    /// How many tasks own rooms [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(super) shards: Option<usize>,
+    /// A TOML file with listen, tcp, tick, shards, [limits] and [[class]]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Log as JSON, one object a line
+    #[arg(long)]
+    pub(super) log_json: bool,
+}
+
+/// Reads an address, and says what one looks like.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let hint = "write an IP address and a port, such as 127.0.0.1:7070, or 0.0.0.0:7070 for every interface";
+    match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port))).map_err(|_| hint.into()),
+        None => text.parse().map_err(|_| hint.into()),
+    }
+}
+
+/// Serves until a signal.
+pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    let config = Config::load(arguments).map_err(Failure::Usage)?;
+    start_log(arguments.log_json)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Runtime(format!("the runtime does not start: {error}")))?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    raise_descriptors(&config.limits);
+    let mut builder = Server::builder()
+        .websocket(config.websocket)
+        .tcp(config.tcp)
+        .limits(config.limits)
+        .classes(config.classes.clone());
+    if let Some(shards) = config.shards {
+        builder = builder.shards(shards);
+    }
+    let server = builder.bind().await.map_err(explain)?;
+    let (stop, stopped) = oneshot::channel();
+    let mut signals = Signals::new().map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
+    announce(&server, &config.classes)?;
+    tokio::spawn(async move {
+        signals.next().await;
+        eprintln!("stopping: clients are told and may finish; a second signal exits at once");
+        let _ = stop.send(());
+        signals.next().await;
+        // As a shell reports a program that SIGINT ended.
+        std::process::exit(130);
+    });
+    // The other half is gone only when the task above panicked; stopping is right then too.
+    server.run(async { stopped.await.unwrap_or_default() }).await.map_err(explain)
+}
+
+/// What the server says, and what to do about it.
+fn explain(error: Error) -> Failure {
+    let text = error.to_string();
+    match error {
+        Error::Bind { .. } => Failure::Runtime(format!("{text} (--listen, --tcp, --no-tcp)")),
+        Error::ShardDied => Failure::Runtime(text),
+        _ => Failure::Usage(text),
+    }
+}
+
+/// Prints where clients find the server, and how to try it.
+fn announce(server: &Server, classes: &RoomClasses) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "tickwire {}", env!("CARGO_PKG_VERSION"))?;
+    let reachable = |addr: SocketAddr| match addr.ip() {
+        // Nobody connects to "every interface".
+        ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], addr.port())),
+        _ => addr,
+    };
+    let mut url = String::new();
+    if let Some(addr) = server.tcp_addr() {
+        url = format!("tcp://{}", reachable(addr));
+        line(&mut out, "tcp", &format_args!("tcp://{addr}"))?;
+    }
+    if let Some(addr) = server.websocket_addr() {
+        url = format!("ws://{}/ws", reachable(addr));
+        line(&mut out, "websocket", &format_args!("ws://{addr}/ws"))?;
+    }
+    line(&mut out, "tick", &units::show_duration(classes.default.period))?;
+    let url = if url == super::sub::DEFAULT_URL { String::new() } else { format!(" --url {url}") };
+    line(&mut out, "try", &format_args!("tickwire sub demo{url}"))?;
+    line(&mut out, "and", &format_args!("tickwire pub demo hello{url}"))?;
+    line(&mut out, "stop", &"Ctrl-C")?;
+    out.flush()
+}
+
+fn line(out: &mut impl Write, name: &str, value: &impl Display) -> io::Result<()> {
+    writeln!(out, "  {name:<10} {value}")
+}
+
+/// Logs to standard error, filtered by `TICKWIRE_LOG`.
+fn start_log(json: bool) -> Result<(), Failure> {
+    let text = std::env::var("TICKWIRE_LOG").unwrap_or_else(|_| "tickwire=info,warn".to_owned());
+    let filter = EnvFilter::builder()
+        .parse(&text)
+        .map_err(|error| Failure::Usage(format!("TICKWIRE_LOG: {error}; write something like tickwire=debug,warn")))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if json {
+        log.json().init();
+    } else {
+        log.with_ansi(io::stderr().is_terminal()).init();
+    }
+    Ok(())
+}
+
+/// Takes as many file descriptors as the system gives without asking.
+fn raise_descriptors(limits: &Limits) {
+    // Listeners, the runtime's own, and standard streams.
+    let wanted = limits.max_connections as u64 + 64;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(granted) if granted < wanted => {
+            warn!("{granted} file descriptors are allowed, {wanted} are needed for max_connections: see ulimit -n");
+        }
+        Ok(_) => {}
+        Err(error) => warn!("the limit of file descriptors cannot be raised: {error}"),
+    }
+}
+
+/// SIGINT and SIGTERM; Ctrl-C where there are no such signals.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next signal. Cancel safe.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    const fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next Ctrl-C. Cancel safe.
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_explained() {
+        assert_eq!(address("0.0.0.0:80").unwrap().port(), 80);
+        assert_eq!(address("localhost:80").unwrap(), address("127.0.0.1:80").unwrap());
+        assert!(address("[::1]:80").is_ok());
+        for wrong in ["7070", ":7070", "localhost", "localhost:x", "example.org:80"] {
+            assert!(address(wrong).unwrap_err().contains("127.0.0.1:7070"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Bytes of a connection as frames, over TCP and over WebSocket (PROTOCOL 4).
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use super::{Error, Scheme, Url};
+use crate::wire::{Decoder, Frame, Header, Reason, SUBPROTOCOL, Sender};
+
+/// The largest frame payload a header can announce. A client that asks for no less takes it.
+const MAX_FRAME: usize = 65_535;
+
+/// Bytes asked of the socket at once. 16 KiB: a frame of the default limit.
+const READ_SIZE: usize = 16 * 1024;
+
+/// Bytes gathered for one write. 16 KiB: beyond it a write costs what its bytes cost.
+const MAX_WRITE: usize = 16 * 1024;
+
+/// How long a write may take. 45 s, as a server waits for the answer to a ping: who takes nothing
+/// for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(45);
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// Connects, and shakes hands where the transport wants it.
+pub(super) async fn connect(url: &Url) -> Result<(FrameReader, FrameWriter), Error> {
+    let stream = TcpStream::connect((url.host(), url.port())).await.map_err(Error::Connect)?;
+    // Small messages must not wait for each other's acknowledgements.
+    stream.set_nodelay(true).map_err(Error::Connect)?;
+    let decoder = Decoder::new(Sender::Server, MAX_FRAME);
+    match url.scheme() {
+        Scheme::Tcp => {
+            let (read, write) = stream.into_split();
+            let input = Input::Tcp { read, buffer: BytesMut::new() };
+            Ok((FrameReader { input, decoder }, FrameWriter::Tcp(write)))
+        }
+        Scheme::WebSocket => {
+            let (write, read) = shake_hands(stream, url).await?.split();
+            let input = Input::WebSocket { read, message: Bytes::new() };
+            Ok((FrameReader { input, decoder }, FrameWriter::WebSocket(Box::new(write))))
+        }
+    }
+}
+
+async fn shake_hands(stream: TcpStream, url: &Url) -> Result<Socket, Error> {
+    let address = format!("ws://{}{}", url.authority(), url.path());
+    let mut request = address.into_client_request().map_err(from_tungstenite)?;
+    // PROTOCOL 4.2: the subprotocol must be offered.
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+    // PROTOCOL 4.2: a message is at most 16 KiB, unless a single frame is larger.
+    let largest = Some(Header::LEN + MAX_FRAME);
+    let config = WebSocketConfig::default().max_message_size(largest).max_frame_size(largest);
+    let (socket, _) = client_async_with_config(request, stream, Some(config)).await.map_err(from_tungstenite)?;
+    Ok(socket)
+}
+
+/// The reading half.
+pub(super) struct FrameReader {
+    input: Input,
+    decoder: Decoder,
+}
+
+enum Input {
+    Tcp { read: OwnedReadHalf, buffer: BytesMut },
+    WebSocket { read: SplitStream<Socket>, message: Bytes },
+}
+
+/// What waiting for bytes brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// Bytes, or a WebSocket message.
+    More,
+    /// The end. A WebSocket close frame may name a reason.
+    End(Option<Reason>),
+}
+
+impl FrameReader {
+    /// The next frame, if it is here already.
+    pub(super) fn buffered(&mut self) -> Result<Option<Frame>, Error> {
+        let frame = match &mut self.input {
+            Input::Tcp { buffer, .. } => self.decoder.decode(buffer),
+            Input::WebSocket { message, .. } => self.decoder.decode_message(message),
+        };
+        Ok(frame?)
+    }
+
+    /// Waits for bytes. Called when [`buffered`](Self::buffered) has nothing. Cancel safe: what was
+    /// read is kept.
+    pub(super) async fn fill(&mut self) -> Result<Filled, Error> {
+        match &mut self.input {
+            Input::Tcp { read, buffer } => {
+                buffer.reserve(READ_SIZE);
+                match read.read_buf(buffer).await {
+                    Ok(0) => Ok(Filled::End(None)),
+                    Ok(_) => Ok(Filled::More),
+                    Err(error) => Err(Error::Io(error)),
+                }
+            }
+            Input::WebSocket { read, message } => loop {
+                match read.next().await {
+                    Some(Ok(Message::Binary(bytes))) => {
+                        *message = bytes;
+                        return Ok(Filled::More);
+                    }
+                    Some(Ok(Message::Close(close))) => {
+                        return Ok(Filled::End(close.and_then(|close| reason_of(&close))));
+                    }
+                    // The protocol knows no text (PROTOCOL 4.2); a client ignores what it does not know.
+                    // Tungstenite answers pings.
+                    Some(Ok(_)) => {}
+                    // An end without a word is an end, on TCP as well.
+                    Some(Err(
+                        tungstenite::Error::ConnectionClosed
+                        | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+                    ))
+                    | None => return Ok(Filled::End(None)),
+                    Some(Err(error)) => return Err(from_tungstenite(error)),
+                }
+            },
+        }
+    }
+}
+
+impl fmt::Debug for FrameReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameReader").finish_non_exhaustive()
+    }
+}
+
+/// PROTOCOL 4.3: code 4000 + reason.
+fn reason_of(close: &CloseFrame) -> Option<Reason> {
+    let reason = u64::from(u16::from(close.code)).checked_sub(4000)?;
+    (1..=999).contains(&reason).then_some(Reason(reason))
+}
+
+/// The writing half.
+pub(super) enum FrameWriter {
+    Tcp(OwnedWriteHalf),
+    /// Boxed: a sink with its buffers is large.
+    WebSocket(Box<SplitSink<Socket, Message>>),
+}
+
+impl FrameWriter {
+    /// Writes whole frames. Not cancel safe.
+    pub(super) async fn write(&mut self, frames: Bytes) -> Result<(), Error> {
+        match self {
+            Self::Tcp(write) => write.write_all(&frames).await.map_err(Error::Io),
+            Self::WebSocket(write) => write.send(Message::Binary(frames)).await.map_err(from_tungstenite),
+        }
+    }
+
+    /// Ends the sending side.
+    async fn finish(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Tcp(write) => write.shutdown().await.map_err(Error::Io),
+            Self::WebSocket(write) => write.close().await.map_err(from_tungstenite),
+        }
+    }
+}
+
+/// Writes what is queued, gathered into as few writes as there are, until the queue's senders are gone.
+///
+/// PROTOCOL 4.2: a message is at most the server's `max_frame` + 4 bytes.
+pub(super) async fn write_queue(mut queue: mpsc::Receiver<Bytes>, mut writer: FrameWriter, max_frame: u64) {
+    let most = usize::try_from(max_frame).map_or(MAX_WRITE, |largest| MAX_WRITE.min(Header::LEN + largest));
+    let mut gathered = BytesMut::new();
+    let mut held = None;
+    loop {
+        let Some(first) = (match held.take() {
+            Some(held) => Some(held),
+            None => queue.recv().await,
+        }) else {
+            break;
+        };
+        gathered.extend_from_slice(&first);
+        while let Ok(next) = queue.try_recv() {
+            if gathered.len() + next.len() > most {
+                held = Some(next);
+                break;
+            }
+            gathered.extend_from_slice(&next);
+        }
+        // A failure is not told from here: the reading half sees the same end, with its reason.
+        match timeout(WRITE_TIMEOUT, writer.write(gathered.split().freeze())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+    // Nobody is left who could be told that this failed.
+    let _ = timeout(WRITE_TIMEOUT, writer.finish()).await;
+}
+
+/// Ours where we have a name for it.
+fn from_tungstenite(error: tungstenite::Error) -> Error {
+    match error {
+        tungstenite::Error::Io(error) => Error::Io(error),
+        tungstenite::Error::Http(response) => Error::Http(response.status().as_u16()),
+        other => Error::WebSocket(Box::new(other)),
+    }
+}
