@@ -234,17 +234,8 @@ impl<H: Clone> Dispatcher<H> {
         {
             return Err(Reason::ALREADY_JOINED);
         }
-        // The session checks these too, but only here it is certain: a client that uses a handle
-        // again before it may can make its session forget a membership.
-        if seats.iter().any(|seat| seat.handle == join.handle) {
-            return Err(Reason::HANDLE_IN_USE);
-        }
-        if seats.len() >= self.config.limits.max_rooms {
-            return Err(Reason::TOO_MANY_JOINS);
-        }
         // The session bounds these too, but it hears of refused joins later than a hostile client
         // can use that.
-        let seats = self.seats.get(&session).map_or(&[][..], |seats| seats);
         if seats.iter().any(|seat| seat.handle == join.handle) {
             return Err(Reason::HANDLE_IN_USE);
         }

@@ -65,7 +65,6 @@ impl<H: Clone> Room<H> {
         came.freeze(&head, options, leaving || !self.events.is_empty(), frames);
         self.events.freeze(&head, options, leaving, frames);
         let before_values = frames.len();
-        let values_changed = !values.is_empty();
         values.freeze(&head, options, false, frames);
         let after_values = frames.len();
         left.freeze(&head, options, false, frames);
@@ -81,13 +80,9 @@ impl<H: Clone> Room<H> {
         self.flush_directs(tick, out);
 
         self.flushed_tick = tick;
-        if self.members.has_touched() {
-            self.member_snapshot = None;
-        }
-        if values_changed || numbered {
-            self.value_snapshot = None;
-            self.member_snapshot = None;
-        }
+        // PROTOCOL 8.4: they carry the tick of the last flush, also where it sent nothing to all.
+        self.value_snapshot = None;
+        self.member_snapshot = None;
         self.members.handle_flushed(now);
     }
 

@@ -108,7 +108,8 @@ mod tests {
         }
         let mut frames = Vec::new();
         segment.freeze(&HEAD, 0, false, &mut frames);
-        assert!(segment.is_empty() && segment.len() == 0);
+        assert!(segment.is_empty());
+        assert_eq!(segment.len(), 0);
         let mut next = 0;
         for (index, bytes) in frames.iter().enumerate() {
             let (frame, rest) = split_frame(bytes, 256, Sender::Server).unwrap().unwrap();

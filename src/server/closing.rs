@@ -66,7 +66,7 @@ async fn discard<T: AsyncRead + Unpin>(io: &mut T, most: usize) {
 }
 
 /// The CLOSE frame of an ending (PROTOCOL 6.8).
-pub(super) fn close_bytes(ending: &Ending) -> Vec<u8> {
+fn close_bytes(ending: &Ending) -> Vec<u8> {
     let mut extensions = Vec::new();
     if let Some(after) = ending.reconnect {
         let mut content = Vec::new();

@@ -28,7 +28,7 @@ use super::outbox::Outbox;
 use super::registry::Place;
 use super::shard::{Mail, Mailboxes};
 use super::writer::{Framing, Writer};
-use crate::command::{Command, SessionId};
+use crate::command::Command;
 use crate::session::{Ending, Facts, Output, Session};
 use crate::time::Time;
 use crate::wire::Reason;
@@ -64,13 +64,11 @@ struct Connection<T> {
     inbound: Inbound,
     writer: Writer,
     output: Output,
-    place: Place,
+    place: Arc<Place>,
     rooms: Rooms,
     /// Held until hello is accepted.
     greeting: Option<Arc<OwnedSemaphorePermit>>,
     reading: Reading,
-    /// Bytes of replies since everything had left.
-    unread: usize,
 }
 
 /// Whether the socket is read.
@@ -98,6 +96,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     let facts = Arc::clone(&surroundings.facts);
     let outbox = Arc::new(Outbox::new(&facts.limits));
     place.enter(&outbox);
+    let place = Arc::new(place);
     let (framing, inbound, session) = match speaks {
         Speaks::Tcp => (Framing::Tcp, Inbound::tcp(&facts.limits), Session::over_tcp(facts, connected)),
         Speaks::WebSocket { read, room } => {
@@ -108,7 +107,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     let writer = Writer::new(framing);
     let rooms = Rooms {
         mailboxes: surroundings.mailboxes.clone(),
-        session: place.session,
+        place: Arc::clone(&place),
         shards: SmallVec::new(),
         last_will: Reason::FINISHED,
     };
@@ -124,7 +123,6 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         rooms,
         greeting,
         reading: Reading::On,
-        unread: 0,
     };
     let stopped = connection.open().await;
     connection.close(stopped, framing).await;
@@ -220,11 +218,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         loop {
             self.take()?;
             if !self.output.replies.is_empty() {
-                self.unread += self.output.replies.len();
-                self.writer.push_front(self.output.replies.split().freeze());
+                self.writer.push_answer(self.output.replies.split().freeze());
             }
             if self.writer.is_empty() {
-                self.unread = 0;
                 return Ok(());
             }
             match self.writer.poll_write(&mut self.io, cx) {
@@ -232,7 +228,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Err(Stopped::Gone),
                 Poll::Pending => {
-                    let unread = self.writer.raw_len() + self.unread;
+                    let unread = self.writer.answers_left();
                     return if unread > UNREAD_REPLIES { Err(Ending::because(Reason::SLOW).into()) } else { Ok(()) };
                 }
             }
@@ -295,7 +291,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         self.writer.drop_queued();
         // Answers that precede the end are still sent: they were asked for before.
         if !self.output.replies.is_empty() {
-            self.writer.push_front(self.output.replies.split().freeze());
+            self.writer.push_answer(self.output.replies.split().freeze());
         }
         self.greeting = None;
         let limits = &self.surroundings.facts.limits;
@@ -307,7 +303,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 #[derive(Debug)]
 struct Rooms {
     mailboxes: Mailboxes,
-    session: SessionId,
+    place: Arc<Place>,
     /// Every shard that was ever sent something.
     shards: SmallVec<[usize; 2]>,
     last_will: Reason,
@@ -319,7 +315,7 @@ impl Rooms {
             self.shards.push(shard);
         }
         outbox.chunk_sent();
-        let mail = Mail::Chunk { session: self.session, outbox: Arc::clone(outbox), commands };
+        let mail = Mail::Chunk { session: self.place.session, outbox: Arc::clone(outbox), commands };
         self.mailboxes.send(shard, mail).map_err(|_| Ending::because(Reason::INTERNAL))
     }
 }
@@ -327,8 +323,9 @@ impl Rooms {
 impl Drop for Rooms {
     fn drop(&mut self) {
         for shard in &self.shards {
+            let ended = Mail::Ended { place: Arc::clone(&self.place), reason: self.last_will };
             // A shard that is gone has no rooms to leave.
-            let _gone = self.mailboxes.send(*shard, Mail::Ended { session: self.session, reason: self.last_will });
+            let _gone = self.mailboxes.send(*shard, ended);
         }
     }
 }

@@ -43,7 +43,6 @@ pub(super) async fn serve(stream: TcpStream, server: Handle, greeting: OwnedSema
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(hello_timeout)
-        .keep_alive(false)
         // hyper asks for 8 KiB at least.
         .max_buf_size(max_header.max(8 * 1024))
         .serve_connection(TokioIo::new(stream), service)
@@ -140,6 +139,11 @@ fn accept(method: &Method, version: hyper::Version, headers: &HeaderMap) -> Resu
             );
         }
     }
+    // What follows the request would be its body for a proxy, and frames for us.
+    let length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if length || headers.contains_key(header::TRANSFER_ENCODING) {
+        return refuse(StatusCode::BAD_REQUEST, "A WebSocket request has no body.\n");
+    }
     if !lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
         return refuse(StatusCode::BAD_REQUEST, "Offer the subprotocol tickwire.v1.\n");
     }
@@ -163,5 +167,7 @@ fn text(status: StatusCode, sentence: &'static str) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from_static(sentence.as_bytes())));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // One request a connection: whoever stays has said hello.
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer
 }

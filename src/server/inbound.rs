@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error as WsError, Message};
 
@@ -130,8 +131,18 @@ impl Inbound {
                             return Poll::Ready(Err(Ending::because(Reason::TEXT_MESSAGE).into()));
                         }
                         Ok(Message::Pong(_) | Message::Frame(_)) => {}
-                        // The answer was handed to the writer by the context.
-                        Ok(Message::Close(_)) => return Poll::Ready(Err(Stopped::Gone)),
+                        // tungstenite puts this in the place of a code that must not be sent.
+                        Ok(Message::Close(Some(close)))
+                            if close.code == CloseCode::Protocol && close.reason == "Protocol violation" =>
+                        {
+                            return stopped(&ProtocolError::InvalidCloseSequence.into());
+                        }
+                        Ok(Message::Close(_)) => {
+                            // The answer is queued by the context; flushing hands it to the writer,
+                            // and says that the connection is closed.
+                            let _closed = context.flush(&mut shim);
+                            return Poll::Ready(Err(Stopped::Gone));
+                        }
                         Err(error) => return stopped(&error),
                     }
                 }

@@ -4,10 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{debug, warn};
 
 use super::connection::{self, Speaks};
+use super::inbound::Stopped;
+use super::writer::{Framing, Writer};
 use super::{Handle, closing, http};
 use crate::session::Ending;
 use crate::wire::Reason;
@@ -61,9 +63,7 @@ fn admit(stream: TcpStream, port: Port, server: &Handle) {
         }
         Port::Tcp => {
             let Some(place) = server.registry.take_place() else {
-                let full = closing::close_bytes(&Ending::because(Reason::SERVER_FULL));
-                // A fresh socket takes a dozen bytes; one that does not is not worth waiting for.
-                let _told = stream.try_write(&full);
+                tokio::spawn(turn_away(stream, server.clone(), greeting));
                 return;
             };
             let surroundings = server.surroundings.clone();
@@ -72,6 +72,13 @@ fn admit(stream: TcpStream, port: Port, server: &Handle) {
             tokio::spawn(connection::run(stream, Speaks::Tcp, surroundings, place, greeting, connected));
         }
     }
+}
+
+/// Says that the server is full. Bounded like strangers are, whose place it holds.
+async fn turn_away(mut stream: TcpStream, server: Handle, _greeting: OwnedSemaphorePermit) {
+    let full = Stopped::Ending(Ending::because(Reason::SERVER_FULL));
+    let limits = &server.surroundings.facts.limits;
+    closing::run(&mut stream, Writer::new(Framing::Tcp), full, Framing::Tcp, limits).await;
 }
 
 fn prepare(stream: &TcpStream, send_buffer: usize) -> io::Result<()> {

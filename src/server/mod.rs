@@ -325,11 +325,12 @@ impl Server {
 /// Tells everyone, waits, and closes who stayed (PROTOCOL 6.9).
 async fn drain(handle: &Handle) {
     let limits = &handle.surroundings.facts.limits;
+    let closes = micros(limits.drain_timeout) / 1000;
+    handle.registry.tell_latecomers(RESTART + SHORTEST_SLOPE, closes);
     let outboxes = handle.registry.outboxes();
     if !outboxes.is_empty() {
         info!("going away: {} connections have {} s to leave", outboxes.len(), limits.drain_timeout.as_secs());
     }
-    let closes = micros(limits.drain_timeout) / 1000;
     // A slope: so many clients that each millisecond brings back one, the server's own restart ahead.
     let slots = (outboxes.len() as u64).max(SHORTEST_SLOPE);
     let mut seed = random();
@@ -360,4 +361,18 @@ const RESTART: u64 = 500;
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0_u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shard_that_ends_takes_the_server_down() {
+        let mut server = Server::builder().shards(2).detached().expect("defaults agree");
+        // A mailbox without senders: the shard ends at once, as it would in a panic.
+        server.shards[1].1 = mpsc::channel(1).1;
+        let ended = server.run(std::future::pending()).await;
+        assert!(matches!(ended, Err(Error::ShardDied)));
+    }
 }

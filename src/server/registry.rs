@@ -16,12 +16,19 @@ type Lock<T> = std::sync::Mutex<T>;
 /// All connections of a server.
 #[derive(Debug)]
 pub(super) struct Registry {
-    open: Lock<HashMap<SessionId, Weak<Outbox>>>,
+    open: Lock<Open>,
     count: AtomicUsize,
     max: usize,
     greeting: Arc<Semaphore>,
     next_session: AtomicU64,
     emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    outboxes: HashMap<SessionId, Weak<Outbox>>,
+    /// What those are told who come while the server is going away.
+    going_away: Option<(u64, u64)>,
 }
 
 /// A connection's place. Dropping it gives the place back.
@@ -76,10 +83,16 @@ impl Registry {
 
     /// Everyone who has an outbox now.
     pub(super) fn outboxes(&self) -> Vec<Arc<Outbox>> {
-        self.lock().values().filter_map(Weak::upgrade).collect()
+        self.lock().outboxes.values().filter_map(Weak::upgrade).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Weak<Outbox>>> {
+    /// From now on, whoever gets an outbox is told that the server is going away. Connections that
+    /// were accepted before may still be on their way, in a handshake.
+    pub(super) fn tell_latecomers(&self, reconnect: u64, closes: u64) {
+        self.lock().going_away = Some((reconnect, closes));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,13 +100,17 @@ impl Registry {
 impl Place {
     /// Makes the connection reachable.
     pub(super) fn enter(&self, outbox: &Arc<Outbox>) {
-        self.registry.lock().insert(self.session, Arc::downgrade(outbox));
+        let mut open = self.registry.lock();
+        open.outboxes.insert(self.session, Arc::downgrade(outbox));
+        if let Some((reconnect, closes)) = open.going_away {
+            outbox.go_away(reconnect, closes);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.registry.lock().remove(&self.session);
+        self.registry.lock().outboxes.remove(&self.session);
         if self.registry.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.registry.emptied.notify_waiters();
         }

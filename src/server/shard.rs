@@ -17,6 +17,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::clock::Clock;
 use super::outbox::Outbox;
+use super::registry::Place;
 use crate::command::{Command, SessionId};
 use crate::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet};
 use crate::limits::Limits;
@@ -38,8 +39,9 @@ pub(super) enum Mail {
     },
     /// A session is over.
     Ended {
-        /// Which.
-        session: SessionId,
+        /// Whose place it was. It is given back when every shard has read this, so that mail of
+        /// sessions that are over counts in [`mailbox_size`] too.
+        place: Arc<Place>,
         /// Its last will.
         reason: Reason,
     },
@@ -129,7 +131,7 @@ fn handle(dispatcher: &mut Dispatcher<Arc<Outbox>>, mail: Mail, now: Time, out: 
             }
             outbox.chunk_done();
         }
-        Mail::Ended { session, reason } => dispatcher.handle_ended(session, reason, now),
+        Mail::Ended { place, reason } => dispatcher.handle_ended(place.session, reason, now),
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) struct Writer {
     begun: Option<Group>,
     /// What has left since the outbox was told.
     written: Charge,
+    /// Frames at the front, up to the last answer.
+    ahead: usize,
+    /// Answers, which the outbox never charged, and which `written` counts once they have left.
+    uncharged: Charge,
 }
 
 /// How frames are wrapped.
@@ -58,18 +62,38 @@ const SLICES: usize = 64;
 
 impl Writer {
     pub(super) fn new(framing: Framing) -> Self {
-        Self { framing, frames: VecDeque::new(), raw: BytesMut::new(), begun: None, written: Charge::default() }
+        Self {
+            framing,
+            frames: VecDeque::new(),
+            raw: BytesMut::new(),
+            begun: None,
+            written: Charge::default(),
+            ahead: 0,
+            uncharged: Charge::default(),
+        }
     }
 
-    /// Where the outbox puts its frames; what has been written since the last call.
+    /// Where the outbox puts its frames; what of them has been written since the last call. Answers
+    /// go first, so what was written is taken for theirs until it cannot be.
     pub(super) fn refill(&mut self) -> (Charge, &mut VecDeque<Bytes>) {
-        (std::mem::take(&mut self.written), &mut self.frames)
+        let mut written = std::mem::take(&mut self.written);
+        for (written, uncharged) in
+            [(&mut written.bytes, &mut self.uncharged.bytes), (&mut written.frames, &mut self.uncharged.frames)]
+        {
+            let answers = (*written).min(*uncharged);
+            *written -= answers;
+            *uncharged -= answers;
+        }
+        (written, &mut self.frames)
     }
 
-    /// Puts frames ahead of what has not begun to leave.
-    pub(super) fn push_front(&mut self, frames: Bytes) {
-        let begun = self.begun_frames();
-        self.frames.insert(begun, frames);
+    /// Puts an answer ahead of what has not begun to leave, but behind earlier answers.
+    pub(super) fn push_answer(&mut self, answer: Bytes) {
+        let place = self.begun_frames().max(self.ahead);
+        self.uncharged.bytes += answer.len();
+        self.uncharged.frames += 1;
+        self.frames.insert(place, answer);
+        self.ahead = place + 1;
     }
 
     /// Puts a frame behind everything else.
@@ -82,14 +106,16 @@ impl Writer {
         self.raw.extend_from_slice(bytes);
     }
 
-    pub(super) fn raw_len(&self) -> usize {
-        self.raw.len()
+    /// Bytes of answers that are still to leave, those of the WebSocket layer included.
+    pub(super) fn answers_left(&self) -> usize {
+        self.raw.len() + self.uncharged.bytes.saturating_sub(self.written.bytes)
     }
 
     /// Drops what has not begun to leave.
     pub(super) fn drop_queued(&mut self) {
         let begun = self.begun_frames();
         self.frames.truncate(begun);
+        self.ahead = self.ahead.min(begun);
         // Answers of the WebSocket layer stay: one of them may be half out, and they are few.
     }
 
@@ -193,6 +219,7 @@ impl Writer {
                 self.written.bytes += step;
                 if step == frame.len() {
                     self.frames.pop_front();
+                    self.ahead = self.ahead.saturating_sub(1);
                     self.written.frames += 1;
                 } else {
                     frame.advance(step);
@@ -325,6 +352,27 @@ mod tests {
     }
 
     #[test]
+    fn answers_leave_in_their_order_ahead_of_what_is_queued_and_are_not_charged() {
+        for framing in [Framing::Tcp, Framing::WebSocket] {
+            let mut writer = Writer::new(framing);
+            writer.refill().1.extend([Bytes::from(vec![1; 9000]), vec![2; 9000].into()]);
+            let mut cx = Context::from_waker(Waker::noop());
+            // The first frame has begun to leave when the answers come.
+            writer.advance(10);
+            writer.push_answer(vec![3; 5].into());
+            writer.push_answer(vec![4; 5].into());
+            let begun = writer.frames.front().map_or(0, Bytes::len);
+            let mut io = Narrow { step: begun, taken: Vec::new() };
+            assert!(writer.poll_write(&mut io, &mut cx).is_ready());
+            let mut order = io.taken.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect::<Vec<_>>();
+            order.retain(|(byte, _)| (1..=4).contains(byte));
+            order.dedup_by_key(|(byte, _)| *byte);
+            assert!(order.iter().map(|(byte, _)| *byte).eq([1, 3, 4, 2]), "{order:?}");
+            assert_eq!(writer.refill().0, Charge { bytes: 18_000, frames: 2 });
+        }
+    }
+
+    #[test]
     fn many_frames_leave_in_several_writes() {
         let frames = [5; 1000];
         let (whole, charge) = written(Framing::WebSocket, &frames, usize::MAX);
@@ -341,7 +389,7 @@ mod tests {
         // The first message has begun.
         writer.advance(10);
         writer.push_raw(&[0x8a, 0]);
-        writer.push_front(vec![1; 4].into());
+        writer.push_answer(vec![1; 4].into());
         // Six divides what is left of the first message, so the answer can go right behind it.
         let mut io = Narrow { step: 6, taken: vec![0x82, 126, 2, 88] };
         io.taken.extend([7; 6]);

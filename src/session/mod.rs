@@ -83,6 +83,8 @@ pub struct Session {
     directs: u64,
     refusals: Bucket,
     pings: Bucket,
+    /// The server is going away, and hello has not come: what to say after WELCOME.
+    going_away: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,7 @@ impl Session {
             directs: 0,
             refusals: Bucket::full(limits.refusals_burst, connected),
             pings: Bucket::full(limits.pings_burst, connected),
+            going_away: None,
             facts,
         }
     }
@@ -229,10 +232,14 @@ impl Session {
     /// The server is going away: tells the peer, and refuses joins from now on (PROTOCOL 6.9).
     /// Times are milliseconds from now.
     pub fn handle_going_away(&mut self, reconnect: u64, closes: u64, output: &mut Output) {
-        if self.state != State::Open {
-            return;
+        match self.state {
+            State::Preamble | State::Hello => {
+                self.going_away = Some((reconnect, closes));
+                return;
+            }
+            State::Draining => return,
+            State::Open => self.state = State::Draining,
         }
-        self.state = State::Draining;
         let notice = control::GoingAway { reconnect, closes, extensions: Extensions::NONE };
         Control::new(RequestId(0), Ask::GoingAway(notice)).encode(&mut output.replies);
     }
@@ -326,6 +333,9 @@ impl Session {
             extensions: Extensions::NONE,
         };
         Control::new(request, Ask::Welcome(welcome)).encode(&mut output.replies);
+        if let Some((reconnect, closes)) = self.going_away.take() {
+            self.handle_going_away(reconnect, closes, output);
+        }
         if let Some(name) = self.first_room.take() {
             // PROTOCOL 4.2: as if JOIN with request 0, handle 0 and mode 3 had come first.
             let join = Join { mode: Mode::BOTH, name: &name, ..Join::default() };

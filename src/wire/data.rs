@@ -47,12 +47,15 @@ impl<'a> ClientData<'a> {
     pub fn decode(flags: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(payload);
         let kind = Kind::from_flags(flags).map_err(DecodeError::KindNotForClients)?;
+        // PROTOCOL 5: a kind that is not for clients is refused without looking at the payload.
+        if !matches!(kind, Kind::Event | Kind::Value | Kind::Direct) {
+            return Err(DecodeError::KindNotForClients(kind as u8));
+        }
         let handle = Handle(reader.varint()?);
         let target = match kind {
-            Kind::Event => Target::Event,
             Kind::Value => Target::Value(Key::from_wire(reader.varint()?)),
             Kind::Direct => Target::Direct(MemberNumber(reader.varint()?)),
-            other => return Err(DecodeError::KindNotForClients(other as u8)),
+            _ => Target::Event,
         };
         Ok(Self { handle, target, options: flags & Self::OPTIONS, payload: reader.rest() })
     }

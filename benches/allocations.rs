@@ -1,0 +1,117 @@
+//! How often the memory allocator is asked: never for a decoded frame, and a few times a segment
+//! for a delivered message. Asserts it, so that `cargo bench` fails where that is lost.
+
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
+#![expect(unsafe_code, reason = "counting needs an allocator, and an allocator is an unsafe trait")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use tickwire::wire::{ClientData, Decoder, Handle, Sender, Target, split_frame};
+
+mod room;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: everything is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    work();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+fn main() {
+    decoding();
+    for (members, messages) in [(10, 10), (100, 10), (100, 100), (1000, 10)] {
+        delivering(members, messages, false);
+        delivering(members, messages, true);
+    }
+}
+
+fn decoding() {
+    const FRAMES: usize = 1000;
+    let mut stream = Vec::new();
+    for _ in 0..FRAMES {
+        ClientData { handle: Handle(1), target: Target::Event, options: 0, payload: &[b'x'; 32] }.encode(&mut stream);
+    }
+    let borrowed = count(|| {
+        let mut rest = &stream[..];
+        while let Some((frame, next)) = split_frame(rest, 16_384, Sender::Client).unwrap() {
+            black_box(ClientData::decode(frame.header.flags, frame.payload).unwrap());
+            rest = next;
+        }
+    });
+    let decoder = Decoder::new(Sender::Client, 16_384);
+    let mut buffer = BytesMut::from(&stream[..]);
+    // The first frame makes the buffer a shared one; that is one allocation a read, not a frame.
+    let first = count(|| drop(decoder.decode(&mut buffer).unwrap().unwrap()));
+    let owned = count(|| {
+        while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
+            let data = ClientData::decode(frame.header.flags, &frame.payload).unwrap();
+            black_box(frame.payload.slice_ref(data.payload));
+        }
+    });
+    println!("allocations for {FRAMES} decoded frames: {borrowed} borrowed, {owned} owned, {first} for the read");
+    assert_eq!((borrowed, owned), (0, 0));
+    assert!(first <= 1);
+}
+
+fn delivering(members: u64, messages: u64, values: bool) {
+    let kind = if values { "values" } else { "events" };
+    for (queued, state) in [(false, "were read"), (true, "are queued")] {
+        let per_segment = per_segment(members, messages, values, queued);
+        let each = per_segment / (members * messages) as f64;
+        println!(
+            "{messages:>4} {kind} to {members:>4} members whose last ones {state:<10} \
+             {per_segment:>6.2} allocations a segment, {each:.5} a delivery"
+        );
+        // A segment to ten members is too small to share what little it costs.
+        assert!(each < 0.01 || members * messages <= 100);
+    }
+}
+
+/// Allocations for one segment in steady state. Receivers have read the last batch before the next
+/// is gathered, or still hold it in their queues.
+fn per_segment(members: u64, messages: u64, values: bool, queued: bool) -> f64 {
+    const ROUNDS: u64 = 200;
+    let payload = Bytes::from_static(&[b'x'; 32]);
+    let (mut room, mut last) = (room::Room::new(members), Vec::new());
+    let mut rounds = |rounds| {
+        for _ in 0..rounds {
+            if queued {
+                std::mem::swap(&mut room.sink.frames, &mut last);
+            }
+            room.sink.frames.clear();
+            room.round(messages, &payload, values);
+        }
+    };
+    // Until every buffer has its size.
+    rounds(50);
+    count(|| rounds(ROUNDS)) as f64 / ROUNDS as f64
+}

@@ -1,0 +1,79 @@
+//! A room full of members, without sockets.
+
+use bytes::Bytes;
+use tickwire::class::RoomClasses;
+use tickwire::command::{Command, JoinCommand, Publish, SessionId};
+use tickwire::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet};
+use tickwire::limits::Limits;
+use tickwire::name::RoomName;
+use tickwire::time::Time;
+use tickwire::wire::control::Mode;
+use tickwire::wire::{Handle, Key, RequestId, Target};
+
+/// Takes a reference of every frame, as an outbox does.
+#[derive(Default)]
+pub(crate) struct Sink {
+    pub(crate) frames: Vec<Bytes>,
+}
+
+impl Outlet<u64> for Sink {
+    fn frame(&mut self, _to: &u64, _class: FrameClass, frame: &Bytes) {
+        self.frames.push(frame.clone());
+    }
+
+    fn direct(&mut self, _to: &u64, _direct: &Direct) {}
+
+    fn refused(&mut self, _to: &u64, _joining: Option<Handle>) {
+        panic!("nothing here is refused");
+    }
+}
+
+/// A room, its members, and a clock that goes on by one tick a round.
+pub(crate) struct Room {
+    dispatcher: Dispatcher<u64>,
+    pub(crate) sink: Sink,
+    members: u64,
+    now: u64,
+}
+
+impl Room {
+    /// A room of `members` sessions that publish and receive.
+    pub(crate) fn new(members: u64) -> Self {
+        let dispatcher = Dispatcher::new(DispatcherConfig::new(Limits::default(), RoomClasses::default(), 1));
+        let mut room = Self { dispatcher, sink: Sink::default(), members, now: 1_000_000 };
+        for session in 1..=members {
+            let join = JoinCommand {
+                request: RequestId(1),
+                handle: Handle(1),
+                name: RoomName::new(b"arena").unwrap(),
+                mode: Mode::BOTH,
+                subject: Bytes::new(),
+                presence: Bytes::new(),
+                since: None,
+            };
+            room.ask(session, Command::Join(Box::new(join)));
+        }
+        room.tick();
+        room
+    }
+
+    /// `messages` of 32 bytes in one tick, from one member after another, and the flush.
+    pub(crate) fn round(&mut self, messages: u64, payload: &Bytes, values: bool) {
+        for message in 0..messages {
+            let target = if values { Target::Value(Key::member(0)) } else { Target::Event };
+            let publish = Publish { handle: Handle(1), number: 1, target, urgent: false, payload: payload.clone() };
+            self.ask(message % self.members + 1, Command::Publish(publish));
+        }
+        self.tick();
+    }
+
+    fn ask(&mut self, session: u64, command: Command) {
+        let now = Time::from_micros(self.now);
+        self.dispatcher.handle_command(SessionId(session), &session, command, now, &mut self.sink);
+    }
+
+    fn tick(&mut self) {
+        self.now += 50_000;
+        self.dispatcher.handle_timeout(Time::from_micros(self.now), &mut self.sink);
+    }
+}

@@ -1,0 +1,104 @@
+//! Bytes into the WebSocket side of a server, over an in-memory stream: whatever comes in, what
+//! goes out is whole messages of whole frames, and the connection ends.
+#![no_main]
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use tickwire::server::{Handle, Server};
+use tickwire::wire::{Control, FrameType, Ping, Sender, ServerData, split_frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::runtime::{Builder, Runtime};
+
+thread_local! {
+    static SERVER: RefCell<(Runtime, Handle)> = RefCell::new(start());
+}
+
+fn start() -> (Runtime, Handle) {
+    // A paused clock: deadlines cost no time.
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let server = runtime.block_on(async { Server::builder().shards(1).detached() }).expect("defaults agree");
+    let handle = server.handle();
+    runtime.spawn(server.run(std::future::pending()));
+    (runtime, handle)
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((mode, data)) = data.split_first() else { return };
+    let input = if mode % 2 == 0 { data.to_vec() } else { messages(data) };
+    SERVER.with_borrow(|(runtime, handle)| {
+        let output = runtime.block_on(exchange(handle.clone(), input));
+        check(&output);
+        assert_eq!(handle.connections(), 0, "a connection that is over has given its place back");
+    });
+});
+
+/// Sends everything, closes, and reads to the end.
+async fn exchange(server: Handle, input: Vec<u8>) -> Vec<u8> {
+    let (client, io) = duplex(4096);
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let attached = tokio::spawn(async move { server.attach(io, Bytes::new(), None).await });
+    let send = async {
+        // The server may close before it has read everything.
+        let _closed = writer.write_all(&input).await;
+        let _closed = writer.shutdown().await;
+    };
+    let mut output = Vec::new();
+    let (_, read) = tokio::join!(send, reader.read_to_end(&mut output));
+    read.expect("an in-memory stream does not break");
+    attached.await.expect("no panic").expect("there is a place");
+    output
+}
+
+/// Makes masked binary messages of the fuzzer's bytes: a length, then so many bytes. The mask is
+/// zero, so that the fuzzer sees what the decoder sees.
+fn messages(mut data: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    while let Some((len, rest)) = data.split_first() {
+        let (message, rest) = rest.split_at(rest.len().min(usize::from(*len)));
+        stream.push(0x82);
+        match u8::try_from(message.len()) {
+            Ok(short @ 0..=125) => stream.push(0x80 | short),
+            _ => stream.extend([0x80 | 126, 0, message.len() as u8]),
+        }
+        stream.extend([0; 4]);
+        stream.extend(message);
+        data = rest;
+    }
+    stream
+}
+
+/// Unmasked final messages: binary ones of whole frames, pongs, and at most one close, at the end.
+fn check(mut output: &[u8]) {
+    while let [first, len, rest @ ..] = output {
+        let (len, rest) = match len {
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            len => (usize::from(*len), rest),
+        };
+        let (message, rest) = rest.split_at_checked(len).expect("messages are whole");
+        match first {
+            0x82 => check_frames(message),
+            0x8a => assert!(len <= 125),
+            0x88 => assert!(rest.is_empty(), "nothing follows a close"),
+            other => panic!("unexpected first byte {other:#04x}"),
+        }
+        output = rest;
+    }
+    assert!(output.is_empty());
+}
+
+fn check_frames(mut message: &[u8]) {
+    while !message.is_empty() {
+        let (frame, rest) = split_frame(message, 65_535, Sender::Server).expect("readable").expect("whole");
+        match frame.header.frame_type {
+            FrameType::Data => {
+                let data = ServerData::decode(frame.header.flags, frame.payload).expect("readable").expect("known");
+                data.records().for_each(|record| drop(record.expect("readable")));
+            }
+            FrameType::Control => drop(Control::decode(frame.payload).expect("readable")),
+            FrameType::Ping => drop(Ping::decode(frame.header.flags, frame.payload, Sender::Server).expect("readable")),
+        }
+        message = rest;
+    }
+}

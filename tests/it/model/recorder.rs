@@ -1,0 +1,61 @@
+//! An outlet that keeps what every session got, and numbers its directs as a session's owner does.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tickwire::dispatcher::{Direct, FrameClass, Outlet};
+use tickwire::wire::header::flags;
+use tickwire::wire::{Handle, Head, Kind, Position, Record, ServerData};
+
+/// What went out, by session. The outlet's handle of a session is its number.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    frames: BTreeMap<u64, Vec<(FrameClass, Bytes)>>,
+    refusals: Vec<(u64, Option<Handle>)>,
+    directs: BTreeMap<u64, u64>,
+}
+
+impl Recorder {
+    /// Takes the frames that went to `session` since the last call.
+    pub fn take(&mut self, session: u64) -> Vec<Bytes> {
+        self.take_classed(session).into_iter().map(|(_, frame)| frame).collect()
+    }
+
+    /// As [`take`](Self::take), with what each frame is to a receiver that lags.
+    pub fn take_classed(&mut self, session: u64) -> Vec<(FrameClass, Bytes)> {
+        self.frames.remove(&session).unwrap_or_default()
+    }
+
+    /// Takes everything, by session.
+    pub fn take_all(&mut self) -> BTreeMap<u64, Vec<Bytes>> {
+        let all = std::mem::take(&mut self.frames);
+        all.into_iter().map(|(to, frames)| (to, frames.into_iter().map(|(_, frame)| frame).collect())).collect()
+    }
+
+    /// Takes the refusals that the sessions were told of, and the handles they freed.
+    pub fn take_refusals(&mut self) -> Vec<(u64, Option<Handle>)> {
+        std::mem::take(&mut self.refusals)
+    }
+}
+
+impl Outlet<u64> for Recorder {
+    fn frame(&mut self, to: &u64, class: FrameClass, frame: &Bytes) {
+        self.frames.entry(*to).or_default().push((class, frame.clone()));
+    }
+
+    fn direct(&mut self, to: &u64, direct: &Direct) {
+        let number = self.directs.entry(*to).or_default();
+        *number += 1;
+        let mut records = Vec::new();
+        Record { member: direct.from, key: Some(direct.answers), payload: &direct.payload }.encode(&mut records);
+        let head = Head { room: direct.room, position: Position(*number), tick: direct.tick };
+        let options = if direct.urgent { flags::URGENT } else { 0 };
+        let mut frame = Vec::new();
+        ServerData { kind: Kind::Direct, options, head, records: &records }.encode(&mut frame);
+        self.frames.entry(*to).or_default().push((FrameClass::Control, frame.into()));
+    }
+
+    fn refused(&mut self, to: &u64, joining: Option<Handle>) {
+        self.refusals.push((*to, joining));
+    }
+}

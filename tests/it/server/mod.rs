@@ -1,0 +1,31 @@
+//! The server over real sockets: what it promises to peers that behave, and to those that do not.
+//!
+//! ```text
+//! support   a server on free ports, the pair that must not notice an attack, one check helper
+//! peer      a connection over TCP or WebSocket that says exactly what it is told
+//! say       frames of both layers as bytes, the wrong ones too
+//! hear      what a server said, taken apart
+//! ```
+//!
+//! Nothing here sleeps: a test waits for the next frame, or for the end, and gives up after
+//! [`support::PATIENCE`]. That something does *not* come is proved by what comes instead.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod attach;
+mod drain;
+mod flow;
+mod framing;
+mod garbage;
+mod greeting;
+mod hear;
+mod http;
+mod limits;
+mod peer;
+mod rooms;
+mod say;
+mod support;
+mod values;
+mod vectors;
+mod websocket;
+mod writes;
