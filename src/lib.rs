@@ -11,12 +11,23 @@
 //!           tcp, ws      decoder    (command)  shard                                   outbox    tcp, ws
 //! ```
 //!
+//! | module | what it is |
+//! |---|---|
+//! | `wire` | bytes to frames and back, without `std` |
+//! | `limits`, `class`, `name` | every bound a peer can meet; what an operator decides by room name |
+//! | `session` | one peer's protocol state: frames in, commands and answers out |
+//! | `command` | what a session asks of the rooms |
+//! | `dispatcher` | the rooms of one shard: commands in, shared frames out |
+//! | `room` | one room: its members, its values, and what this tick has gathered |
+//! | `server` | sockets, tasks and time around the core |
+//! | `client` | a small asynchronous client |
+//!
 //! # Invariants
 //!
-//! 1. The core ([`wire`], [`session`], [`dispatcher`]) never awaits, never reads a clock, never
+//! 1. The core (`wire`, `session`, `room`, `dispatcher`) never awaits, never reads a clock, never
 //!    sees a socket. `now` is an argument.
 //! 2. No input from a peer can panic the process: there is a frame, a wait, a refusal, or a close.
-//! 3. Whatever a peer can make grow has a bound in [`limits`].
+//! 3. Whatever a peer can make grow has a bound in `limits`.
 //! 4. The dispatcher never waits for a peer.
 //! 5. Between two sockets an event's payload is copied once, whatever the number of members. A
 //!    value's is copied twice: into the latest values, and from there into the segment.
@@ -25,7 +36,7 @@
 //!
 //! # Features
 //!
-//! Without features, only [`wire`] is there, without `std` and without allocating. `std` adds the
+//! Without features, only `wire` is there, without `std` and without allocating. `std` adds the
 //! core, `server` the server, `client` a small client, `cli` (the default) the command line.
 
 #![cfg_attr(not(any(feature = "std", test)), no_std)]

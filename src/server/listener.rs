@@ -29,6 +29,8 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts until the server stops.
 pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut stopping: watch::Receiver<bool>) {
+    // Said once until it is over: strangers can make this last, and must not fill a log.
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -36,10 +38,15 @@ pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut s
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream, port, &server),
+            Ok((stream, _)) => {
+                failing = false;
+                admit(stream, port, &server);
+            }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
-                warn!("cannot accept connections for now: {error}");
+                if !std::mem::replace(&mut failing, true) {
+                    warn!("cannot accept connections for now: {error}");
+                }
                 back_off().await;
             }
         }

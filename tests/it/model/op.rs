@@ -24,7 +24,7 @@ impl Op {
     /// Every four bytes are an operation.
     pub fn read([what, who, first, second]: [u8; 4]) -> Self {
         let (session, handle) = (who % SESSIONS, who / SESSIONS % HANDLES);
-        let urgent = what >= 0xe0;
+        let urgent = what >= 0xa0;
         match what % 16 {
             0..=2 => Self::Join {
                 session,
