@@ -37,15 +37,20 @@ pub struct Limits {
     pub max_member_values: usize,
     /// Bytes of all values of a room, [`Limits::VALUE_OVERHEAD`] counted for each beside its payload. 1 MiB.
     pub max_value_bytes: usize,
-    /// Bytes a room gathers for one flush. 128 KiB: half of the outbox, so that one batch alone
+    /// Bytes a room gathers for one flush, presence of newcomers included. 128 KiB: half of the outbox, so that one batch alone
     /// never closes a receiver who has read everything before it.
     pub max_batch: usize,
+    /// Directs a room gathers for one flush. 256: each becomes a frame, and all may be for one member.
+    pub max_directs: usize,
     /// Early flushes of a room in a tick. 4: urgent messages must not undo batching.
     pub max_early_flushes: u32,
     /// Bytes queued for a connection. 256 KiB: seconds of a busy room, and with ten thousand
     /// stalled connections still below 3 GB.
     pub outbox_bytes: usize,
-    /// Frames queued for a connection. 4,096: the cost of a queued frame beside its bytes.
+    /// Bytes of snapshots queued for a connection beside `outbox_bytes`. 2 MiB: the largest of a
+    /// room, and what a newcomer to many rooms needs. They are shared by all who join in a tick.
+    pub outbox_snapshots: usize,
+    /// Frames queued for a connection, without those of snapshots. 4,096: the cost of a queued frame beside its bytes.
     pub outbox_frames: usize,
     /// Reads of one connection that wait in the shards' mailboxes. 4: beyond, its socket is not
     /// read, and TCP slows the sender down. A mailbox has room for all connections' reads.
@@ -114,6 +119,12 @@ impl Limits {
         if self.max_batch + 65_536 > self.outbox_bytes {
             return Err("outbox_bytes must be at least 64 KiB above max_batch: else one batch alone closes a receiver");
         }
+        if self.max_value_bytes > self.outbox_snapshots {
+            return Err("outbox_snapshots must be at least max_value_bytes: else nobody can join a full room");
+        }
+        if self.max_members == 0 || self.max_rooms == 0 {
+            return Err("max_members and max_rooms must be at least 1");
+        }
         if self.connection_chunks == 0 || self.outbox_frames < 16 {
             return Err("connection_chunks must be at least 1, outbox_frames at least 16");
         }
@@ -137,8 +148,10 @@ impl Default for Limits {
             max_member_values: 256,
             max_value_bytes: 1024 * 1024,
             max_batch: 128 * 1024,
+            max_directs: 256,
             max_early_flushes: 4,
             outbox_bytes: 256 * 1024,
+            outbox_snapshots: 2 * 1024 * 1024,
             outbox_frames: 4096,
             connection_chunks: 4,
             socket_send_buffer: 128 * 1024,

@@ -283,7 +283,7 @@ impl<H: Clone> Dispatcher<H> {
     fn set_presence(&mut self, session: SessionId, handle: Handle, data: &[u8], now: Time) -> Result<(), Reason> {
         let seat = self.seat(session, handle)?;
         if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
-            slot.room.set_presence(seat.member, data);
+            slot.room.set_presence(seat.member, data, &self.config.limits)?;
             self.mark_dirty(seat.room, now);
         }
         Ok(())

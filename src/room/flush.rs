@@ -135,5 +135,6 @@ impl<H: Clone> Room<H> {
             }
         }
         self.direct_bytes = 0;
+        self.presence_bytes = 0;
     }
 }

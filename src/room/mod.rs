@@ -94,6 +94,8 @@ pub(crate) struct Room<H> {
     events: Segment,
     directs: Vec<PendingDirect>,
     direct_bytes: usize,
+    /// What the presence of those who came or changed since the last flush takes, about.
+    presence_bytes: usize,
     /// The latest values and the members, encoded, until a flush changes them.
     value_snapshot: Option<Arc<[Bytes]>>,
     member_snapshot: Option<Arc<[Bytes]>>,
@@ -135,6 +137,7 @@ impl<H: Clone> Room<H> {
             events: Segment::new(Kind::Event),
             directs: Vec::new(),
             direct_bytes: 0,
+            presence_bytes: 0,
             value_snapshot: None,
             member_snapshot: None,
             flushed_tick: 0,
@@ -182,6 +185,7 @@ impl<H: Clone> Room<H> {
         if self.members.len() >= limits.max_members {
             return Err(Reason::ROOM_FULL);
         }
+        self.gather_presence_bytes(join.subject.len() + join.presence.len(), limits)?;
         let number = self.members.insert(outlet.clone(), join, now, limits);
         let (outcome, lost) = self.outcome(join.since);
         let mut extensions = Vec::new();
@@ -240,8 +244,10 @@ impl<H: Clone> Room<H> {
     }
 
     /// Replaces what a member shows of itself.
-    pub(crate) fn set_presence(&mut self, number: MemberNumber, data: &[u8]) {
+    pub(crate) fn set_presence(&mut self, number: MemberNumber, data: &[u8], limits: &Limits) -> Result<(), Reason> {
+        self.gather_presence_bytes(data.len(), limits)?;
         self.members.set_presence(number, data);
+        Ok(())
     }
 
     /// Takes a member's message into this tick's batch: the one copy of an event's payload.
@@ -260,10 +266,7 @@ impl<H: Clone> Room<H> {
         if message.urgent && !self.class.urgent {
             return Err(Reason::NOT_ALLOWED);
         }
-        let gathered = self.events.len() + self.values.pending_bytes() + self.direct_bytes;
-        if gathered + message.payload.len() + Record::MAX_OVERHEAD > limits.max_batch {
-            return Err(Reason::BATCH_FULL);
-        }
+        self.has_room_for(message.payload.len(), limits)?;
         match message.target {
             Target::Event => {
                 let record = Record { member: from, key: None, payload: &message.payload };
@@ -279,13 +282,37 @@ impl<H: Clone> Room<H> {
                     member.values += 1;
                 }
             }
-            Target::Direct(to) => self.push_direct(from, to, message)?,
+            Target::Direct(to) => self.push_direct(from, to, message, limits)?,
         }
         Ok(if message.urgent && self.may_flush_early(now, limits) { Due::Now } else { Due::Tick })
     }
 
-    fn push_direct(&mut self, from: MemberNumber, to: MemberNumber, message: &Publish) -> Result<(), Reason> {
+    /// Whether the batch may take so much more (PROTOCOL 13).
+    fn has_room_for(&self, payload: usize, limits: &Limits) -> Result<(), Reason> {
+        let gathered = self.events.len() + self.values.pending_bytes() + self.direct_bytes + self.presence_bytes;
+        let full = gathered + payload + Record::MAX_OVERHEAD > limits.max_batch;
+        if full { Err(Reason::BATCH_FULL) } else { Ok(()) }
+    }
+
+    fn gather_presence_bytes(&mut self, len: usize, limits: &Limits) -> Result<(), Reason> {
+        if self.class.presence == PresenceMode::Full {
+            self.has_room_for(len, limits)?;
+            self.presence_bytes += len + Record::MAX_OVERHEAD;
+        }
+        Ok(())
+    }
+
+    fn push_direct(
+        &mut self,
+        from: MemberNumber,
+        to: MemberNumber,
+        message: &Publish,
+        limits: &Limits,
+    ) -> Result<(), Reason> {
         self.members.get(to).ok_or(Reason::NO_SUCH_MEMBER)?;
+        if self.directs.len() >= limits.max_directs {
+            return Err(Reason::BATCH_FULL);
+        }
         self.direct_bytes += message.payload.len() + Record::MAX_OVERHEAD;
         self.directs.push(PendingDirect {
             from,

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The queue only appends. A peer whose queue is full is a slow consumer: what is queued is
-//! dropped, and from then on nothing is taken but the reason. (A kinder answer, by frame class, has
+//! dropped, and from then on nothing is taken but the reason. Snapshots have a bound of their own,
+//! since one may be larger than all that a receiver may owe. (A kinder answer, by frame class, has
 //! its place in [`Outbox::push`].)
 //!
 //! # The lock
@@ -43,6 +44,7 @@ pub(crate) struct Outbox {
     max_chunks: usize,
     max_bytes: usize,
     max_frames: usize,
+    max_snapshots: usize,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,9 @@ struct State {
     queue: VecDeque<Bytes>,
     /// Bytes and frames that are queued or being written.
     charged: Charge,
+    /// What snapshots may take beside the bounds: those that were queued since less than half of
+    /// the bounds was taken.
+    snapshots: Charge,
     /// Directs so far: they are numbered here, since a session's rooms live on several shards.
     directs: u64,
     /// Whether somebody will wake the connection, so that it is woken once per flush.
@@ -88,12 +93,17 @@ impl Outbox {
             max_chunks: limits.connection_chunks,
             max_bytes: limits.outbox_bytes,
             max_frames: limits.outbox_frames,
+            max_snapshots: limits.outbox_snapshots,
         }
     }
 
     /// Appends a frame. True where the caller is the one who has to [`wake`](Self::wake), later.
-    pub(crate) fn push(&self, _class: FrameClass, frame: &Bytes) -> bool {
+    pub(crate) fn push(&self, class: FrameClass, frame: &Bytes) -> bool {
         let mut state = self.lock();
+        if class == FrameClass::Snapshot && state.snapshots.bytes + frame.len() <= self.max_snapshots {
+            state.snapshots.bytes += frame.len();
+            state.snapshots.frames += 1;
+        }
         self.append(&mut state, frame.clone())
     }
 
@@ -148,6 +158,10 @@ impl Outbox {
         state.marked = false;
         state.charged.bytes = state.charged.bytes.saturating_sub(written.bytes);
         state.charged.frames = state.charged.frames.saturating_sub(written.frames);
+        // What is left fits the bounds without them, so the snapshots count as gone.
+        if state.charged.bytes <= self.max_bytes / 2 && state.charged.frames <= self.max_frames / 2 {
+            state.snapshots = Charge::default();
+        }
         if queue.is_empty() {
             std::mem::swap(queue, &mut state.queue);
         } else {
@@ -186,7 +200,9 @@ impl Outbox {
             return false;
         }
         let charged = Charge { bytes: state.charged.bytes + frame.len(), frames: state.charged.frames + 1 };
-        if charged.bytes > self.max_bytes || charged.frames > self.max_frames {
+        let max_bytes = self.max_bytes + state.snapshots.bytes;
+        let max_frames = self.max_frames + state.snapshots.frames;
+        if charged.bytes > max_bytes || charged.frames > max_frames {
             Self::close(state, Ending::because(Reason::SLOW));
         } else {
             state.charged = charged;
@@ -247,6 +263,24 @@ mod tests {
         let mut queue = VecDeque::new();
         assert!(outbox.take(Charge::default(), &mut queue).ending.is_none());
         push(&outbox, 1);
+        assert!(outbox.take(Charge::default(), &mut queue).ending.is_some());
+    }
+
+    #[test]
+    fn a_snapshot_has_room_of_its_own_until_it_is_written() {
+        let mut limits = Limits::default();
+        (limits.outbox_bytes, limits.outbox_frames, limits.outbox_snapshots) = (100, 2, 1000);
+        let outbox = Outbox::new(&limits);
+        let snapshot = Bytes::from(vec![0; 500]);
+        outbox.push(FrameClass::Snapshot, &snapshot);
+        outbox.push(FrameClass::Snapshot, &snapshot);
+        push(&outbox, 100);
+        let mut queue = VecDeque::new();
+        assert!(outbox.take(Charge::default(), &mut queue).ending.is_none());
+        assert_eq!(queue.len(), 3);
+        // Written, its room is gone.
+        assert!(outbox.take(Charge { bytes: 1050, frames: 2 }, &mut queue).ending.is_none());
+        push(&outbox, 51);
         assert!(outbox.take(Charge::default(), &mut queue).ending.is_some());
     }
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`split_frame`] takes a frame off a slice; [`ClientData`], [`ServerData`], [`Control`] and
-//! [`Ping`] read its payload without copying. With `std`, [`Decoder`] does the first step on a
+//! [`Ping`] read its payload without copying. With `std`, `Decoder` does the first step on a
 //! `BytesMut`. Encoders stand beside decoders and write to anything that is [`Put`].
 
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]

@@ -118,3 +118,21 @@ fn a_session_that_forgot_memberships_cannot_join_without_bound() {
     let refused = desk.recorder.take_refusals();
     assert_eq!(refused, [(1, Some(Handle(5))), (1, Some(Handle(7)))]);
 }
+
+#[test]
+fn presence_counts_in_the_batch() {
+    let small = |limits: &mut Limits| limits.max_batch = 80;
+    check(small, "1 join, 1 show 0123456789, 1 show 0123456789, 1 show 01234567NO", "refused r3 105");
+    check(small, "1 join, 2 join, 3 join, 4 join, 5 join", "refused r2 105");
+    let mut desk = Desk::with(|limits, _| small(limits));
+    desk.run("1 join, 2 join, 3 join, 4 join, tick, 5 join, 1 show 0123456789, tick");
+    assert!(desk.recorder.take_refusals().is_empty());
+}
+
+#[test]
+fn directs_are_bounded_by_their_number_too() {
+    check(|limits| limits.max_directs = 2, "1 join, 1 tell 1 a, 1 tell 1 b, 1 tell 1 NO", "refused n3 105");
+    let mut desk = Desk::with(|limits, _| limits.max_directs = 2);
+    desk.run("1 join, 1 tell 1 a, 1 tell 1 b, tick, 1 tell 1 c, 1 tell 1 d, tick");
+    assert!(desk.recorder.take_refusals().is_empty());
+}

@@ -1,5 +1,10 @@
 //! Values: the last write of a tick, and what newcomers are given.
 
+use std::time::Duration;
+
+use tickwire::class::RoomClasses;
+use tickwire::limits::Limits;
+use tickwire::server::Server;
 use tickwire::wire::control::Mode;
 use tickwire::wire::{Key, Kind};
 
@@ -75,4 +80,28 @@ async fn values_follow_the_events_of_their_batch() {
         assert_eq!((value.kind, value.position), (Kind::Value, event.position));
     }
     server.finish().await;
+}
+
+#[tokio::test]
+async fn a_newcomer_gets_a_snapshot_that_is_larger_than_what_may_be_queued() {
+    const VALUES: u64 = 60;
+    let mut classes = RoomClasses::default();
+    classes.default.period = Duration::ZERO;
+    let server = TestServer::build(Server::builder().classes(classes)).await;
+    for transport in BOTH {
+        let room = format!("{transport:?}");
+        let (mut writer, _) = Peer::joined(&server, transport, &room).await;
+        for key in 0..VALUES {
+            writer.send(&say::value(1, Key::member(key), &[7; 15_000])).await;
+            writer.said_as(Kind::Value).await;
+        }
+        assert!(VALUES * 15_000 > 3 * Limits::default().outbox_bytes as u64);
+        let (mut newcomer, _) = Peer::joined(&server, transport, &room).await;
+        let mut keys = Vec::new();
+        for _ in 0..VALUES {
+            keys.extend(newcomer.said_as(Kind::Snapshot).await.key);
+        }
+        keys.sort_unstable();
+        assert!(keys.into_iter().eq((0..VALUES).map(|key| key * 2)));
+    }
 }
