@@ -1,0 +1,173 @@
+//! The commands of a peer: hello first, then what it asks of rooms (PROTOCOL 6).
+//!
+//! ```text
+//! HELLO ──> WELCOME, open            JOIN, LEAVE, PRESENCE ──> command for the room's shard
+//! anything else before it ──> end    what cannot be obeyed ──> REFUSED, and the session goes on
+//! ```
+
+use std::hash::BuildHasher;
+
+use bytes::Bytes;
+
+use super::{Ending, Output, Route, Session, State, Violation};
+use crate::command::{Command, JoinCommand};
+use crate::name::RoomName;
+use crate::time::{Time, micros};
+use crate::wire::control::{self, Command as Ask, Join, Mode, Welcome};
+use crate::wire::extension::kind;
+use crate::wire::{Control, DecodeError, Epoch, Extensions, Frame, Handle, Position, Reader, Reason, RequestId};
+
+impl Session {
+    pub(super) fn handle_control(&mut self, frame: &Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
+        let Control { request, command, .. } = Control::decode(&frame.payload)?;
+        match (&command, self.state) {
+            (Ask::Hello(hello), State::Hello | State::Preamble) => {
+                return self.handle_hello(request, hello, now, output);
+            }
+            (Ask::Hello(_), _) => return Err(Violation::HelloTwice.into()),
+            (_, State::Hello | State::Preamble) => return Err(Violation::HelloExpected.into()),
+            (Ask::Close(_), _) => {
+                return Err(Ending { request, ..Ending::because(Reason::FINISHED) });
+            }
+            _ => {}
+        }
+        match self.handle_command(request, &command, frame, now) {
+            Ok(Some(routed)) => output.commands.push(routed),
+            Ok(None) => {}
+            Err(reason) => return self.refuse(request, 0, reason, now, output),
+        }
+        Ok(())
+    }
+
+    fn handle_hello(
+        &mut self,
+        request: RequestId,
+        hello: &control::Hello<'_>,
+        now: Time,
+        output: &mut Output,
+    ) -> Result<(), Ending> {
+        let answered = |violation: Violation| Ending { request, ..violation.into() };
+        if hello.extensions.unknown_critical(&[kind::TOKEN]).is_some() {
+            return Err(answered(Violation::UnknownExtension));
+        }
+        let limits = &self.facts.limits;
+        if hello.extensions.get(kind::TOKEN).is_some_and(|token| token.len() > limits.max_token) {
+            return Err(answered(Violation::TokenTooLong));
+        }
+        let takes = |most: u64, sent: usize| most == 0 || most >= sent as u64;
+        self.takes_all = takes(hello.max_record, limits.max_message) && takes(hello.max_frame, limits.max_frame);
+        self.capabilities = hello.capabilities.common(self.facts.capabilities);
+        self.state = State::Open;
+        self.liveness.handle_open(now);
+        let welcome = Welcome {
+            capabilities: self.capabilities,
+            flags: 0,
+            clock: self.facts.clock,
+            time: now.micros(),
+            wall: self.facts.wall,
+            max_message: limits.max_message as u64,
+            max_frame: limits.max_frame as u64,
+            max_rooms: limits.max_rooms as u64,
+            ping: micros(limits.ping_interval) / 1000,
+            accepted: 0,
+            extensions: Extensions::NONE,
+        };
+        Control::new(request, Ask::Welcome(welcome)).encode(&mut output.replies);
+        if let Some((reconnect, closes)) = self.going_away.take() {
+            self.handle_going_away(reconnect, closes, output);
+        }
+        if let Some(name) = self.first_room.take() {
+            // PROTOCOL 4.2: as if JOIN with request 0, handle 0 and mode 3 had come first.
+            let join = Join { mode: Mode::BOTH, name: &name, ..Join::default() };
+            match self.join(RequestId(0), &join, Bytes::new(), now) {
+                Ok(routed) => output.commands.push(routed),
+                Err(reason) => return self.refuse(RequestId(0), 0, reason, now, output),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_command(
+        &mut self,
+        request: RequestId,
+        command: &Ask<'_>,
+        frame: &Frame,
+        now: Time,
+    ) -> Result<Option<(Route, Command)>, Reason> {
+        let own = |bytes: &[u8]| frame.payload.slice_ref(bytes);
+        match command {
+            Ask::Join(join) => {
+                understood(join.extensions)?;
+                let presence = join.extensions.get(kind::PRESENCE).map(own).unwrap_or_default();
+                self.join(request, join, presence, now).map(Some)
+            }
+            Ask::Leave(leave) => {
+                understood(leave.extensions)?;
+                let route = self.route(leave.handle)?;
+                self.handle_released(leave.handle, now);
+                Ok(Some((route, Command::Leave { request, handle: leave.handle })))
+            }
+            Ask::SetPresence(presence) => {
+                understood(presence.extensions)?;
+                let route = self.route(presence.handle)?;
+                if presence.data.len() > self.facts.limits.max_presence_data {
+                    return Err(Reason::ARGUMENT);
+                }
+                let data = own(presence.data);
+                Ok(Some((route, Command::SetPresence { request, handle: presence.handle, data })))
+            }
+            // PROTOCOL 10.3: refused while the server does not offer them.
+            Ask::Receive(_) | Ask::Token(_) | Ask::Members(_) => Err(Reason::CAPABILITY),
+            Ask::Application(..) | Ask::Unknown(..) => Err(Reason::UNKNOWN_COMMAND),
+            _ => Err(Reason::SERVER_COMMAND),
+        }
+    }
+
+    fn join(
+        &mut self,
+        request: RequestId,
+        join: &Join<'_>,
+        presence: Bytes,
+        now: Time,
+    ) -> Result<(Route, Command), Reason> {
+        let limits = &self.facts.limits;
+        let name = RoomName::new(join.name).ok_or(Reason::ROOM_NAME)?;
+        let logic = join.extensions.get(kind::LOGIC).unwrap_or_default();
+        if !join.mode.is_valid() || presence.len() > limits.max_presence_data || logic.len() > limits.max_join_data {
+            return Err(Reason::ARGUMENT);
+        }
+        let since = join.extensions.get(kind::SINCE).map(read_since).transpose().map_err(|_| Reason::ARGUMENT)?;
+        match () {
+            () if self.route(join.handle).is_ok() => return Err(Reason::HANDLE_IN_USE),
+            () if self.rooms.len() >= limits.max_rooms => return Err(Reason::TOO_MANY_JOINS),
+            () if !self.takes_all => return Err(Reason::CLIENT_TOO_SMALL),
+            () if self.state == State::Draining => return Err(Reason::GOING_AWAY),
+            () => {}
+        }
+        let route = Route(self.facts.hasher.hash_one(&name));
+        self.rooms.push((join.handle, route));
+        self.liveness.handle_rooms(self.rooms.len(), now);
+        let command =
+            JoinCommand { request, handle: join.handle, name, mode: join.mode, subject: Bytes::new(), presence, since };
+        Ok((route, Command::Join(Box::new(command))))
+    }
+
+    fn route(&self, handle: Handle) -> Result<Route, Reason> {
+        let found = self.rooms.iter().find(|(held, _)| *held == handle);
+        found.map(|(_, route)| *route).ok_or(Reason::NOT_JOINED)
+    }
+}
+
+/// PROTOCOL 3.3: an odd type that is unknown must not be ignored.
+fn understood(extensions: Extensions<'_>) -> Result<(), Reason> {
+    match extensions.unknown_critical(&[]) {
+        None => Ok(()),
+        Some(_) => Err(Reason::UNKNOWN_EXTENSION),
+    }
+}
+
+/// PROTOCOL 6.3, extension 4.
+fn read_since(content: &[u8]) -> Result<(Epoch, Position), DecodeError> {
+    let mut reader = Reader::new(content);
+    Ok((Epoch(reader.array()?), Position(reader.varint()?)))
+}
