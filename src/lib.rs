@@ -74,3 +74,8 @@ pub mod server;
 
 #[cfg(feature = "client")]
 pub mod client;
+
+/// The README's code is compiled.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
