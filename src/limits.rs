@@ -45,15 +45,16 @@ pub struct Limits {
     /// Early flushes of a room in a tick. 4: urgent messages must not undo batching.
     pub max_early_flushes: u32,
     /// Bytes queued for a connection. 256 KiB: seconds of a busy room, and with ten thousand
-    /// stalled connections still below 3 GB.
+    /// stalled connections below 3 GB. [`Self::outbox_snapshots`] come on top.
     pub outbox_bytes: usize,
     /// Bytes of snapshots queued for a connection beside `outbox_bytes`. 2 MiB: the largest of a
     /// room, and what a newcomer to many rooms needs. They are shared by all who join in a tick.
     pub outbox_snapshots: usize,
     /// Frames queued for a connection, without those of snapshots. 4,096: the cost of a queued frame beside its bytes.
     pub outbox_frames: usize,
-    /// Reads of one connection that wait in the shards' mailboxes. 4: beyond, its socket is not
-    /// read, and TCP slows the sender down. A mailbox has room for all connections' reads.
+    /// Chunks of one connection that wait in the shards' mailboxes, each what one turn of it read:
+    /// at most eight reads, or about 256 messages. 4: beyond, its socket is not read, and TCP slows
+    /// the sender down. A mailbox has room for all connections' chunks.
     pub connection_chunks: usize,
     /// Bytes that the kernel may hold for a connection's output; 0 leaves it to the kernel. 128 KiB:
     /// what is in the kernel is late already, and cannot be replaced by something newer.
@@ -62,6 +63,10 @@ pub struct Limits {
     pub refusals_burst: u32,
     /// Refusals a second, later.
     pub refusals_per_sec: u32,
+    /// Joins at once. 256: a client that comes back to all its rooms, twice.
+    pub joins_burst: u32,
+    /// Joins a second, later. 16: each takes a member's number, which then rests for a while.
+    pub joins_per_sec: u32,
     /// Pings at once. 32.
     pub pings_burst: u32,
     /// Pings a second, later. 8: a clock needs one.
@@ -122,6 +127,19 @@ impl Limits {
         if self.max_value_bytes > self.outbox_snapshots {
             return Err("outbox_snapshots must be at least max_value_bytes: else nobody can join a full room");
         }
+        if self.max_batch < self.max_message + self.max_presence_data + 1024 {
+            return Err("max_batch must be at least 1 KiB above max_message: else the largest message never fits");
+        }
+        let times = [self.hello_timeout, self.ping_interval, self.busy_ping_interval, self.pong_timeout];
+        let mut index = 0;
+        while index < times.len() {
+            if times[index].is_zero() || self.idle_timeout.is_zero() {
+                return Err(
+                    "hello_timeout, ping_interval, busy_ping_interval, pong_timeout and idle_timeout must not be 0",
+                );
+            }
+            index += 1;
+        }
         if self.max_members == 0 || self.max_rooms == 0 {
             return Err("max_members and max_rooms must be at least 1");
         }
@@ -157,6 +175,8 @@ impl Default for Limits {
             socket_send_buffer: 128 * 1024,
             refusals_burst: 64,
             refusals_per_sec: 16,
+            joins_burst: 256,
+            joins_per_sec: 16,
             pings_burst: 32,
             pings_per_sec: 8,
             hello_timeout: Duration::from_secs(5),
@@ -182,5 +202,22 @@ mod tests {
     #[test]
     fn the_defaults_agree_with_each_other() {
         assert_eq!(Limits::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_named() {
+        let check = |change: fn(&mut Limits), named: &str| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            assert!(limits.check().is_err_and(|sentence| sentence.contains(named)), "{named}");
+        };
+        check(|limits| limits.max_frame = 65_536, "max_frame");
+        check(|limits| limits.max_message = limits.max_frame, "max_message");
+        check(|limits| limits.max_batch = limits.max_message, "max_batch");
+        check(|limits| limits.outbox_bytes = limits.max_batch, "outbox_bytes");
+        check(|limits| limits.outbox_snapshots = 1000, "outbox_snapshots");
+        check(|limits| limits.ping_interval = Duration::ZERO, "ping_interval");
+        check(|limits| limits.idle_timeout = Duration::ZERO, "idle_timeout");
+        check(|limits| limits.max_members = 0, "max_members");
     }
 }

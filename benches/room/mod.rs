@@ -23,7 +23,7 @@ impl Outlet<u64> for Sink {
 
     fn direct(&mut self, _to: &u64, _direct: &Direct) {}
 
-    fn refused(&mut self, _to: &u64, _joining: Option<Handle>) {
+    fn refused(&mut self, _to: &u64, _joining: Option<Handle>, _avoidable: bool) {
         panic!("nothing here is refused");
     }
 }

@@ -155,7 +155,9 @@ impl<H: Clone> Dispatcher<H> {
             let refused = Refused { number, reason, extensions: Extensions::NONE };
             let frame = encode(Control::new(request, Tell::Refused(refused)));
             // First the handle, then the frame: a client that has read it may use the handle again.
-            out.refused(outlet, joining);
+            // What others have filled is not this peer's fault.
+            let others = [Reason::ROOM_FULL, Reason::BATCH_FULL, Reason::VALUES_FULL, Reason::TOO_MANY_ROOMS];
+            out.refused(outlet, joining, !others.contains(&reason));
             out.frame(outlet, FrameClass::Control, &frame);
         }
     }
@@ -244,7 +246,13 @@ impl<H: Clone> Dispatcher<H> {
         }
         let index = self.room(&join.name, now)?;
         let slot = self.rooms.get_mut(index.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
-        let member = slot.room.join(outlet, join, now, &self.config.limits, out)?;
+        let joined = slot.room.join(outlet, join, now, &self.config.limits, out);
+        if joined.is_err() && slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
+            // Made for nothing: it lingers like any other that is empty.
+            slot.lingers_until = Some(now);
+            self.lingering.insert((now, index));
+        }
+        let member = joined?;
         if let Some(until) = slot.lingers_until.take() {
             self.lingering.remove(&(until, index));
         }

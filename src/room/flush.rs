@@ -77,7 +77,7 @@ impl<H: Clone> Room<H> {
             }
         }
         frames.clear();
-        self.flush_directs(tick, out);
+        self.flush_directs(tick, urgent, out);
 
         self.flushed_tick = tick;
         // PROTOCOL 8.4: they carry the tick of the last flush, also where it sent nothing to all.
@@ -113,7 +113,7 @@ impl<H: Clone> Room<H> {
     }
 
     /// PROTOCOL 8.6: directs leave after the batch.
-    fn flush_directs(&mut self, tick: u64, out: &mut impl Outlet<H>) {
+    fn flush_directs(&mut self, tick: u64, early: bool, out: &mut impl Outlet<H>) {
         for pending in self.directs.drain(..) {
             if let Some(to) = self.members.get(pending.to) {
                 let direct = Direct {
@@ -122,7 +122,7 @@ impl<H: Clone> Room<H> {
                     from: pending.from,
                     answers: 0,
                     payload: pending.payload,
-                    urgent: pending.urgent,
+                    urgent: pending.urgent && early,
                 };
                 out.direct(&to.outlet, &direct);
             } else if let Some(from) = self.members.get(pending.from) {
@@ -131,7 +131,7 @@ impl<H: Clone> Room<H> {
                 let refused = Refused { number: pending.number, reason, extensions: Extensions::NONE };
                 let frame = encode(Control::new(RequestId(0), Tell::Refused(refused)));
                 out.frame(&from.outlet, FrameClass::Control, &frame);
-                out.refused(&from.outlet, None);
+                out.refused(&from.outlet, None, false);
             }
         }
         self.direct_bytes = 0;

@@ -90,6 +90,13 @@ impl<H: Clone> Members<H> {
         self.slots.get(slot)?.as_ref()
     }
 
+    /// Whether a number can be had: four numbers for each member that may be there can be in use or
+    /// rest, so that those who come and go cannot make a room grow.
+    pub(super) fn has_number(&self, now: Time, limits: &Limits) -> bool {
+        let rested = self.resting.front().is_some_and(|(_, since)| now >= since.after(limits.number_quarantine));
+        rested || self.slots.len() < limits.max_members.saturating_mul(4)
+    }
+
     /// Adds a member under a number that is not in use and has rested long enough (PROTOCOL 11.3).
     pub(super) fn insert(&mut self, outlet: H, join: &JoinCommand, now: Time, limits: &Limits) -> MemberNumber {
         let rested = |&(_, since): &(MemberNumber, Time)| now >= since.after(limits.number_quarantine);

@@ -43,9 +43,9 @@ pub trait Outlet<H> {
     /// A direct for one session, which numbers it (PROTOCOL 8.6).
     fn direct(&mut self, to: &H, direct: &Direct);
 
-    /// A data frame or command was refused: the session counts it, and frees the handle where a
-    /// join is meant.
-    fn refused(&mut self, to: &H, joining: Option<Handle>);
+    /// A data frame or command was refused: the session counts it, where its peer could have known
+    /// better, and frees the handle, where a join is meant.
+    fn refused(&mut self, to: &H, joining: Option<Handle>, avoidable: bool);
 }
 
 /// What a frame is to a receiver that lags.
@@ -182,8 +182,13 @@ impl<H: Clone> Room<H> {
         limits: &Limits,
         out: &mut impl Outlet<H>,
     ) -> Result<MemberNumber, Reason> {
-        if self.members.len() >= limits.max_members {
+        if self.members.len() >= limits.max_members || !self.members.has_number(now, limits) {
             return Err(Reason::ROOM_FULL);
+        }
+        let listed = if join.mode.has(Mode::MEMBERS) { Some(self.members_frames(limits)) } else { None };
+        // PROTOCOL 6.3: a list that no queue holds would only close the client.
+        if listed.iter().flat_map(|frames| frames.iter()).map(Bytes::len).sum::<usize>() > limits.outbox_snapshots / 2 {
+            return Err(Reason::CAPABILITY);
         }
         self.gather_presence_bytes(join.subject.len() + join.presence.len(), limits)?;
         let number = self.members.insert(outlet.clone(), join, now, limits);
@@ -210,10 +215,8 @@ impl<H: Clone> Room<H> {
             extensions: Extensions::from_encoded(&extensions).unwrap_or_default(),
         };
         out.frame(outlet, FrameClass::Control, &encode(Control::new(join.request, Tell::Joined(joined))));
-        if join.mode.has(Mode::MEMBERS) {
-            for frame in self.members_frames(limits).iter() {
-                out.frame(outlet, FrameClass::Snapshot, frame);
-            }
+        for frame in listed.iter().flat_map(|frames| frames.iter()) {
+            out.frame(outlet, FrameClass::Snapshot, frame);
         }
         if join.mode.has(Mode::RECEIVE) {
             for frame in self.values_frames(limits).iter() {

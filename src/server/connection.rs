@@ -185,7 +185,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     fn read_again(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
         /// Reads in a turn. 8: 32 KiB, after which other connections have their turn.
         const READS: usize = 8;
+        /// Commands in a chunk, about. 256: what a shard handles in a fraction of a millisecond.
+        const COMMANDS: usize = 256;
         for _ in 1..READS {
+            if self.output.commands.len() >= COMMANDS {
+                break;
+            }
             let now = self.surroundings.clock.now();
             let Self { io, inbound, session, writer, output, .. } = self;
             match inbound.poll_read(io, cx, session, now, writer, output) {

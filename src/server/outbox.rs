@@ -121,9 +121,9 @@ impl Outbox {
     }
 
     /// A shard refused something; where it was a join, its handle is free.
-    pub(crate) fn refused(&self, joining: Option<Handle>) -> bool {
+    pub(crate) fn refused(&self, joining: Option<Handle>, avoidable: bool) -> bool {
         let mut state = self.lock();
-        state.notices.refusals += 1;
+        state.notices.refusals += u32::from(avoidable);
         // Bounded: a session has at most so many joins under way, and takes this before it sends more.
         state.notices.released.extend(joining);
         !std::mem::replace(&mut state.marked, true)

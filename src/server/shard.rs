@@ -80,8 +80,9 @@ pub(super) const fn mailbox_size(limits: &Limits) -> usize {
     limits.max_connections.saturating_mul(limits.connection_chunks + 2)
 }
 
-/// Mail handled before connections are woken and the clock is looked at again.
-const TURN: usize = 256;
+/// Mail handled before connections are woken and the clock is looked at again: at most a few
+/// milliseconds' worth, so that ticks do not slip under a flood.
+const TURN: usize = 64;
 
 /// Runs until every sender of the mailbox is gone.
 pub(super) async fn run(config: DispatcherConfig, mut mailbox: mpsc::Receiver<Mail>, clock: Clock) {
@@ -104,9 +105,9 @@ pub(super) async fn run(config: DispatcherConfig, mut mailbox: mpsc::Receiver<Ma
         for mail in turn.drain(..) {
             handle(&mut dispatcher, mail, now, &mut out);
         }
-        if mailbox.is_empty() {
-            dispatcher.handle_drained(now, &mut out);
-        }
+        // A turn takes what the mailbox holds, up to a bound: rooms of period 0 have read it then, and
+        // do not starve when more keeps coming.
+        dispatcher.handle_drained(now, &mut out);
         dispatcher.handle_timeout(clock.now(), &mut out);
         out.wake();
         // A flood of mail must not keep this worker from its other tasks.
@@ -166,8 +167,8 @@ impl Outlet<Arc<Outbox>> for Touched {
         self.mark(to, first);
     }
 
-    fn refused(&mut self, to: &Arc<Outbox>, joining: Option<Handle>) {
-        let first = to.refused(joining);
+    fn refused(&mut self, to: &Arc<Outbox>, joining: Option<Handle>, avoidable: bool) {
+        let first = to.refused(joining, avoidable);
         self.mark(to, first);
     }
 }

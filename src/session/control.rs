@@ -140,6 +140,7 @@ impl Session {
         match () {
             () if self.route(join.handle).is_ok() => return Err(Reason::HANDLE_IN_USE),
             () if self.rooms.len() >= limits.max_rooms => return Err(Reason::TOO_MANY_JOINS),
+            () if !self.joins.take(limits.joins_burst, limits.joins_per_sec, now) => return Err(Reason::RATE),
             () if !self.takes_all => return Err(Reason::CLIENT_TOO_SMALL),
             () if self.state == State::Draining => return Err(Reason::GOING_AWAY),
             () => {}

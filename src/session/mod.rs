@@ -79,6 +79,7 @@ pub struct Session {
     consumed: u64,
     directs: u64,
     refusals: Bucket,
+    joins: Bucket,
     pings: Bucket,
     /// The server is going away, and hello has not come: what to say after WELCOME.
     going_away: Option<(u64, u64)>,
@@ -118,6 +119,7 @@ impl Session {
             consumed: 0,
             directs: 0,
             refusals: Bucket::full(limits.refusals_burst, connected),
+            joins: Bucket::full(limits.joins_burst, connected),
             pings: Bucket::full(limits.pings_burst, connected),
             going_away: None,
             facts,

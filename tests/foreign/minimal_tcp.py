@@ -1,7 +1,5 @@
 """The minimal Tickwire client of PROTOCOL.md, section 2, and nothing else: plain TCP, standard library, blocking.
-
-    python3 minimal_tcp.py 127.0.0.1:7071 arena hello     publishes "hello" and prints what the room says
-"""
+Try `python3 minimal_tcp.py 127.0.0.1:7071 arena hello`: publishes "hello" and prints what the room says."""
 import socket
 import struct
 import sys
@@ -87,11 +85,11 @@ def read_message(kind, flags, payload):
         name, *fields = names.get(body.take(1)[0], ("",))
         return [{"ev": name, **{field: body.varint() for field in fields}}] if name else []
     if kind == DATA:
-        return read_records((flags >> 1) & 7, body)
+        return read_records((flags >> 1) & 7, flags & 0x40, body)
     return []
 
 
-def read_records(kind, body):
+def read_records(kind, more, body):
     room, position, tick = body.varint(), body.varint(), struct.unpack(">H", body.take(2))[0]
     head = {"room": room, "position": position, "tick": tick}
     messages = []
@@ -104,6 +102,8 @@ def read_records(kind, body):
         elif kind in (VALUE, SNAPSHOT):
             scope = "room" if key % 2 else "member"
             messages.append({"ev": "value", **record, "key": key // 2, "scope": scope, "old": kind == SNAPSHOT})
+    if kind == SNAPSHOT and not more:  # the old values since the last of these replace all values of the room
+        messages.append({"ev": "snapshot", **head})
     return messages
 
 
@@ -141,8 +141,7 @@ class MinimalClient:
 
 if __name__ == "__main__":
     address, room_name, text = sys.argv[1:4]
-    host_name, port_number = address.rsplit(":", 1)
-    client = MinimalClient(host_name, int(port_number), room_name)
+    client = MinimalClient(*address.rsplit(":", 1), room_name)
     client.publish(text.encode())
     for heard in client.messages():
         print(heard)

@@ -28,8 +28,8 @@ SERVER = [  # what a few frames of the blocks from the server say: block, frame,
     (0, 0, {"is": "welcome", "request": 1, "clock": 0x5A17C0DE, "time": 1_000_000, "wall": 1_795_226_400_000_000,
             "max_message": 15360, "max_frame": 16384, "max_rooms": 128, "ping": 15000, "accepted": 0}),
     (0, 1, {"is": "joined", "request": 2, "handle": 1, "room": 7, "member": 1, "mode": 3, "outcome": 0, "position": 0,
-            "epoch": "0123456789abcdef", "period": 50_000, "tick": 3, "tick_time": 1_150_000}),
-    (0, 2, {"is": "snapshot", "room": 7, "position": 0, "tick": 3, "more": False, "records": []}),
+            "epoch": "0123456789abcdef", "period": 50_000, "tick": 0, "tick_time": 1_000_000}),
+    (0, 2, {"is": "snapshot", "room": 7, "position": 0, "tick": 0, "more": False, "records": []}),
     (0, 3, {"is": "presence", "position": 1, "more": True,
             "records": [{"member": 1, "state": "here", "subject": b"", "data": b""}]}),
     (1, 0, {"is": "event", "position": 2_097_157, "tick": 70_000 & 0xFFFF, "more": False,
@@ -42,9 +42,9 @@ SERVER = [  # what a few frames of the blocks from the server say: block, frame,
     (5, 0, {"is": "refused", "request": 9, "number": 0, "reason": 230}),
     (6, 0, {"is": "closed", "request": 0, "reason": 201}),
     (7, 0, {"is": "closed", "request": 0, "reason": 203}),
-    (8, 0, {"is": "left", "request": 3, "handle": 1, "reason": 200}),
-    (8, 1, {"is": "going_away", "request": 0, "reconnect": 3725, "closes": 10_000}),
-    (8, 2, {"is": "closed", "request": 0, "reason": 100}),
+    (8, 0, {"is": "going_away", "request": 0, "reconnect": 3725, "closes": 10_000}),
+    (9, 0, {"is": "left", "request": 3, "handle": 1, "reason": 200}),
+    (9, 1, {"is": "closed", "request": 0, "reason": 100}),
 ]
 
 MALFORMED = ["8000", "8080808080808010", "ff", "ffffffffffffffff01"]  # varints, section 3.1
@@ -113,12 +113,12 @@ def run(path: str) -> bool:
         equal(f"server block {block}, frame {frame}, Python", {key: found[key] for key in facts}, facts)
     for number, data in enumerate(server):
         equal(f"server block {number}, Node", node({"decode": data}), decoded[number])
-    equal("server block 0, minimal", [message["ev"] for message in minimal_decode(server[0])], ["joined", "event"])
+    equal("server block 0, minimal", [message["ev"] for message in minimal_decode(server[0])], ["joined", "snapshot", "event"])
     value = {"ev": "value", "room": 7, "position": 2_097_157, "tick": 4464, "member": 2, "payload": b"\x10\x20",
              "key": 0, "scope": "member", "old": False}
     equal("server block 1, minimal", minimal_decode(server[1])[2], value)
     equal("server block 3, minimal", minimal_decode(server[3]), [{"ev": "ping", "time": 60_000_000}])
-    equal("server block 8, minimal", minimal_decode(server[8]), [{"ev": "closed", "request": 0, "reason": 100}])
+    equal("server block 9, minimal", minimal_decode(server[9]), [{"ev": "closed", "request": 0, "reason": 100}])
 
     for text in MALFORMED:
         equal(f"varint {text}, Python", python_rejects(bytes.fromhex(text)), True)

@@ -164,6 +164,7 @@ fn the_table_of_limits_states_the_defaults() {
     check("early flushes", limits.max_early_flushes.to_string());
     check("output queued", format!("{} or {} frames", kib(limits.outbox_bytes), limits.outbox_frames));
     check("refusals", format!("{} at once, {} a second", limits.refusals_burst, limits.refusals_per_sec));
+    check("joins per session", format!("{} at once, {} a second", limits.joins_burst, limits.joins_per_sec));
     check("pings per session", format!("{} at once, {} a second", limits.pings_burst, limits.pings_per_sec));
     check("time from connection", seconds(limits.hello_timeout));
     check("time until a ping", seconds(limits.pong_timeout));

@@ -136,3 +136,17 @@ fn directs_are_bounded_by_their_number_too() {
     desk.run("1 join, 1 tell 1 a, 1 tell 1 b, tick, 1 tell 1 c, 1 tell 1 d, tick");
     assert!(desk.recorder.take_refusals().is_empty());
 }
+
+#[test]
+fn those_who_come_and_go_cannot_make_a_room_grow() {
+    let mut desk = Desk::with(|limits, _| limits.max_members = 1);
+    for _ in 0..4 {
+        desk.run("1 join, 1 leave, tick");
+    }
+    desk.skip();
+    desk.run("1 join");
+    desk.check(1, &["refused r2 104"]);
+    desk.at(40_000);
+    desk.run("1 join");
+    desk.check(1, &["joined r2 h1 #1 me 1 @4 Fresh", "snapshot #1 @4 t4:"]);
+}

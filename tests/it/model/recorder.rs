@@ -55,7 +55,7 @@ impl Outlet<u64> for Recorder {
         self.frames.entry(*to).or_default().push((FrameClass::Control, frame.into()));
     }
 
-    fn refused(&mut self, to: &u64, joining: Option<Handle>) {
+    fn refused(&mut self, to: &u64, joining: Option<Handle>, _avoidable: bool) {
         self.refusals.push((*to, joining));
     }
 }

@@ -95,7 +95,7 @@ async fn floods_are_closed_once_their_rate_is_used_up() {
 
 #[tokio::test]
 async fn join_and_leave_pairs_end_where_they_began() {
-    survives(limits(|_| {}), async |server| {
+    survives(limits(|limits| limits.joins_burst = 500), async |server| {
         for transport in BOTH {
             let mut peer = Peer::hello(server, transport).await;
             for pair in 0..500_u64 {

@@ -106,8 +106,22 @@ async fn new_values_are_refused_at_the_bound_and_updates_are_not() {
 
 #[tokio::test]
 async fn a_tick_gathers_so_much_and_the_next_one_as_much_again() {
-    let frames = [say::event(1, &[1; 600]), say::event(1, &[2; 600]), say::event(1, b"small")];
-    check_refusals(|limits| limits.max_batch = 1000, &frames, &[(0, 2, Reason::BATCH_FULL)]).await;
+    let frames = [1, 2, 3].map(|number| say::event(1, &[number; 1200]));
+    let frames = [&frames[..], &[say::event(1, b"small")]].concat();
+    let small = |limits: &mut Limits| (limits.max_message, limits.max_batch) = (1200, 2600);
+    check_refusals(small, &frames, &[(0, 3, Reason::BATCH_FULL)]).await;
+}
+
+#[tokio::test]
+async fn joins_have_a_rate() {
+    let server = TestServer::start(limits(|limits| (limits.joins_burst, limits.joins_per_sec) = (2, 0))).await;
+    for transport in BOTH {
+        let (mut peer, _) = Peer::joined(&server, transport, "one").await;
+        peer.join(2, Mode::BOTH, "two").await;
+        peer.send(&say::join(7, 3, Mode::BOTH, "three")).await;
+        assert_eq!(peer.refused().await, (7, 0, Reason::RATE));
+    }
+    server.finish().await;
 }
 
 #[tokio::test]
