@@ -67,7 +67,7 @@ impl Naive {
     pub(super) fn command(&mut self, session: u64, wish: &Wish, joined: Option<&Seen>, now: u64) -> Out {
         match wish {
             Wish::Join { name, handle, mode, since, data } => {
-                if let Some(reason) = self.join_refusal(session, name, *handle) {
+                if let Some(reason) = self.join_refusal(session, name, *handle, now) {
                     return refused(session, 1, 0, reason);
                 }
                 let Some(joined) = joined else { panic!("JOINED should have come") };
@@ -134,7 +134,7 @@ impl Naive {
         out
     }
 
-    fn join_refusal(&self, session: u64, name: &str, handle: u64) -> Option<Reason> {
+    fn join_refusal(&self, session: u64, name: &str, handle: u64, now: u64) -> Option<Reason> {
         let seats = || self.seats.iter().filter(|((of, _), _)| *of == session);
         match self.rooms.get(name) {
             _ if seats().any(|(_, (room, _))| *room == name) => Some(Reason::ALREADY_JOINED),
@@ -142,6 +142,7 @@ impl Naive {
             _ if seats().count() >= self.limits.max_rooms => Some(Reason::TOO_MANY_JOINS),
             None if self.rooms.len() >= self.limits.max_shard_rooms => Some(Reason::TOO_MANY_ROOMS),
             Some(room) if room.members.len() >= self.limits.max_members => Some(Reason::ROOM_FULL),
+            Some(room) if !room.has_number(now, &self.limits) => Some(Reason::ROOM_FULL),
             _ => None,
         }
     }

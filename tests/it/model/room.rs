@@ -101,6 +101,16 @@ impl Room {
         assert!(rested, "{number} has not rested");
     }
 
+    /// Whether a newcomer can have a number: one that has rested, or a new one while there are less
+    /// than four for each member that may be there.
+    pub(super) fn has_number(&self, now: u64, limits: &Limits) -> bool {
+        let gone = self.gone.iter().map(|gone| gone.number).collect::<BTreeSet<_>>();
+        let free = |number: &u64| !self.members.contains_key(number) && !gone.contains(number);
+        let rested = |since: u64| now >= since + micros(limits.number_quarantine);
+        let known = self.members.keys().chain(&gone).chain(self.rested.keys()).collect::<BTreeSet<_>>();
+        self.rested.iter().any(|(number, since)| free(number) && rested(*since)) || known.len() < 4 * limits.max_members
+    }
+
     pub(super) fn touch(&mut self, now: u64) {
         self.touched = true;
         self.dirty(now);
