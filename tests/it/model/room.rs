@@ -212,9 +212,12 @@ impl Room {
             let receivers = self.members.values().filter(|member| member.mode & RECEIVE != 0);
             out.extend(receivers.map(|member| (member.session, self.id, Heard::Batch(batch.clone()))));
         }
-        for Direct { from, to, number, urgent, payload } in std::mem::take(&mut self.directs) {
+        for Direct { from, to, number, urgent: asked, payload } in std::mem::take(&mut self.directs) {
             match (self.members.get(&to), self.members.get(&from)) {
-                (Some(to), _) => out.push((to.session, self.id, Heard::Direct { from, urgent, payload })),
+                (Some(to), _) => {
+                    let urgent = asked && urgent;
+                    out.push((to.session, self.id, Heard::Direct { from, urgent, payload }));
+                }
                 (None, Some(from)) => out.extend(refused(from.session, 0, number, Reason::NO_SUCH_MEMBER)),
                 (None, None) => {}
             }
