@@ -91,6 +91,15 @@ fn directs_leave_after_the_batch_and_only_to_one() {
 }
 
 #[test]
+fn an_urgent_direct_that_had_to_wait_did_not_leave_early() {
+    let mut desk = two();
+    desk.run("1 say! a, 1 say! b, 1 say! c, 1 say! d");
+    desk.skip();
+    desk.run("1 tell! 2 late, tick");
+    desk.check(2, &[r#"direct #1 @1 t2: 1a0="late""#]);
+}
+
+#[test]
 fn a_direct_that_waited_goes_with_an_early_flush_and_is_not_urgent_itself() {
     let mut desk = two();
     desk.run("1 tell 2 psst, 1 say! a");
