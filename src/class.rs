@@ -17,6 +17,13 @@ pub struct RoomClass {
     pub linger: Duration,
     /// Whether members may flush early. Yes.
     pub urgent: bool,
+    /// What is kept of the past.
+    pub history: HistoryBounds,
+    /// What happens to a receiver who owes more than its outbox takes.
+    pub slow: SlowPolicy,
+    /// Whether batches are compressed for those who can read that. Yes; see PROTOCOL 15 for what the
+    /// length of a compressed batch can tell.
+    pub compress: bool,
 }
 
 impl RoomClass {
@@ -40,8 +47,43 @@ impl Default for RoomClass {
             presence: PresenceMode::Full,
             linger: Duration::from_secs(60),
             urgent: true,
+            history: HistoryBounds::default(),
+            slow: SlowPolicy::default(),
+            compress: true,
         }
     }
+}
+
+/// How much of the past a room keeps: as long as all three allow it (PROTOCOL 12.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryBounds {
+    /// Batches. 1,024: 51 s of the default period, more than the grace of a session. 0 keeps none.
+    pub batches: usize,
+    /// Bytes. 256 KiB: what a receiver's outbox holds.
+    pub bytes: usize,
+    /// Age. 60 s: twice the grace of a session.
+    pub age: Duration,
+}
+
+impl HistoryBounds {
+    /// Nothing is kept.
+    pub const NONE: Self = Self { batches: 0, bytes: 0, age: Duration::ZERO };
+}
+
+impl Default for HistoryBounds {
+    fn default() -> Self {
+        Self { batches: 1024, bytes: 256 * 1024, age: Duration::from_secs(60) }
+    }
+}
+
+/// What happens to a receiver who owes more than its outbox takes (PROTOCOL 12.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowPolicy {
+    /// It is told which batches it has lost, and goes on with the latest state.
+    #[default]
+    Skip,
+    /// Its connection is closed with a reason; it may resume its session.
+    Close,
 }
 
 /// What members are told of each other (PROTOCOL 11.5).

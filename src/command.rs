@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use crate::name::RoomName;
+pub use crate::room::What;
 use crate::wire::control::Mode;
-use crate::wire::{Epoch, Handle, Position, RequestId, Target};
+use crate::wire::{Capabilities, Epoch, Handle, MemberNumber, Position, RequestId, Target};
 
 /// One peer, for the life of the process: never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +35,24 @@ pub enum Command {
         /// The data.
         data: Bytes,
     },
+    /// Receive more or less of a room.
+    Receive {
+        /// To answer with.
+        request: RequestId,
+        /// Which membership.
+        handle: Handle,
+        /// How much.
+        what: What,
+    },
+    /// Tell members above a number.
+    Members {
+        /// To answer with.
+        request: RequestId,
+        /// Which membership.
+        handle: Handle,
+        /// The last one that is known.
+        after: MemberNumber,
+    },
     /// Send a message.
     Publish(Publish),
 }
@@ -55,6 +74,31 @@ pub struct JoinCommand {
     pub presence: Bytes,
     /// The life and position it last knew.
     pub since: Option<(Epoch, Position)>,
+    /// Data for the room's logic.
+    pub data: Bytes,
+    /// What its session has negotiated.
+    pub capabilities: Capabilities,
+    /// The session was resumed and holds this handle already: it is a member that comes back.
+    pub returning: bool,
+}
+
+impl JoinCommand {
+    /// A join with nothing but what every join has.
+    #[must_use]
+    pub fn new(request: RequestId, handle: Handle, name: RoomName, mode: Mode) -> Self {
+        Self {
+            request,
+            handle,
+            name,
+            mode,
+            subject: Bytes::new(),
+            presence: Bytes::new(),
+            since: None,
+            data: Bytes::new(),
+            capabilities: Capabilities::default(),
+            returning: false,
+        }
+    }
 }
 
 /// A message on its way into a room.
@@ -68,6 +112,8 @@ pub struct Publish {
     pub target: Target,
     /// Whether to flush at once.
     pub urgent: bool,
+    /// Whether the payload is a deflate stream (PROTOCOL 12.4).
+    pub compressed: bool,
     /// The message: a slice of the read buffer, which the room copies.
     pub payload: Bytes,
 }

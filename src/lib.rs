@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `wire` | bytes to frames and back, without `std` |
 //! | `limits`, `class`, `name` | every bound a peer can meet; what an operator decides by room name |
+//! | `rights` | what a member may be told |
 //! | `session` | one peer's protocol state: frames in, commands and answers out |
 //! | `command` | what a session asks of the rooms |
 //! | `dispatcher` | the rooms of one shard: commands in, shared frames out |
@@ -56,6 +57,9 @@ pub mod name;
 
 #[cfg(feature = "std")]
 pub mod class;
+
+#[cfg(feature = "std")]
+pub mod rights;
 
 #[cfg(feature = "std")]
 pub mod command;

@@ -40,25 +40,39 @@ pub struct Limits {
     /// Bytes a room gathers for one flush, presence of newcomers included. 128 KiB: half of the outbox, so that one batch alone
     /// never closes a receiver who has read everything before it.
     pub max_batch: usize,
+    /// Bytes that all rooms together keep: history and values. 256 MiB: a thousand busy rooms with a
+    /// minute of the past each. Shards share it evenly; the oldest history goes first.
+    pub kept_bytes: usize,
     /// Directs a room gathers for one flush. 256: each becomes a frame, and all may be for one member.
     pub max_directs: usize,
     /// Early flushes of a room in a tick. 4: urgent messages must not undo batching.
     pub max_early_flushes: u32,
-    /// Bytes queued for a connection. 256 KiB: seconds of a busy room, and with ten thousand
-    /// stalled connections below 3 GB. [`Self::outbox_snapshots`] come on top.
+    /// Bytes queued for a connection, and for batches also what was sent and is not yet consumed.
+    /// 256 KiB: seconds of a busy room, and with ten thousand stalled connections below 3 GB. A
+    /// quarter is kept for answers and directs.
     pub outbox_bytes: usize,
-    /// Bytes of snapshots queued for a connection beside `outbox_bytes`. 2 MiB: the largest of a
-    /// room, and what a newcomer to many rooms needs. They are shared by all who join in a tick.
-    pub outbox_snapshots: usize,
-    /// Frames queued for a connection, without those of snapshots. 4,096: the cost of a queued frame beside its bytes.
+    /// Frames queued for a connection. 4,096: the cost of a queued frame beside its bytes.
     pub outbox_frames: usize,
+    /// What a receiver may owe before it is behind and gets no more values. 64 KiB: what a client on
+    /// a quick line has consumed before the next tick, and a second of a game on a slow one.
+    pub low_water: usize,
+    /// Bytes sent after which a receiver is asked how much it has consumed, where no question is
+    /// open. 32 KiB: half of `low_water`, so that a lag is seen before it counts.
+    pub ping_bytes: usize,
     /// Chunks of one connection that wait in the shards' mailboxes, each what one turn of it read:
     /// at most eight reads, or about 256 messages. 4: beyond, its socket is not read, and TCP slows
     /// the sender down. A mailbox has room for all connections' chunks.
     pub connection_chunks: usize,
     /// Bytes that the kernel may hold for a connection's output; 0 leaves it to the kernel. 128 KiB:
-    /// what is in the kernel is late already, and cannot be replaced by something newer.
+    /// what is in the kernel is late already, and cannot be replaced by something newer. (Linux
+    /// takes twice as much memory for it.)
     pub socket_send_buffer: usize,
+    /// Bytes that the kernel may hold of a connection's input; 0 leaves it to the kernel. 64 KiB: a
+    /// client that floods waits in its own memory.
+    pub socket_receive_buffer: usize,
+    /// Bytes not yet sent above which the kernel says that a socket cannot be written to; 0 leaves it
+    /// to the kernel. 64 KiB: then it wakes us less often for a slow peer.
+    pub socket_not_sent: usize,
     /// Refusals at once. 64: a client that sends data behind a join that is refused gets that many.
     pub refusals_burst: u32,
     /// Refusals a second, later.
@@ -81,6 +95,15 @@ pub struct Limits {
     pub pong_timeout: Duration,
     /// How long a session may be in no room. 300 s: it is of use to nobody.
     pub idle_timeout: Duration,
+    /// How long a session whose connection broke waits for its client. 30 s: a tunnel, a restart of a
+    /// browser, another network. 0 resumes nothing.
+    pub grace: Duration,
+    /// Sessions that wait for their clients at once. 2,500: a quarter of the connections, whose places
+    /// they keep.
+    pub max_away: usize,
+    /// Directs kept for each session until its client has confirmed them. 64, and a quarter of
+    /// `outbox_bytes`: what a reconnect leaves open.
+    pub max_unconfirmed: usize,
     /// Before a member's number is given to another. 30 s: the grace of a session.
     pub number_quarantine: Duration,
     /// Connections. 10,000: what common limits on file descriptors allow with room to spare.
@@ -104,6 +127,11 @@ impl Limits {
     /// The most a head takes: room, position, tick.
     pub(crate) const HEAD: usize = 8 + 8 + 2;
 
+    /// What of [`outbox_bytes`](Self::outbox_bytes) batches may take; the rest is for answers and directs.
+    pub(crate) const fn outbox_batches(&self) -> usize {
+        self.outbox_bytes / 4 * 3
+    }
+
     /// What is wrong with these numbers taken together, in a sentence.
     ///
     /// # Errors
@@ -121,11 +149,11 @@ impl Limits {
         if self.max_presence_data + 512 > self.max_message {
             return Err("max_message must be at least 512 bytes above max_presence_data");
         }
-        if self.max_batch + 65_536 > self.outbox_bytes {
-            return Err("outbox_bytes must be at least 64 KiB above max_batch: else one batch alone closes a receiver");
+        if self.max_batch + 16_384 > self.outbox_batches() {
+            return Err("three quarters of outbox_bytes must be 16 KiB above max_batch: else one batch is too much");
         }
-        if self.max_value_bytes > self.outbox_snapshots {
-            return Err("outbox_snapshots must be at least max_value_bytes: else nobody can join a full room");
+        if self.low_water < 1024 || self.low_water > self.outbox_batches() || self.ping_bytes == 0 {
+            return Err("low_water is at least 1 KiB and at most three quarters of outbox_bytes, ping_bytes not 0");
         }
         if self.max_batch < self.max_message + self.max_presence_data + 1024 {
             return Err("max_batch must be at least 1 KiB above max_message: else the largest message never fits");
@@ -166,13 +194,17 @@ impl Default for Limits {
             max_member_values: 256,
             max_value_bytes: 1024 * 1024,
             max_batch: 128 * 1024,
+            kept_bytes: 256 * 1024 * 1024,
             max_directs: 256,
             max_early_flushes: 4,
             outbox_bytes: 256 * 1024,
-            outbox_snapshots: 2 * 1024 * 1024,
             outbox_frames: 4096,
+            low_water: 64 * 1024,
+            ping_bytes: 32 * 1024,
             connection_chunks: 4,
             socket_send_buffer: 128 * 1024,
+            socket_receive_buffer: 64 * 1024,
+            socket_not_sent: 64 * 1024,
             refusals_burst: 64,
             refusals_per_sec: 16,
             joins_burst: 256,
@@ -184,6 +216,9 @@ impl Default for Limits {
             busy_ping_interval: Duration::from_secs(1),
             pong_timeout: Duration::from_secs(45),
             idle_timeout: Duration::from_secs(300),
+            grace: Duration::from_secs(30),
+            max_away: 2500,
+            max_unconfirmed: 64,
             number_quarantine: Duration::from_secs(30),
             max_connections: 10_000,
             max_greeting: 1000,
@@ -215,7 +250,7 @@ mod tests {
         check(|limits| limits.max_message = limits.max_frame, "max_message");
         check(|limits| limits.max_batch = limits.max_message, "max_batch");
         check(|limits| limits.outbox_bytes = limits.max_batch, "outbox_bytes");
-        check(|limits| limits.outbox_snapshots = 1000, "outbox_snapshots");
+        check(|limits| limits.low_water = limits.outbox_bytes, "low_water");
         check(|limits| limits.ping_interval = Duration::ZERO, "ping_interval");
         check(|limits| limits.idle_timeout = Duration::ZERO, "idle_timeout");
         check(|limits| limits.max_members = 0, "max_members");

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use tickwire::class::RoomClasses;
 use tickwire::command::{Command, JoinCommand, Publish, SessionId};
-use tickwire::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet};
+use tickwire::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet, Refusal};
 use tickwire::limits::Limits;
 use tickwire::name::RoomName;
 use tickwire::time::Time;
 use tickwire::wire::control::Mode;
-use tickwire::wire::{Handle, Key, RequestId, Target};
+use tickwire::wire::{Handle, Key, Reason, RequestId, Target};
 
 /// Takes a reference of every frame, as an outbox does.
 #[derive(Default)]
@@ -23,8 +23,12 @@ impl Outlet<u64> for Sink {
 
     fn direct(&mut self, _to: &u64, _direct: &Direct) {}
 
-    fn refused(&mut self, _to: &u64, _joining: Option<Handle>, _avoidable: bool) {
-        panic!("nothing here is refused");
+    fn refuse(&mut self, _to: &u64, refusal: &Refusal) {
+        panic!("nothing here is refused, but {refusal:?}");
+    }
+
+    fn close(&mut self, _to: &u64, reason: Reason) {
+        panic!("nobody here is closed, but {reason:?}");
     }
 }
 
@@ -42,15 +46,8 @@ impl Room {
         let dispatcher = Dispatcher::new(DispatcherConfig::new(Limits::default(), RoomClasses::default(), 1));
         let mut room = Self { dispatcher, sink: Sink::default(), members, now: 1_000_000 };
         for session in 1..=members {
-            let join = JoinCommand {
-                request: RequestId(1),
-                handle: Handle(1),
-                name: RoomName::new(b"arena").unwrap(),
-                mode: Mode::BOTH,
-                subject: Bytes::new(),
-                presence: Bytes::new(),
-                since: None,
-            };
+            let name = RoomName::new(b"arena").unwrap();
+            let join = JoinCommand::new(RequestId(1), Handle(1), name, Mode::BOTH);
             room.ask(session, Command::Join(Box::new(join)));
         }
         room.tick();
@@ -61,7 +58,14 @@ impl Room {
     pub(crate) fn round(&mut self, messages: u64, payload: &Bytes, values: bool) {
         for message in 0..messages {
             let target = if values { Target::Value(Key::member(0)) } else { Target::Event };
-            let publish = Publish { handle: Handle(1), number: 1, target, urgent: false, payload: payload.clone() };
+            let publish = Publish {
+                handle: Handle(1),
+                number: 1,
+                target,
+                urgent: false,
+                compressed: false,
+                payload: payload.clone(),
+            };
             self.ask(message % self.members + 1, Command::Publish(publish));
         }
         self.tick();

@@ -69,9 +69,13 @@ impl Run {
             match verb % 16 {
                 0 => {
                     self.now += u64::from(*len) * 100;
-                    self.session.handle_timeout(Time::from_micros(self.now * 1000), output)?;
+                    self.session.handle_timeout(self.sent, Time::from_micros(self.now * 1000), output)?;
                 }
-                1 => self.session.handle_sending(now, output),
+                1 => {
+                    self.sent += u64::from(*len) * 1000;
+                    self.session.handle_sending(self.sent, now, output);
+                    assert!(self.session.unconsumed(self.sent, now) <= self.sent);
+                },
                 2 => self.session.handle_paused(now),
                 3 => self.session.handle_resumed(now),
                 4 => self.session.handle_going_away(1, 2, output),
@@ -84,7 +88,7 @@ impl Run {
                 _ => self.buffer.extend_from_slice(bytes),
             }
             self.frames(output)?;
-            assert!(self.session.is_open() || self.session.deadline() <= Time::from_micros(5_000_000));
+            assert!(self.session.is_open() || self.session.deadline(now) <= Time::from_micros(5_000_000));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 //!
 //! One owner, ordinary `&mut` code: no locks, no waiting, no clock.
 
+mod budget;
 mod ids;
 mod schedule;
 
@@ -14,16 +15,18 @@ use std::collections::{BTreeSet, HashMap};
 
 use smallvec::SmallVec;
 
+use self::budget::Budget;
 use self::ids::RoomIds;
 use self::schedule::Schedule;
 use crate::class::RoomClasses;
 use crate::command::{Command, JoinCommand, Publish, SessionId};
 use crate::limits::Limits;
 use crate::name::RoomName;
-pub use crate::room::{Direct, FrameClass, Outlet};
-use crate::room::{Due, FlushScratch, Room, encode};
+use crate::rights::{Asking, Authorise};
+pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
+use crate::room::{Due, FlushScratch, Room, Turn, What, encode};
 use crate::time::{Time, micros};
-use crate::wire::control::{Command as Tell, Done, Left, Refused};
+use crate::wire::control::{Command as Tell, Done, Left};
 use crate::wire::{Control, Epoch, Extensions, Handle, MemberNumber, Reason, RequestId};
 
 type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -36,6 +39,8 @@ pub struct DispatcherConfig {
     pub limits: Limits,
     /// How rooms behave, by name.
     pub classes: RoomClasses,
+    /// Who may be in a room, and what it is told there.
+    pub authorise: Authorise,
     /// Which of the shards this is, from 0.
     pub shard: u32,
     /// How many shards there are.
@@ -47,8 +52,8 @@ pub struct DispatcherConfig {
 impl DispatcherConfig {
     /// The only shard of a server with these classes.
     #[must_use]
-    pub const fn new(limits: Limits, classes: RoomClasses, seed: u64) -> Self {
-        Self { limits, classes, shard: 0, shards: 1, seed }
+    pub fn new(limits: Limits, classes: RoomClasses, seed: u64) -> Self {
+        Self { limits, classes, authorise: Authorise::default(), shard: 0, shards: 1, seed }
     }
 }
 
@@ -67,8 +72,17 @@ pub struct Dispatcher<H> {
     lingering: BTreeSet<(Time, RoomIndex)>,
     scratch: FlushScratch,
     due: Vec<RoomIndex>,
+    /// Rooms whose receivers wait for something, and when they are looked after.
+    straggling: Vec<RoomIndex>,
+    tend_at: Option<Time>,
+    budget: Budget,
+    counters: Counters,
     random: u64,
 }
+
+/// How often stragglers are looked after. 10 ms: a receiver on a fast line that has drained waits
+/// less than a tick.
+const TEND: core::time::Duration = core::time::Duration::from_millis(10);
 
 /// A room's place on this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +93,11 @@ struct Slot<H> {
     room: Room<H>,
     /// Whether the schedule, or the list of drained rooms, has it.
     scheduled: bool,
+    /// Whether the list of rooms with stragglers has it.
+    tended: bool,
     lingers_until: Option<Time>,
+    /// Bytes and batches that the budget counts for it.
+    kept: (usize, usize),
 }
 
 /// A session's membership.
@@ -96,6 +114,7 @@ impl<H: Clone> Dispatcher<H> {
     pub fn new(config: DispatcherConfig) -> Self {
         Self {
             ids: RoomIds::new(config.shard, config.shards),
+            budget: Budget::new(config.limits.kept_bytes / config.shards.max(1) as usize),
             random: config.seed ^ u64::from(config.shard).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             config,
             rooms: Vec::new(),
@@ -107,7 +126,22 @@ impl<H: Clone> Dispatcher<H> {
             lingering: BTreeSet::new(),
             scratch: FlushScratch::default(),
             due: Vec::new(),
+            straggling: Vec::new(),
+            tend_at: None,
+            counters: Counters::default(),
         }
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Bytes that rooms keep beyond their ticks: history and values.
+    #[must_use]
+    pub const fn kept_bytes(&self) -> usize {
+        self.budget.used()
     }
 
     /// Rooms that exist, the lingering ones included.
@@ -150,15 +184,29 @@ impl<H: Clone> Dispatcher<H> {
                 }
                 set.map_err(|reason| (request, 0, reason, None))
             }
+            Command::Receive { request, handle, what } => {
+                self.receive(session, handle, request, what, now, out).map_err(|reason| (request, 0, reason, None))
+            }
+            Command::Members { request, handle, after } => {
+                let told = self.seat(session, handle).map(|seat| self.members(seat, request, after, now, out));
+                told.map_err(|reason| (request, 0, reason, None))
+            }
         };
         if let Err((request, number, reason, joining)) = refused {
-            let refused = Refused { number, reason, extensions: Extensions::NONE };
-            let frame = encode(Control::new(request, Tell::Refused(refused)));
-            // First the handle, then the frame: a client that has read it may use the handle again.
             // What others have filled is not this peer's fault.
             let others = [Reason::ROOM_FULL, Reason::BATCH_FULL, Reason::VALUES_FULL, Reason::TOO_MANY_ROOMS];
-            out.refused(outlet, joining, !others.contains(&reason));
-            out.frame(outlet, FrameClass::Control, &frame);
+            let avoidable = !others.contains(&reason);
+            out.refuse(outlet, &Refusal { request, number, reason, joining, avoidable });
+        }
+    }
+
+    /// A session's connection is gone, and may come back: its members are away (PROTOCOL 12.2).
+    pub fn handle_away(&mut self, session: SessionId, now: Time) {
+        for seat in self.seats.get(&session).cloned().unwrap_or_default() {
+            if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
+                slot.room.away(seat.member);
+                self.mark_dirty(seat.room, now);
+            }
         }
     }
 
@@ -187,6 +235,7 @@ impl<H: Clone> Dispatcher<H> {
             self.flush(room, false, now, out);
         }
         self.due = rooms;
+        self.tend(now, out);
         while let Some(&(until, room)) = self.lingering.first()
             && now >= until
         {
@@ -195,11 +244,30 @@ impl<H: Clone> Dispatcher<H> {
         }
     }
 
+    /// Looks after receivers that wait for something.
+    fn tend(&mut self, now: Time, out: &mut impl Outlet<H>) {
+        if self.tend_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.tend_at = None;
+        let Self { rooms, config, counters, .. } = self;
+        let mut turn = Turn { now, limits: &config.limits, out, counters };
+        self.straggling.retain(|index| {
+            let Some(slot) = rooms.get_mut(index.0).and_then(Option::as_mut) else { return false };
+            slot.room.tend(&mut turn);
+            slot.tended = slot.room.is_straggling();
+            slot.tended
+        });
+        if !self.straggling.is_empty() {
+            self.tend_at = Some(now.after(TEND));
+        }
+    }
+
     /// The next moment at which [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         let linger = self.lingering.first().map(|(until, _)| *until);
-        self.schedule.deadline().into_iter().chain(linger).min()
+        self.schedule.deadline().into_iter().chain(linger).chain(self.tend_at).min()
     }
 
     #[inline]
@@ -212,6 +280,7 @@ impl<H: Clone> Dispatcher<H> {
     ) -> Result<(), Reason> {
         let seat = self.seat(session, message.handle)?;
         let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+        slot.room.allow_growth(self.budget.allows_growth());
         match slot.room.publish(seat.member, message, now, &self.config.limits)? {
             Due::Tick => self.mark_dirty(seat.room, now),
             Due::Now => {
@@ -230,6 +299,9 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
+        if join.returning && self.come_back(session, outlet, join, now, out)? {
+            return Ok(());
+        }
         let seats = self.seats.get(&session).map_or(&[][..], SmallVec::as_slice);
         if let Some(index) = self.names.get(&join.name)
             && seats.iter().any(|seat| seat.room == *index)
@@ -244,21 +316,78 @@ impl<H: Clone> Dispatcher<H> {
         if seats.len() >= self.config.limits.max_rooms {
             return Err(Reason::TOO_MANY_JOINS);
         }
+        let rights = self.authorise(join)?;
         let index = self.room(&join.name, now)?;
         let slot = self.rooms.get_mut(index.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
-        let joined = slot.room.join(outlet, join, now, &self.config.limits, out);
+        let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+        let joined = slot.room.join(outlet, join, rights, &mut turn);
         if joined.is_err() && slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
             // Made for nothing: it lingers like any other that is empty.
             slot.lingers_until = Some(now);
             self.lingering.insert((now, index));
         }
         let member = joined?;
+        slot.room.welcome(member, join, &[], &mut turn);
         if let Some(until) = slot.lingers_until.take() {
             self.lingering.remove(&(until, index));
         }
         self.seats.entry(session).or_default().push(Seat { handle: join.handle, room: index, member });
         self.mark_dirty(index, now);
+        self.mark_straggling(index, now);
         Ok(())
+    }
+
+    /// A resumed session joins again on a handle it holds: it keeps its number. False where the
+    /// membership has ended meanwhile, so that it joins like any other.
+    fn come_back(
+        &mut self,
+        session: SessionId,
+        outlet: &H,
+        join: &JoinCommand,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) -> Result<bool, Reason> {
+        let Ok(seat) = self.seat(session, join.handle) else { return Ok(false) };
+        if self.names.get(&join.name) != Some(&seat.room) {
+            return Err(Reason::HANDLE_IN_USE);
+        }
+        let rights = self.authorise(join)?;
+        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+        let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+        slot.room.come_back(seat.member, outlet, join, rights);
+        slot.room.welcome(seat.member, join, &[], &mut turn);
+        self.mark_dirty(seat.room, now);
+        self.mark_straggling(seat.room, now);
+        Ok(true)
+    }
+
+    /// PROTOCOL 15: one decision for live batches, history, snapshots and resumed sessions.
+    fn authorise(&self, join: &JoinCommand) -> Result<crate::rights::Rights, Reason> {
+        self.config.authorise.ask(&Asking { subject: &join.subject, room: &join.name, mode: join.mode })
+    }
+
+    fn receive(
+        &mut self,
+        session: SessionId,
+        handle: Handle,
+        request: RequestId,
+        what: What,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) -> Result<(), Reason> {
+        let seat = self.seat(session, handle)?;
+        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+        let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+        slot.room.receive(seat.member, request, what, &mut turn)?;
+        self.mark_straggling(seat.room, now);
+        Ok(())
+    }
+
+    fn members(&mut self, seat: Seat, request: RequestId, after: MemberNumber, now: Time, out: &mut impl Outlet<H>) {
+        if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
+            let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+            slot.room.members_page(seat.member, request, after, &mut turn);
+        }
     }
 
     fn leave(
@@ -324,7 +453,7 @@ impl<H: Clone> Dispatcher<H> {
         };
         let epoch = self.epoch();
         let room = Room::new(self.ids.take(), name.clone(), class, epoch, start);
-        let slot = Slot { room, scheduled: false, lingers_until: None };
+        let slot = Slot { room, scheduled: false, tended: false, lingers_until: None, kept: (0, 0) };
         let index = self.free.pop().unwrap_or_else(|| {
             self.rooms.push(None);
             RoomIndex(self.rooms.len() - 1)
@@ -360,18 +489,61 @@ impl<H: Clone> Dispatcher<H> {
     fn flush_early_or_due(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
         let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
         if slot.room.is_dirty() {
-            slot.room.flush(urgent, now, &self.config.limits, &mut self.scratch, out);
+            let position = slot.room.position();
+            let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+            slot.room.flush(urgent, &mut self.scratch, &mut turn);
+            let added = slot.room.position() != position && slot.room.kept_batches() > 0;
+            let entry = added.then(|| (index, slot.room.epoch(), slot.room.position()));
+            let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
+            self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, entry);
         }
         if slot.room.is_empty() && slot.lingers_until.is_none() {
             let until = now.after(slot.room.class.linger);
             slot.lingers_until = Some(until);
             self.lingering.insert((until, index));
         }
+        self.mark_straggling(index, now);
+        self.keep_to_budget();
+    }
+
+    /// Puts a room down to be looked after, where receivers of it wait for something.
+    fn mark_straggling(&mut self, index: RoomIndex, now: Time) {
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        if slot.room.is_straggling() && !std::mem::replace(&mut slot.tended, true) {
+            self.straggling.push(index);
+            self.tend_at.get_or_insert_with(|| now.after(TEND));
+        }
+    }
+
+    /// Lets go of the oldest batches, and then of the rooms that were empty for longest, while
+    /// rooms keep more than they may together.
+    fn keep_to_budget(&mut self) {
+        while let Some((index, epoch, position)) = self.budget.oldest_over() {
+            let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { continue };
+            if slot.room.epoch() == epoch {
+                let batches = slot.room.kept_batches();
+                slot.room.evict_through(position);
+                let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
+                self.counters.evicted += (batches - kept.1) as u64;
+                self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, None);
+            }
+        }
+        let rooms = &self.rooms;
+        self.budget.tidy(|(index, epoch, position)| {
+            let slot = rooms.get(index.0).and_then(Option::as_ref);
+            slot.is_some_and(|slot| slot.room.epoch() == *epoch && slot.room.keeps(*position))
+        });
+        while !self.budget.allows_growth()
+            && let Some((_, index)) = self.lingering.pop_first()
+        {
+            self.forget(index);
+        }
     }
 
     fn forget(&mut self, index: RoomIndex) {
-        let Some(Slot { room, .. }) = self.rooms.get_mut(index.0).and_then(Option::take) else { return };
+        let Some(Slot { room, kept, .. }) = self.rooms.get_mut(index.0).and_then(Option::take) else { return };
         self.names.remove(&room.name);
+        self.budget.change(kept, (0, 0), None);
         self.ids.give_back(room.id, room.lease);
         // A room in the schedule keeps its place until the schedule has let go of it; it is not
         // scheduled here, since it lingers only after a flush and leaves that state when it is joined.

@@ -3,28 +3,40 @@
 use bytes::Bytes;
 
 use super::members::MemberState;
+use super::receivers::{Receiver, Standing, What};
 use super::segment::Segment;
-use super::{Direct, FrameClass, Outlet, Room, encode, push_here};
-use crate::class::PresenceMode;
+use super::snapshot::{push, push_away, push_here};
+use super::{Batch, Direct, Outlet, Refusal, Room, Taken, Turn};
+use crate::class::{PresenceMode, SlowPolicy};
 use crate::limits::Limits;
-use crate::time::Time;
-use crate::wire::control::{Command as Tell, Refused};
+use crate::rights::{Rights, Shown};
 use crate::wire::header::flags;
-use crate::wire::{Control, Extensions, Head, Kind, MemberNumber, Presence, Reason, Record, RequestId};
+use crate::wire::{Head, Kind, MemberNumber, Position, Presence, Reason, RequestId};
 
 /// Buffers that one flush needs, kept by the owner of many rooms between flushes.
 #[derive(Debug)]
 pub(crate) struct FlushScratch {
-    frames: Vec<Bytes>,
+    plain: Frames,
+    shown: Frames,
     came: Segment,
     left: Segment,
     values: Segment,
 }
 
+/// The frames of a batch, in their order.
+#[derive(Debug, Default)]
+struct Frames {
+    frames: Vec<Bytes>,
+    values: std::ops::Range<usize>,
+    numbered_bytes: usize,
+    value_bytes: usize,
+}
+
 impl Default for FlushScratch {
     fn default() -> Self {
         Self {
-            frames: Vec::new(),
+            plain: Frames::default(),
+            shown: Frames::default(),
             came: Segment::new(Kind::Presence),
             left: Segment::new(Kind::Presence),
             values: Segment::new(Kind::Value),
@@ -32,80 +44,155 @@ impl Default for FlushScratch {
     }
 }
 
+impl Frames {
+    fn clear(&mut self) {
+        self.frames.clear();
+        self.values = 0..0;
+    }
+
+    /// Counts the bytes, once the frames are there.
+    fn measure(&mut self) {
+        self.value_bytes = self.frames[self.values.clone()].iter().map(Bytes::len).sum();
+        self.numbered_bytes = self.frames.iter().map(Bytes::len).sum::<usize>() - self.value_bytes;
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = &Bytes> {
+        let is_value = |index: &usize| self.values.contains(index);
+        self.frames.iter().enumerate().filter(move |(index, _)| !is_value(index)).map(|(_, frame)| frame)
+    }
+
+    const fn batch(&self, wants_values: bool) -> Batch<'_> {
+        Batch {
+            frames: self.frames.as_slice(),
+            values: self.values.start..self.values.end,
+            wants_values,
+            numbered_bytes: self.numbered_bytes,
+            value_bytes: self.value_bytes,
+        }
+    }
+
+    /// What of `whole` somebody with these rights may see.
+    fn show(&mut self, whole: &Self, rights: Rights) {
+        self.clear();
+        for (index, frame) in whole.frames.iter().enumerate() {
+            if index == whole.values.start {
+                self.values = self.frames.len()..self.frames.len();
+            }
+            match rights.show(frame) {
+                Shown::Whole => self.frames.push(frame.clone()),
+                Shown::Blank(blank) => self.frames.push(blank),
+                Shown::Nothing => {}
+            }
+            if whole.values.contains(&index) {
+                self.values.end = self.frames.len();
+            }
+        }
+        self.measure();
+    }
+}
+
 impl<H: Clone> Room<H> {
     /// Sends what was gathered, as one batch (PROTOCOL 8.3), and then the directs.
-    pub(crate) fn flush(
-        &mut self,
-        urgent: bool,
-        now: Time,
-        limits: &Limits,
-        scratch: &mut FlushScratch,
-        out: &mut impl Outlet<H>,
-    ) {
-        let FlushScratch { frames, came, left, values } = scratch;
-        let members = &mut self.members;
-        self.values.flush(values, limits.max_frame, |owner| {
-            if let Some(member) = members.get_mut(owner) {
-                member.values = member.values.saturating_sub(1);
-            }
-        });
-        self.gather_presence(came, left, limits);
+    pub(crate) fn flush(&mut self, urgent: bool, scratch: &mut FlushScratch, turn: &mut Turn<'_, impl Outlet<H>>) {
+        let FlushScratch { plain, shown, came, left, values } = scratch;
+        self.gathering.values.flush(values, turn.limits.max_frame);
+        self.gather_presence(came, left, turn.limits);
 
-        let tick = self.tick(now);
-        let numbered = [&*came, &self.events, &*left].into_iter().any(|segment| !segment.is_empty());
+        let tick = self.tick(turn.now);
+        let numbered = [&*came, &self.gathering.events, &*left].into_iter().any(|segment| !segment.is_empty());
         if numbered {
             self.position = self.position.next();
         }
-        let head = Head { room: self.id, position: self.position, tick: Self::wire_tick(tick) };
+        self.flushed_tick = tick;
+        let head = self.snapshot_head();
         let options = if urgent { flags::URGENT } else { 0 };
 
         // PROTOCOL 8.3: who came, events, values, who left; all numbered frames but the last are
         // followed by more.
-        let leaving = !left.is_empty();
-        came.freeze(&head, options, leaving || !self.events.is_empty(), frames);
-        self.events.freeze(&head, options, leaving, frames);
-        let before_values = frames.len();
-        values.freeze(&head, options, false, frames);
-        let after_values = frames.len();
-        left.freeze(&head, options, false, frames);
+        let (leaving, events) = (!left.is_empty(), &mut self.gathering.events);
+        came.freeze(&head, options, leaving || !events.is_empty(), &mut plain.frames);
+        events.freeze(&head, options, leaving, &mut plain.frames);
+        plain.values.start = plain.frames.len();
+        values.freeze(&head, options, false, &mut plain.frames);
+        plain.values.end = plain.frames.len();
+        left.freeze(&head, options, false, &mut plain.frames);
+        plain.measure();
 
-        for outlet in self.members.receivers() {
-            for (index, frame) in frames.iter().enumerate() {
-                let is_value = (before_values..after_values).contains(&index);
-                let class = if is_value { FrameClass::Values } else { FrameClass::Numbered };
-                out.frame(outlet, class, frame);
-            }
+        self.fan_out(plain, shown, turn);
+        if numbered {
+            self.history.push(self.position, plain.numbered(), turn.now, self.class.history);
         }
-        frames.clear();
-        self.flush_directs(tick, urgent, out);
+        plain.clear();
+        shown.clear();
+        self.flush_directs(&head, urgent, turn);
 
-        self.flushed_tick = tick;
         // PROTOCOL 8.4: they carry the tick of the last flush, also where it sent nothing to all.
-        self.value_snapshot = None;
-        self.member_snapshot = None;
-        self.members.handle_flushed(now);
+        self.snapshots.handle_flushed();
+        self.gathering.handle_flushed();
+        self.members.handle_flushed(turn.now, self.position);
+    }
+
+    /// Gives every receiver what it takes.
+    fn fan_out(&mut self, plain: &Frames, shown: &mut Frames, turn: &mut Turn<'_, impl Outlet<H>>) {
+        if plain.frames.is_empty() {
+            return;
+        }
+        // Who shares rights with the one before shares its frames.
+        let mut shown_to = Rights::ALL;
+        let since = self.gathering.values.flushes() - 1;
+        let (position, policy) = (self.position, self.class.slow);
+        let numbered = plain.numbered_bytes > 0;
+        for receiver in self.members.receivers() {
+            let wants_values = receiver.what == What::All && matches!(receiver.standing, Standing::Current);
+            let frames = match receiver.rights {
+                Rights::ALL => plain,
+                rights => {
+                    if shown_to != rights {
+                        shown.show(plain, rights);
+                        shown_to = rights;
+                    }
+                    &*shown
+                }
+            };
+            if matches!(receiver.standing, Standing::Lost { .. } | Standing::Replaying { .. })
+                || !(wants_values || numbered)
+            {
+                continue;
+            }
+            match turn.out.batch(&receiver.outlet, &frames.batch(wants_values)) {
+                Taken::All => continue,
+                Taken::Numbered if !wants_values || frames.values.is_empty() => continue,
+                Taken::Numbered => {
+                    receiver.standing = Standing::Behind { since };
+                    turn.counters.behind += 1;
+                }
+                Taken::Nothing => lose(receiver, position, policy, turn),
+            }
+            self.straggling = true;
+        }
     }
 
     fn gather_presence(&self, came: &mut Segment, left: &mut Segment, limits: &Limits) {
         match self.class.presence {
             PresenceMode::Off => {}
             PresenceMode::Counts if self.members.has_touched() => {
-                let mut payload = Vec::with_capacity(8);
-                Presence::Count(self.members.len() as u64).encode(&mut payload);
-                let record = Record { member: MemberNumber::ROOM, key: None, payload: &payload };
-                came.push(&record, limits.max_frame);
+                push(came, MemberNumber::ROOM, Presence::Count(self.members.len() as u64), limits.max_frame);
             }
             PresenceMode::Counts => {}
             PresenceMode::Full => {
                 for (number, member) in self.members.touched() {
+                    let told = matches!(member.state, MemberState::Here | MemberState::Leaving { told: true, .. });
+                    let leaving = matches!(member.state, MemberState::Leaving { .. });
+                    let only_away = told && member.away && member.told_presence.is_none();
                     // Who came and left within the tick is in both parts (PROTOCOL 11.5).
-                    if !matches!(member.state, MemberState::Leaving { told: true, .. }) {
+                    if !(told && leaving || only_away) {
                         push_here(came, number, &member.subject, &member.presence, limits.max_frame);
                     }
+                    if member.away && !leaving {
+                        push_away(came, number, limits.max_frame);
+                    }
                     if let MemberState::Leaving { reason, .. } = member.state {
-                        let mut payload = Vec::with_capacity(4);
-                        Presence::Left(reason).encode(&mut payload);
-                        left.push(&Record { member: number, key: None, payload: &payload }, limits.max_frame);
+                        push(left, number, Presence::Left(reason), limits.max_frame);
                     }
                 }
             }
@@ -113,28 +200,41 @@ impl<H: Clone> Room<H> {
     }
 
     /// PROTOCOL 8.6: directs leave after the batch.
-    fn flush_directs(&mut self, tick: u64, early: bool, out: &mut impl Outlet<H>) {
-        for pending in self.directs.drain(..) {
+    fn flush_directs(&mut self, head: &Head, early: bool, turn: &mut Turn<'_, impl Outlet<H>>) {
+        for pending in self.gathering.directs.drain(..) {
             if let Some(to) = self.members.get(pending.to) {
                 let direct = Direct {
-                    room: self.id,
-                    tick: Self::wire_tick(tick),
+                    room: head.room,
+                    tick: head.tick,
                     from: pending.from,
-                    answers: 0,
+                    answers: pending.answers,
                     payload: pending.payload,
                     urgent: pending.urgent && early,
                 };
-                out.direct(&to.outlet, &direct);
+                turn.out.direct(&to.outlet, &direct);
             } else if let Some(from) = self.members.get(pending.from) {
                 // The receiver left before the tick: its sender is told.
-                let reason = Reason::NO_SUCH_MEMBER;
-                let refused = Refused { number: pending.number, reason, extensions: Extensions::NONE };
-                let frame = encode(Control::new(RequestId(0), Tell::Refused(refused)));
-                out.frame(&from.outlet, FrameClass::Control, &frame);
-                out.refused(&from.outlet, None, false);
+                let refusal = Refusal {
+                    request: RequestId(0),
+                    number: pending.number,
+                    reason: Reason::NO_SUCH_MEMBER,
+                    joining: None,
+                    avoidable: false,
+                };
+                turn.out.refuse(&from.outlet, &refusal);
             }
         }
-        self.direct_bytes = 0;
-        self.presence_bytes = 0;
+    }
+}
+
+/// A receiver does not get this batch: the second rung of the ladder (PROTOCOL 12.5).
+fn lose<H>(receiver: &mut Receiver<H>, position: Position, policy: SlowPolicy, turn: &mut Turn<'_, impl Outlet<H>>) {
+    receiver.standing = Standing::Lost { from: position };
+    match policy {
+        SlowPolicy::Skip => turn.counters.skipped += 1,
+        SlowPolicy::Close => {
+            turn.counters.closed_by_class += 1;
+            turn.out.close(&receiver.outlet, Reason::SLOW);
+        }
     }
 }

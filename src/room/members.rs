@@ -9,24 +9,30 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::receivers::Receiver;
 use crate::command::JoinCommand;
 use crate::limits::Limits;
+use crate::rights::Rights;
 use crate::time::Time;
 use crate::wire::control::Mode;
-use crate::wire::{MemberNumber, Reason};
+use crate::wire::{Handle, MemberNumber, Position, Reason};
 
 /// A session in a room.
 #[derive(Debug)]
 pub(super) struct Member<H> {
     pub(super) outlet: H,
+    /// Its own number for the room.
+    pub(super) handle: Handle,
     pub(super) mode: Mode,
+    pub(super) rights: Rights,
     pub(super) state: MemberState,
     pub(super) subject: Bytes,
     pub(super) presence: Bytes,
     /// What all were told at the last flush, where `presence` is another since: the next diff tells.
     pub(super) told_presence: Option<Bytes>,
-    /// How many values it owns.
-    pub(super) values: usize,
+    /// Its connection is gone, its place is kept; and whether all were told.
+    pub(super) away: bool,
+    pub(super) told_away: bool,
     /// Its place among the receivers.
     receiver: Option<usize>,
 }
@@ -46,12 +52,28 @@ pub(super) enum MemberState {
 #[derive(Debug)]
 pub(super) struct Members<H> {
     slots: Vec<Option<Member<H>>>,
-    receivers: Vec<(MemberNumber, H)>,
-    /// Numbers that were given back, oldest first, and when.
-    resting: VecDeque<(MemberNumber, Time)>,
+    receivers: Vec<Receiver<H>>,
+    /// Numbers that were given back, oldest first.
+    resting: VecDeque<Resting>,
     /// Members that came, changed or left since the last flush, in order.
     touched: Vec<MemberNumber>,
     here: usize,
+}
+
+/// A number that nobody has, and that history may still name.
+#[derive(Clone, Copy, Debug)]
+struct Resting {
+    number: MemberNumber,
+    since: Time,
+    /// The batch that told of the leaving.
+    position: Position,
+}
+
+impl Resting {
+    /// PROTOCOL 11.3. `oldest` is the first batch that history still has.
+    fn has_rested(self, now: Time, oldest: Option<Position>, limits: &Limits) -> bool {
+        now >= self.since.after(limits.number_quarantine) && oldest.is_none_or(|oldest| oldest > self.position)
+    }
 }
 
 impl<H> Default for Members<H> {
@@ -66,8 +88,18 @@ impl<H: Clone> Members<H> {
         self.here
     }
 
-    pub(super) fn receivers(&self) -> impl Iterator<Item = &H> {
-        self.receivers.iter().map(|(_, outlet)| outlet)
+    pub(super) fn receivers(&mut self) -> &mut [Receiver<H>] {
+        &mut self.receivers
+    }
+
+    /// The receiver's half of a member.
+    pub(super) fn receiver(&mut self, number: MemberNumber) -> Option<&mut Receiver<H>> {
+        let place = self.get(number)?.receiver?;
+        self.receivers.get_mut(place)
+    }
+
+    pub(super) const fn receiver_count(&self) -> usize {
+        self.receivers.len()
     }
 
     pub(super) const fn has_touched(&self) -> bool {
@@ -92,16 +124,23 @@ impl<H: Clone> Members<H> {
 
     /// Whether a number can be had: four numbers for each member that may be there can be in use or
     /// rest, so that those who come and go cannot make a room grow.
-    pub(super) fn has_number(&self, now: Time, limits: &Limits) -> bool {
-        let rested = self.resting.front().is_some_and(|(_, since)| now >= since.after(limits.number_quarantine));
+    pub(super) fn has_number(&self, now: Time, oldest: Option<Position>, limits: &Limits) -> bool {
+        let rested = self.resting.front().is_some_and(|front| front.has_rested(now, oldest, limits));
         rested || self.slots.len() < limits.max_members.saturating_mul(4)
     }
 
     /// Adds a member under a number that is not in use and has rested long enough (PROTOCOL 11.3).
-    pub(super) fn insert(&mut self, outlet: H, join: &JoinCommand, now: Time, limits: &Limits) -> MemberNumber {
-        let rested = |&(_, since): &(MemberNumber, Time)| now >= since.after(limits.number_quarantine);
-        let number = match self.resting.front().filter(|front| rested(front)) {
-            Some(&(number, _)) => {
+    pub(super) fn insert(
+        &mut self,
+        outlet: H,
+        join: &JoinCommand,
+        rights: Rights,
+        now: Time,
+        oldest: Option<Position>,
+        limits: &Limits,
+    ) -> MemberNumber {
+        let number = match self.resting.front().filter(|front| front.has_rested(now, oldest, limits)) {
+            Some(&Resting { number, .. }) => {
                 self.resting.pop_front();
                 number
             }
@@ -110,20 +149,19 @@ impl<H: Clone> Members<H> {
                 MemberNumber(self.slots.len() as u64)
             }
         };
-        let receiver = join.mode.has(Mode::RECEIVE).then(|| {
-            self.receivers.push((number, outlet.clone()));
-            self.receivers.len() - 1
-        });
         let member = Member {
             outlet,
+            handle: join.handle,
             mode: join.mode,
+            rights,
             state: MemberState::Joining,
             subject: Bytes::copy_from_slice(&join.subject),
             // Kept long: a copy does not pin the buffer it was read into.
             presence: Bytes::copy_from_slice(&join.presence),
             told_presence: None,
-            values: 0,
-            receiver,
+            away: false,
+            told_away: false,
+            receiver: None,
         };
         if let Some(slot) = number.0.checked_sub(1).and_then(|slot| self.slots.get_mut(usize::try_from(slot).ok()?)) {
             *slot = Some(member);
@@ -133,23 +171,79 @@ impl<H: Clone> Members<H> {
         number
     }
 
-    /// Ends a membership. The member stays in its slot until the flush has told of it.
-    pub(super) fn leave(&mut self, number: MemberNumber, reason: Reason) -> bool {
-        let Some(member) = self.get_mut(number) else { return false };
-        let told = member.state == MemberState::Here;
-        let already_touched = !told || member.told_presence.is_some();
-        member.state = MemberState::Leaving { reason, told };
-        let receiver = member.receiver.take();
-        if !already_touched {
+    /// Makes a member one that receives.
+    pub(super) fn insert_receiver(&mut self, receiver: Receiver<H>) {
+        let place = self.receivers.len();
+        if let Some(member) = self.get_mut(receiver.number) {
+            member.receiver = Some(place);
+            self.receivers.push(receiver);
+        }
+    }
+
+    fn remove_receiver(&mut self, place: usize) {
+        self.receivers.swap_remove(place);
+        if let Some(moved) = self.receivers.get(place).map(|receiver| receiver.number)
+            && let Some(member) = self.get_mut(moved)
+        {
+            member.receiver = Some(place);
+        }
+    }
+
+    /// A member's connection is gone, its place is kept.
+    pub(super) fn away(&mut self, number: MemberNumber) -> bool {
+        let Some(member) = self.get_mut(number).filter(|member| !member.away) else { return false };
+        member.away = true;
+        let (receiver, told) = (member.receiver.take(), member.state == MemberState::Here);
+        if told && !self.is_touched(number) {
             self.touched.push(number);
         }
         if let Some(place) = receiver {
-            self.receivers.swap_remove(place);
-            if let Some(&(moved, _)) = self.receivers.get(place)
-                && let Some(member) = self.get_mut(moved)
-            {
-                member.receiver = Some(place);
-            }
+            self.remove_receiver(place);
+        }
+        true
+    }
+
+    /// A member that was away is back, on another connection.
+    pub(super) fn back(&mut self, number: MemberNumber, outlet: H, join: &JoinCommand, rights: Rights) -> bool {
+        let touched = self.is_touched(number);
+        let Some(member) = self.get_mut(number) else { return false };
+        member.outlet = outlet;
+        member.mode = join.mode;
+        member.rights = rights;
+        member.away = false;
+        let told = member.state == MemberState::Here;
+        let receiver = member.receiver.take();
+        if let Some(place) = receiver {
+            self.remove_receiver(place);
+        }
+        if told && !touched {
+            self.touched.push(number);
+        }
+        if !join.presence.is_empty() {
+            self.set_presence(number, &join.presence);
+        }
+        true
+    }
+
+    /// Whether the next diff tells of a member that all know.
+    fn is_touched(&self, number: MemberNumber) -> bool {
+        self.get(number).is_some_and(|member| {
+            member.state != MemberState::Here || member.told_presence.is_some() || member.away != member.told_away
+        })
+    }
+
+    /// Ends a membership. The member stays in its slot until the flush has told of it.
+    pub(super) fn leave(&mut self, number: MemberNumber, reason: Reason) -> bool {
+        let touched = self.is_touched(number);
+        let Some(member) = self.get_mut(number) else { return false };
+        let told = member.state == MemberState::Here;
+        member.state = MemberState::Leaving { reason, told };
+        let receiver = member.receiver.take();
+        if !touched {
+            self.touched.push(number);
+        }
+        if let Some(place) = receiver {
+            self.remove_receiver(place);
         }
         self.here -= 1;
         true
@@ -157,11 +251,14 @@ impl<H: Clone> Members<H> {
 
     /// A member shows other data of itself.
     pub(super) fn set_presence(&mut self, number: MemberNumber, data: &[u8]) -> bool {
+        let touched = self.is_touched(number);
         let Some(member) = self.get_mut(number) else { return false };
         let before = std::mem::replace(&mut member.presence, Bytes::copy_from_slice(data));
         if member.state == MemberState::Here && member.told_presence.is_none() {
             member.told_presence = Some(before);
-            self.touched.push(number);
+            if !touched {
+                self.touched.push(number);
+            }
         }
         true
     }
@@ -171,30 +268,40 @@ impl<H: Clone> Members<H> {
         self.touched.iter().filter_map(|number| Some((*number, self.slot(*number)?)))
     }
 
-    /// Everyone who was told to all at the last flush, also where they have left since, with the
-    /// presence data that was told.
-    pub(super) fn told(&self) -> impl Iterator<Item = (MemberNumber, &Member<H>, &Bytes)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+    /// Everyone above `after` who was told to all at the last flush, also where they have left since,
+    /// with the presence data that was told, by number.
+    pub(super) fn told(&self, after: MemberNumber) -> impl Iterator<Item = (MemberNumber, &Member<H>, &Bytes)> {
+        let from = usize::try_from(after.0).unwrap_or(usize::MAX).min(self.slots.len());
+        (after.0.saturating_add(1)..).zip(self.slots.iter().skip(from)).filter_map(|(number, slot)| {
             let member = slot.as_ref()?;
             let told = matches!(member.state, MemberState::Here | MemberState::Leaving { told: true, .. });
             let presence = member.told_presence.as_ref().unwrap_or(&member.presence);
-            told.then_some((MemberNumber(index as u64 + 1), member, presence))
+            told.then_some((MemberNumber(number), member, presence))
         })
     }
 
+    /// Everyone who has not left.
+    pub(super) fn all(&self) -> impl Iterator<Item = (MemberNumber, &Member<H>)> {
+        let numbered = (1..).zip(&self.slots).filter_map(|(number, slot)| Some((MemberNumber(number), slot.as_ref()?)));
+        numbered.filter(|(_, member)| !matches!(member.state, MemberState::Leaving { .. }))
+    }
+
     /// The flush has told of everyone: leavers give their numbers back.
-    pub(super) fn handle_flushed(&mut self, now: Time) {
-        for number in std::mem::take(&mut self.touched) {
+    pub(super) fn handle_flushed(&mut self, now: Time, position: Position) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for number in touched.drain(..) {
             let Some(slot) = number.0.checked_sub(1).and_then(|slot| usize::try_from(slot).ok()) else { continue };
             let Some(slot) = self.slots.get_mut(slot) else { continue };
             let Some(member) = slot else { continue };
             if matches!(member.state, MemberState::Leaving { .. }) {
                 *slot = None;
-                self.resting.push_back((number, now));
+                self.resting.push_back(Resting { number, since: now, position });
             } else {
                 member.state = MemberState::Here;
                 member.told_presence = None;
+                member.told_away = member.away;
             }
         }
+        self.touched = touched;
     }
 }

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! Each frame's header and head are written into the room left for them when the segment is
-//! frozen, because only then the position is known. So records are encoded once, in place.
+//! frozen, because only then the position is known. So records are encoded once, in place. Frozen,
+//! they are cut to size: the buffer stays here for the next flush, and what a queue or a room's
+//! history holds pins no more than its own bytes.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::limits::Limits;
 use crate::wire::header::flags;
@@ -18,17 +20,20 @@ use crate::wire::{Head, Header, Kind, Record, SliceWriter, encode_server_header}
 #[derive(Debug)]
 pub(super) struct Segment {
     kind: Kind,
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     /// Where each frame's room begins.
     cuts: Vec<usize>,
 }
+
+/// Bytes of the buffer kept between flushes. 16 KiB: more than most batches.
+const KEPT: usize = 16 * 1024;
 
 /// The most that stands before a frame's records.
 const ROOM: usize = Header::LEN + Limits::HEAD;
 
 impl Segment {
     pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, bytes: BytesMut::new(), cuts: Vec::new() }
+        Self { kind, bytes: Vec::new(), cuts: Vec::new() }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -55,7 +60,7 @@ impl Segment {
     /// Starts a frame. Called without a record for an empty snapshot.
     fn cut(&mut self) {
         self.cuts.push(self.bytes.len());
-        self.bytes.put_bytes(0, ROOM);
+        self.bytes.extend_from_slice(&[0; ROOM]);
     }
 
     /// Makes frames of what was gathered and starts anew. All but the last are flagged as followed
@@ -72,13 +77,26 @@ impl Segment {
             encode_server_header(self.kind, options, head, end - records, &mut writer);
             debug_assert!(writer.written().is_some_and(|written| written.len() == start));
         }
-        let frozen = self.bytes.split().freeze();
+        if self.cuts.is_empty() {
+            return;
+        }
+        let frozen = Bytes::copy_from_slice(&self.bytes);
         for index in 0..self.cuts.len() {
             let begin = self.cuts[index] + ROOM - start;
             let end = self.cuts.get(index + 1).copied().unwrap_or(frozen.len());
             frames.push(frozen.slice(begin..end));
         }
         self.cuts.clear();
+        self.bytes.clear();
+        // One large batch must not stay for the life of its room.
+        self.bytes.shrink_to(KEPT);
+    }
+
+    /// Makes frames of what was gathered, for one receiver.
+    pub(super) fn freeze_alone(mut self, head: &Head) -> Vec<Bytes> {
+        let mut frames = Vec::with_capacity(self.cuts.len());
+        self.freeze(head, 0, false, &mut frames);
+        frames
     }
 
     /// Makes the frames of a snapshot: at least one, even without a record (PROTOCOL 8.4).
@@ -86,9 +104,7 @@ impl Segment {
         if self.is_empty() {
             self.cut();
         }
-        let mut frames = Vec::with_capacity(self.cuts.len());
-        self.freeze(head, 0, false, &mut frames);
-        frames
+        self.freeze_alone(head)
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
 use super::segment::Segment;
 use crate::limits::Limits;
 use crate::wire::{Key, Kind, MemberNumber, Reason, Record};
@@ -14,6 +16,11 @@ use crate::wire::{Key, Kind, MemberNumber, Reason, Record};
 #[derive(Debug, Default)]
 pub(super) struct Values {
     entries: HashMap<ValueKey, Entry, foldhash::fast::RandomState>,
+    /// Which keys a member owns, so that its leaving costs what it owned and not what the room has.
+    owned: HashMap<MemberNumber, SmallVec<[Key; 2]>, foldhash::fast::RandomState>,
+    /// How many flushes there were, and the last one that deleted something.
+    flushes: u64,
+    deleted: u64,
     /// This tick's writes, in the order their keys were first written.
     pending: Vec<Write>,
     /// Buffers of earlier writes, kept so that a steady room allocates nothing.
@@ -43,6 +50,8 @@ struct Entry {
 struct Stored {
     sender: MemberNumber,
     payload: Vec<u8>,
+    /// The flush that sent it.
+    changed: u64,
 }
 
 #[derive(Debug)]
@@ -58,14 +67,6 @@ const SPARE: usize = 64;
 /// The largest buffer kept for reuse, in bytes, so that one large value does not stay.
 const SPARE_LEN: usize = 1024;
 
-/// What a new key does to the number of values its owner has.
-pub(super) enum Written {
-    /// The key was known, or is deleted without ever having been there.
-    Known,
-    /// The key is new.
-    New,
-}
-
 impl Values {
     pub(super) const fn has_pending(&self) -> bool {
         !self.pending.is_empty()
@@ -76,46 +77,68 @@ impl Values {
         self.pending_bytes
     }
 
-    /// Writes, or with an empty payload deletes. `owned` is how many values the owner has.
+    /// Bytes of all values, as they will be after the flush.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of the last flush.
+    pub(super) const fn flushes(&self) -> u64 {
+        self.flushes
+    }
+
+    /// Writes, or with an empty payload deletes. Growth is refused where `may_grow` says so.
     pub(super) fn write(
         &mut self,
         sender: MemberNumber,
         key: Key,
         payload: &[u8],
-        owned: usize,
+        may_grow: bool,
         limits: &Limits,
-    ) -> Result<Written, Reason> {
+    ) -> Result<(), Reason> {
         let key = ValueKey { owner: if key.is_room() { MemberNumber::ROOM } else { sender }, key };
-        let count = self.entries.len();
         let (old, known) = match self.entries.get(&key) {
-            None if payload.is_empty() => return Ok(Written::Known),
+            None if payload.is_empty() => return Ok(()),
             None => (0, false),
             Some(entry) => (Limits::VALUE_OVERHEAD + self.current_len(entry), true),
         };
         let new = Limits::VALUE_OVERHEAD + payload.len();
-        let full = !known && (count >= limits.max_room_values || owned >= limits.max_member_values);
         // PROTOCOL 11.2: new keys are refused at the limit, and growth of known ones at the bound of bytes.
-        if full || (new > old && self.bytes - old + new > limits.max_value_bytes) {
+        let full = !known && (self.entries.len() >= limits.max_room_values || self.owns_all(key, limits));
+        let grows = new > old && (!may_grow || self.bytes - old + new > limits.max_value_bytes);
+        if full || grows {
             return Err(Reason::VALUES_FULL);
         }
         self.bytes = self.bytes - old + new;
+        if !known && !key.key.is_room() {
+            self.owned.entry(key.owner).or_default().push(key.key);
+        }
         self.set_pending(key, sender, payload);
-        Ok(if known { Written::Known } else { Written::New })
+        Ok(())
+    }
+
+    /// Whether the owner has as many values as it may.
+    fn owns_all(&self, key: ValueKey, limits: &Limits) -> bool {
+        let owned = self.owned.get(&key.owner).map_or(0, SmallVec::len);
+        !key.key.is_room() && owned >= limits.max_member_values
     }
 
     /// Deletes what a member owns, since it has left.
     pub(super) fn delete_owned(&mut self, owner: MemberNumber) {
-        let owned = self.entries.keys().filter(|key| key.owner == owner).copied().collect::<Vec<_>>();
-        for key in owned {
+        // The flush takes the keys out of the list, one by one.
+        let keys = self.owned.get(&owner).cloned().unwrap_or_default();
+        for key in keys {
+            let key = ValueKey { owner, key };
             let old = self.entries.get(&key).map_or(0, |entry| self.current_len(entry));
             self.bytes -= old;
             self.set_pending(key, owner, &[]);
         }
     }
 
-    /// Turns this tick's writes into records, and makes them the latest. `gone` is told the owner
-    /// of each value that is no more.
-    pub(super) fn flush(&mut self, segment: &mut Segment, max_frame: usize, mut gone: impl FnMut(MemberNumber)) {
+    /// Turns this tick's writes into records, and makes them the latest.
+    pub(super) fn flush(&mut self, segment: &mut Segment, max_frame: usize) {
+        self.flushes += 1;
+        let changed = self.flushes;
         for write in self.pending.drain(..) {
             let Write { key, sender, payload } = write;
             let Some(entry) = self.entries.get_mut(&key) else { continue };
@@ -125,13 +148,19 @@ impl Values {
                 // PROTOCOL 11.2: a key that was made and deleted within the tick is not told.
                 if entry.stored.is_some() {
                     segment.push(&record, max_frame);
+                    self.deleted = changed;
                 }
                 self.bytes -= Limits::VALUE_OVERHEAD;
-                gone(key.owner);
+                if let Some(owned) = self.owned.get_mut(&key.owner) {
+                    owned.retain(|other| *other != key.key);
+                    if owned.is_empty() {
+                        self.owned.remove(&key.owner);
+                    }
+                }
                 self.entries.remove(&key).and_then(|entry| entry.stored).map(|stored| stored.payload)
             } else {
                 segment.push(&record, max_frame);
-                entry.stored.replace(Stored { sender, payload }).map(|stored| stored.payload)
+                entry.stored.replace(Stored { sender, payload, changed }).map(|stored| stored.payload)
             };
             if let Some(spare) = spare
                 && self.spare.len() < SPARE
@@ -141,6 +170,32 @@ impl Values {
             }
         }
         self.pending_bytes = 0;
+    }
+
+    /// What changed after flush `since`, where that can be said with values alone and is less than
+    /// half of them.
+    pub(super) fn changes(&self, since: u64, max_frame: usize) -> Option<Segment> {
+        // A deletion leaves nothing behind that could be told.
+        if self.deleted > since {
+            return None;
+        }
+        let mut segment = Segment::new(Kind::Value);
+        let mut count = 0;
+        for (key, entry) in &self.entries {
+            let Some(stored) = entry.stored.as_ref().filter(|stored| stored.changed > since) else { continue };
+            count += 1;
+            if count * 2 > self.entries.len() {
+                return None;
+            }
+            let member = record_member(*key, stored.sender);
+            segment.push(&Record { member, key: Some(key.key.wire()), payload: &stored.payload }, max_frame);
+        }
+        Some(segment)
+    }
+
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// The latest values as of the last flush.

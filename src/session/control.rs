@@ -9,13 +9,16 @@ use std::hash::BuildHasher;
 
 use bytes::Bytes;
 
-use super::{Ending, Output, Route, Session, State, Violation};
-use crate::command::{Command, JoinCommand};
+use super::resume::Held;
+use super::{Ending, Greeting, Output, Route, Session, State, Token, Violation};
+use crate::command::{Command, JoinCommand, What};
 use crate::name::RoomName;
-use crate::time::{Time, micros};
-use crate::wire::control::{self, Command as Ask, Join, Mode, Welcome};
+use crate::time::Time;
+use crate::wire::control::{self, Command as Ask, Join, Mode};
 use crate::wire::extension::kind;
-use crate::wire::{Control, DecodeError, Epoch, Extensions, Frame, Handle, Position, Reader, Reason, RequestId};
+use crate::wire::{
+    Capabilities, Control, DecodeError, Epoch, Extensions, Frame, Handle, Position, Reader, Reason, RequestId,
+};
 
 impl Session {
     pub(super) fn handle_control(&mut self, frame: &Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
@@ -25,7 +28,7 @@ impl Session {
                 return self.handle_hello(request, hello, now, output);
             }
             (Ask::Hello(_), _) => return Err(Violation::HelloTwice.into()),
-            (_, State::Hello | State::Preamble) => return Err(Violation::HelloExpected.into()),
+            (_, State::Hello | State::Preamble | State::Waiting(_)) => return Err(Violation::HelloExpected.into()),
             (Ask::Close(_), _) => {
                 return Err(Ending { request, ..Ending::because(Reason::FINISHED) });
             }
@@ -55,31 +58,36 @@ impl Session {
             return Err(answered(Violation::TokenTooLong));
         }
         let takes = |most: u64, sent: usize| most == 0 || most >= sent as u64;
-        self.takes_all = takes(hello.max_record, limits.max_message) && takes(hello.max_frame, limits.max_frame);
-        self.capabilities = hello.capabilities.common(self.facts.capabilities);
+        let takes_all = takes(hello.max_record, limits.max_message) && takes(hello.max_frame, limits.max_frame);
+        let mut offered = self.facts.capabilities;
+        if self.tokens.latest().is_none() {
+            offered.0 &= !Capabilities::RESUME.0;
+        }
+        let capabilities = hello.capabilities.common(offered);
+        let wanted = hello.extensions.get(kind::RESUME).filter(|_| capabilities.has(Capabilities::RESUME));
+        let wanted = wanted.map(read_resume).transpose().map_err(|_| answered(Violation::Argument))?;
+        let greeting = Greeting { request, capabilities, takes_all, wanted: wanted.flatten() };
+        if greeting.wanted.is_some() {
+            self.state = State::Waiting(greeting);
+            return Ok(());
+        }
+        self.open(&greeting, now, output)
+    }
+
+    /// A session begins.
+    pub(super) fn open(&mut self, greeting: &Greeting, now: Time, output: &mut Output) -> Result<(), Ending> {
+        self.takes_all = greeting.takes_all;
+        self.capabilities = greeting.capabilities;
         self.state = State::Open;
         self.liveness.handle_open(now);
-        let welcome = Welcome {
-            capabilities: self.capabilities,
-            flags: 0,
-            clock: self.facts.clock,
-            time: now.micros(),
-            wall: self.facts.wall,
-            max_message: limits.max_message as u64,
-            max_frame: limits.max_frame as u64,
-            max_rooms: limits.max_rooms as u64,
-            ping: micros(limits.ping_interval) / 1000,
-            accepted: 0,
-            extensions: Extensions::NONE,
-        };
-        Control::new(request, Ask::Welcome(welcome)).encode(&mut output.replies);
+        self.welcome(greeting.request, false, None, now, output);
         if let Some((reconnect, closes)) = self.going_away.take() {
             self.handle_going_away(reconnect, closes, output);
         }
         if let Some(name) = self.first_room.take() {
             // PROTOCOL 4.2: as if JOIN with request 0, handle 0 and mode 3 had come first.
             let join = Join { mode: Mode::BOTH, name: &name, ..Join::default() };
-            match self.join(RequestId(0), &join, Bytes::new(), now) {
+            match self.join(RequestId(0), &join, Bytes::new(), Bytes::new(), now) {
                 Ok(routed) => output.commands.push(routed),
                 Err(reason) => return self.refuse(RequestId(0), 0, reason, now, output),
             }
@@ -99,7 +107,8 @@ impl Session {
             Ask::Join(join) => {
                 understood(join.extensions)?;
                 let presence = join.extensions.get(kind::PRESENCE).map(own).unwrap_or_default();
-                self.join(request, join, presence, now).map(Some)
+                let data = join.extensions.get(kind::LOGIC).map(own).unwrap_or_default();
+                self.join(request, join, presence, data, now).map(Some)
             }
             Ask::Leave(leave) => {
                 understood(leave.extensions)?;
@@ -116,7 +125,22 @@ impl Session {
                 let data = own(presence.data);
                 Ok(Some((route, Command::SetPresence { request, handle: presence.handle, data })))
             }
-            // PROTOCOL 10.3: refused while the server does not offer them.
+            Ask::Receive(receive) if self.capabilities.has(Capabilities::RECEIVE) => {
+                understood(receive.extensions)?;
+                let what = What::from_wire(receive.what).ok_or(Reason::ARGUMENT)?;
+                // PROTOCOL 6.11: they have a capability of their own.
+                if receive.divisor != 1 || receive.area != 0 {
+                    return Err(Reason::CAPABILITY);
+                }
+                let handle = receive.handle;
+                Ok(Some((self.route(handle)?, Command::Receive { request, handle, what })))
+            }
+            Ask::Members(members) if self.capabilities.has(Capabilities::PAGES) => {
+                understood(members.extensions)?;
+                let (handle, after) = (members.handle, members.after);
+                Ok(Some((self.route(handle)?, Command::Members { request, handle, after })))
+            }
+            // PROTOCOL 10.3.
             Ask::Receive(_) | Ask::Token(_) | Ask::Members(_) => Err(Reason::CAPABILITY),
             Ask::Application(..) | Ask::Unknown(..) => Err(Reason::UNKNOWN_COMMAND),
             _ => Err(Reason::SERVER_COMMAND),
@@ -128,34 +152,47 @@ impl Session {
         request: RequestId,
         join: &Join<'_>,
         presence: Bytes,
+        data: Bytes,
         now: Time,
     ) -> Result<(Route, Command), Reason> {
         let limits = &self.facts.limits;
         let name = RoomName::new(join.name).ok_or(Reason::ROOM_NAME)?;
-        let logic = join.extensions.get(kind::LOGIC).unwrap_or_default();
-        if !join.mode.is_valid() || presence.len() > limits.max_presence_data || logic.len() > limits.max_join_data {
+        if !join.mode.is_valid() || presence.len() > limits.max_presence_data || data.len() > limits.max_join_data {
             return Err(Reason::ARGUMENT);
         }
         let since = join.extensions.get(kind::SINCE).map(read_since).transpose().map_err(|_| Reason::ARGUMENT)?;
+        let route = Route(self.facts.hasher.hash_one(&name));
+        let place = self.rooms.iter().position(|held| held.handle == join.handle);
+        let held = place.and_then(|place| self.rooms.get(place));
+        // PROTOCOL 12.2: a resumed session joins again on the handles it holds.
+        let returning = held.is_some_and(|held| held.away && held.route == route);
         match () {
-            () if self.route(join.handle).is_ok() => return Err(Reason::HANDLE_IN_USE),
-            () if self.rooms.len() >= limits.max_rooms => return Err(Reason::TOO_MANY_JOINS),
+            () if place.is_some() && !returning => return Err(Reason::HANDLE_IN_USE),
+            () if !returning && self.rooms.len() >= limits.max_rooms => return Err(Reason::TOO_MANY_JOINS),
             () if !self.joins.take(limits.joins_burst, limits.joins_per_sec, now) => return Err(Reason::RATE),
             () if !self.takes_all => return Err(Reason::CLIENT_TOO_SMALL),
             () if self.state == State::Draining => return Err(Reason::GOING_AWAY),
             () => {}
         }
-        let route = Route(self.facts.hasher.hash_one(&name));
-        self.rooms.push((join.handle, route));
+        match place.and_then(|place| self.rooms.get_mut(place)) {
+            Some(held) => held.away = false,
+            None => self.rooms.push(Held { handle: join.handle, route, away: false }),
+        }
         self.liveness.handle_rooms(self.rooms.len(), now);
-        let command =
-            JoinCommand { request, handle: join.handle, name, mode: join.mode, subject: Bytes::new(), presence, since };
+        let command = JoinCommand {
+            presence,
+            since,
+            data,
+            capabilities: self.capabilities,
+            returning,
+            ..JoinCommand::new(request, join.handle, name, join.mode)
+        };
         Ok((route, Command::Join(Box::new(command))))
     }
 
     fn route(&self, handle: Handle) -> Result<Route, Reason> {
-        let found = self.rooms.iter().find(|(held, _)| *held == handle);
-        found.map(|(_, route)| *route).ok_or(Reason::NOT_JOINED)
+        let found = self.rooms.iter().find(|held| held.handle == handle);
+        found.map(|held| held.route).ok_or(Reason::NOT_JOINED)
     }
 }
 
@@ -171,4 +208,12 @@ fn understood(extensions: Extensions<'_>) -> Result<(), Reason> {
 fn read_since(content: &[u8]) -> Result<(Epoch, Position), DecodeError> {
     let mut reader = Reader::new(content);
     Ok((Epoch(reader.array()?), Position(reader.varint()?)))
+}
+
+/// PROTOCOL 6.1, extension 4: a token that is not one of ours asks for nothing.
+fn read_resume(content: &[u8]) -> Result<Option<(Token, u64)>, DecodeError> {
+    let mut reader = Reader::new(content);
+    let token = Token::read(reader.string()?);
+    let directs = reader.varint()?;
+    Ok(token.map(|token| (token, directs)))
 }

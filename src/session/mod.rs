@@ -10,8 +10,10 @@
 //! sends [`Ending`]'s CLOSE and passes nothing in any more.
 
 mod bucket;
+mod consumption;
 mod control;
 mod liveness;
+mod resume;
 mod violation;
 
 use std::sync::Arc;
@@ -20,12 +22,16 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use self::bucket::Bucket;
+use self::consumption::Consumption;
 use self::liveness::Liveness;
+pub use self::resume::{Greeting, Token};
+use self::resume::{Held, Refusals, Tokens};
 pub use self::violation::{Ending, Violation};
 use crate::command::{Command, Publish};
 use crate::limits::Limits;
+use crate::room::Refusal;
 use crate::time::Time;
-use crate::wire::control::{Command as Ask, GoingAway, Refused};
+use crate::wire::control::{Accepted, Command as Ask, GoingAway, Refused};
 use crate::wire::header::flags;
 use crate::wire::{
     Capabilities, ClientData, Control, DecodeError, Extensions, Frame, FrameType, Handle, MAGIC, Ping, PingBody,
@@ -74,10 +80,16 @@ pub struct Session {
     first_room: Option<Bytes>,
     /// The client takes frames and messages as large as the server's.
     takes_all: bool,
-    rooms: SmallVec<[(Handle, Route); 2]>,
+    rooms: SmallVec<[Held; 2]>,
     data_frames: u64,
-    consumed: u64,
+    /// All data frames up to this one have been accepted or refused.
+    accepted: u64,
+    /// The client wants to be told when this one is accepted.
+    acknowledge: Option<u64>,
+    consumption: Consumption,
     directs: u64,
+    tokens: Tokens,
+    refused: Refusals,
     refusals: Bucket,
     joins: Bucket,
     pings: Bucket,
@@ -89,6 +101,8 @@ pub struct Session {
 enum State {
     Preamble,
     Hello,
+    /// Hello asks for a session, which the owner looks for.
+    Waiting(Greeting),
     Open,
     Draining,
 }
@@ -116,14 +130,31 @@ impl Session {
             takes_all: false,
             rooms: SmallVec::new(),
             data_frames: 0,
-            consumed: 0,
+            accepted: 0,
+            acknowledge: None,
+            consumption: Consumption::default(),
             directs: 0,
+            tokens: Tokens::default(),
+            refused: Refusals::default(),
             refusals: Bucket::full(limits.refusals_burst, connected),
             joins: Bucket::full(limits.joins_burst, connected),
             pings: Bucket::full(limits.pings_burst, connected),
             going_away: None,
             facts,
         }
+    }
+
+    /// The session can be resumed with this token: told in WELCOME to a client that can do that.
+    #[must_use]
+    pub const fn with_token(mut self, token: Token) -> Self {
+        self.tokens = Tokens::first(token);
+        self
+    }
+
+    /// What both sides can do.
+    #[must_use]
+    pub const fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
     /// Whether hello was accepted.
@@ -141,7 +172,20 @@ impl Session {
     /// Bytes of frames the peer's application says it has taken; 0 where it does not report.
     #[must_use]
     pub const fn consumed(&self) -> u64 {
-        self.consumed
+        self.consumption.consumed()
+    }
+
+    /// Bytes of frames that were sent and not taken by the peer's application, as far as that is
+    /// known. `sent` is what has been sent since WELCOME.
+    #[must_use]
+    pub fn unconsumed(&self, sent: u64, now: Time) -> u64 {
+        self.consumption.unconsumed(sent, now, &self.facts.limits)
+    }
+
+    /// The highest direct that the peer's application says it has taken.
+    #[must_use]
+    pub const fn directs(&self) -> u64 {
+        self.directs
     }
 
     /// The four bytes that start a TCP stream, if `buffer` has them.
@@ -190,26 +234,48 @@ impl Session {
 
     /// The next moment at which [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
-    pub fn deadline(&self) -> Time {
-        self.liveness.deadline(&self.facts.limits)
+    pub fn deadline(&self, now: Time) -> Time {
+        let liveness = self.liveness.deadline(&self.facts.limits);
+        let consumption = self.consumption.deadline(now, &self.facts.limits).filter(|_| self.is_open());
+        consumption.map_or(liveness, |deadline| deadline.min(liveness))
     }
 
-    /// Time has passed. Calling it early does nothing.
+    /// Time has passed. Calling it early does nothing. `sent` as in [`unconsumed`](Self::unconsumed).
     ///
     /// # Errors
     /// Where the peer should have said something.
-    pub fn handle_timeout(&mut self, now: Time, output: &mut Output) -> Result<(), Ending> {
-        if self.liveness.check(&self.facts.limits, now)? {
-            self.ask(now, output);
+    pub fn handle_timeout(&mut self, sent: u64, now: Time, output: &mut Output) -> Result<(), Ending> {
+        let silent = self.liveness.check(&self.facts.limits, now)?;
+        if silent || self.is_open() && self.consumption.is_due(sent, now, &self.facts.limits) {
+            self.ask(sent, now, output);
         }
         Ok(())
     }
 
     /// Something is being sent: a ping goes with it where one is due (PROTOCOL 9).
-    pub fn handle_sending(&mut self, now: Time, output: &mut Output) {
-        if self.is_open() && self.liveness.busy_ping_due(&self.facts.limits, now) {
-            self.ask(now, output);
+    pub fn handle_sending(&mut self, sent: u64, now: Time, output: &mut Output) {
+        let limits = &self.facts.limits;
+        let due = self.liveness.busy_ping_due(limits, now) || self.consumption.is_due(sent, now, limits);
+        if self.is_open() && due {
+            self.ask(sent, now, output);
         }
+    }
+
+    /// The rooms are done with everything before data frame `oldest`, or with everything.
+    pub fn handle_accepted(&mut self, oldest: Option<u64>, output: &mut Output) {
+        let accepted = oldest.map_or(self.data_frames, |oldest| oldest.saturating_sub(1));
+        // A session that was resumed has told more than its old connection's frames.
+        self.accepted = self.accepted.max(accepted);
+        if self.acknowledge.is_some_and(|wanted| wanted <= self.accepted) {
+            self.acknowledge = None;
+            let accepted = Accepted { number: self.accepted, extensions: Extensions::NONE };
+            Control::new(RequestId(0), Ask::Accepted(accepted)).encode(&mut output.replies);
+        }
+    }
+
+    /// The number that pings tell (PROTOCOL 12.3).
+    const fn told_accepted(&self) -> u64 {
+        if self.capabilities.has(Capabilities::ACCEPTED) { self.accepted } else { 0 }
     }
 
     /// The server stopped reading from this peer.
@@ -224,7 +290,7 @@ impl Session {
 
     /// A join was refused, or the room ended the membership: the handle is free again.
     pub fn handle_released(&mut self, handle: Handle, now: Time) {
-        self.rooms.retain(|(held, _)| *held != handle);
+        self.rooms.retain(|held| held.handle != handle);
         self.liveness.handle_rooms(self.rooms.len(), now);
     }
 
@@ -232,7 +298,7 @@ impl Session {
     /// Times are milliseconds from now.
     pub fn handle_going_away(&mut self, reconnect: u64, closes: u64, output: &mut Output) {
         match self.state {
-            State::Preamble | State::Hello => {
+            State::Preamble | State::Hello | State::Waiting(_) => {
                 self.going_away = Some((reconnect, closes));
                 return;
             }
@@ -251,17 +317,21 @@ impl Session {
             Err(error) if error.closes() => return Err(error.into()),
             Err(error) => return self.refuse_data(error.reason(), now, output),
         };
-        let known = self.rooms.iter().find(|(handle, _)| *handle == data.handle);
+        if data.options & flags::ACKNOWLEDGE != 0 && self.capabilities.has(Capabilities::ACCEPTED) {
+            self.acknowledge = Some(self.data_frames);
+        }
+        let known = self.rooms.iter().find(|held| held.handle == data.handle);
         let reason = match known {
             _ if !self.capable(data.options) => Reason::CAPABILITY,
             None => Reason::NOT_JOINED,
             _ if data.payload.len() > self.facts.limits.max_message => Reason::MESSAGE_TOO_LARGE,
-            Some((_, route)) => {
+            Some(Held { route, .. }) => {
                 let command = Command::Publish(Publish {
                     handle: data.handle,
                     number: self.data_frames,
                     target: data.target,
                     urgent: data.options & flags::URGENT != 0,
+                    compressed: data.options & flags::COMPRESSED != 0,
                     payload: frame.payload.slice_ref(data.payload),
                 });
                 output.commands.push((*route, command));
@@ -283,15 +353,17 @@ impl Session {
             return Err(DecodeError::ReservedFlags(frame.header.flags).into());
         };
         // What a client says of itself only ever grows.
-        self.consumed = self.consumed.max(consumed);
+        self.consumption.handle_report(consumed);
         self.directs = self.directs.max(directs);
         if answer {
+            self.consumption.handle_answer(ping.time);
+            self.refused.handle_answer(ping.time);
             self.liveness.handle_answer(ping.time);
             return Ok(());
         }
         self.take_ping(now)?;
-        let body =
-            PingBody::ServerAnswer { clock: self.facts.clock, received: now.micros(), sent: now.micros(), accepted: 0 };
+        let (clock, time, accepted) = (self.facts.clock, now.micros(), self.told_accepted());
+        let body = PingBody::ServerAnswer { clock, received: time, sent: time, accepted };
         Ping { time: ping.time, body, extensions: Extensions::NONE }.encode(&mut output.replies);
         Ok(())
     }
@@ -302,10 +374,11 @@ impl Session {
         if allowed { Ok(()) } else { Err(Violation::TooManyPings.into()) }
     }
 
-    fn ask(&mut self, now: Time, output: &mut Output) {
+    fn ask(&mut self, sent: u64, now: Time, output: &mut Output) {
         debug_assert!(now.micros() < VARINT_END, "a server does not run for 285 years");
-        let body = PingBody::ServerAsk { accepted: 0 };
+        let body = PingBody::ServerAsk { accepted: self.told_accepted() };
         Ping { time: now.micros(), body, extensions: Extensions::NONE }.encode(&mut output.replies);
+        self.consumption.handle_asked(sent, now);
         self.liveness.handle_asked(now);
     }
 
@@ -323,16 +396,35 @@ impl Session {
         output: &mut Output,
     ) -> Result<(), Ending> {
         self.count_refusal(now)?;
-        let refused = Refused { number, reason, extensions: Extensions::NONE };
-        Control::new(request, Ask::Refused(refused)).encode(&mut output.replies);
+        self.tell_refused(request, number, reason, now, output);
         Ok(())
     }
 
-    /// A shard refused something of this peer: it counts like one of the session's own.
+    fn tell_refused(&mut self, request: RequestId, number: u64, reason: Reason, now: Time, output: &mut Output) {
+        if number > 0 && self.capabilities.has(Capabilities::RESUME) {
+            self.refused.handle_told(number, reason, now);
+        }
+        let refused = Refused { number, reason, extensions: Extensions::NONE };
+        Control::new(request, Ask::Refused(refused)).encode(&mut output.replies);
+    }
+
+    /// A shard refused something of this peer: it is told, and where its peer could have known better
+    /// it counts like one of the session's own. A refused join frees its handle.
     ///
     /// # Errors
     /// Where that happened too often.
-    pub fn count_refusal(&mut self, now: Time) -> Result<(), Ending> {
+    pub fn handle_refusal(&mut self, refusal: &Refusal, now: Time, output: &mut Output) -> Result<(), Ending> {
+        if let Some(handle) = refusal.joining {
+            self.handle_released(handle, now);
+        }
+        if refusal.avoidable {
+            self.count_refusal(now)?;
+        }
+        self.tell_refused(refusal.request, refusal.number, refusal.reason, now, output);
+        Ok(())
+    }
+
+    fn count_refusal(&mut self, now: Time) -> Result<(), Ending> {
         let limits = &self.facts.limits;
         let allowed = self.refusals.take(limits.refusals_burst, limits.refusals_per_sec, now);
         if allowed { Ok(()) } else { Err(Violation::TooManyRefusals.into()) }

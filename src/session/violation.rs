@@ -16,6 +16,8 @@ pub enum Violation {
     TooManyPings,
     /// A token above the limit.
     TokenTooLong,
+    /// An extension of hello whose content cannot be read.
+    Argument,
     /// An odd extension of hello that this version does not know.
     UnknownExtension,
     /// A TCP stream that does not start with the magic.
@@ -34,6 +36,7 @@ impl Violation {
             Self::TooManyRefusals => Reason::TOO_MANY_REFUSALS,
             Self::TooManyPings => Reason::RATE,
             Self::TokenTooLong => Reason::TOKEN,
+            Self::Argument => Reason::ARGUMENT,
             Self::UnknownExtension => Reason::UNKNOWN_EXTENSION,
             Self::WrongMagic => Reason::NOT_TICKWIRE,
             Self::Version(_) => Reason::VERSION,

@@ -84,6 +84,16 @@ pub mod kind {
     pub const AFTER: u64 = 4;
     /// JOIN: epoch and last position.
     pub const SINCE: u64 = 4;
+    /// HELLO: the session to resume (PROTOCOL 12.2).
+    pub const RESUME: u64 = 4;
+    /// WELCOME: the token to resume with.
+    pub const RESUME_TOKEN: u64 = 2;
+    /// WELCOME: the grace in milliseconds.
+    pub const GRACE: u64 = 4;
+    /// WELCOME: first and last direct that is lost.
+    pub const LOST_DIRECTS: u64 = 6;
+    /// WELCOME: who the server knows the client to be.
+    pub const SUBJECT: u64 = 8;
     /// JOINED: positions that are lost.
     pub const LOST: u64 = 4;
     /// REFUSED, CLOSE and GOING_AWAY: another address.

@@ -160,7 +160,6 @@ fn the_table_of_limits_states_the_defaults() {
     check("bytes of all values", format!("{} MiB", limits.max_value_bytes >> 20));
     check("bytes a room gathers", kib(limits.max_batch));
     check("directs a room gathers", limits.max_directs.to_string());
-    check("snapshots queued", format!("{} MiB", limits.outbox_snapshots >> 20));
     check("early flushes", limits.max_early_flushes.to_string());
     check("output queued", format!("{} or {} frames", kib(limits.outbox_bytes), limits.outbox_frames));
     check("refusals", format!("{} at once, {} a second", limits.refusals_burst, limits.refusals_per_sec));

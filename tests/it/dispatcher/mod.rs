@@ -11,7 +11,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tickwire::class::{RoomClass, RoomClasses};
+use tickwire::class::{HistoryBounds, RoomClass, RoomClasses};
 use tickwire::command::{Command, JoinCommand, Publish, SessionId};
 use tickwire::dispatcher::{Dispatcher, DispatcherConfig};
 use tickwire::limits::Limits;
@@ -42,6 +42,8 @@ impl Desk {
     /// With other limits, or another class for all rooms.
     pub fn with(change: impl FnOnce(&mut Limits, &mut RoomClass)) -> Self {
         let (mut limits, mut class) = (Limits::default(), RoomClass::default());
+        // What is kept keeps numbers from being used again; scripts about that turn it on.
+        class.history = HistoryBounds::NONE;
         change(&mut limits, &mut class);
         let mut classes = RoomClasses::default();
         classes.default = class;
@@ -85,22 +87,15 @@ impl Desk {
         let number = self.data_frames.entry(session).or_default();
         *number += 1;
         let (number, payload) = (*number, Bytes::copy_from_slice(payload));
-        self.ask(session, Command::Publish(Publish { handle: Handle(1), number, target, urgent, payload }));
+        let publish = Publish { handle: Handle(1), number, target, urgent, compressed: false, payload };
+        self.ask(session, Command::Publish(publish));
     }
 
     pub fn join(&mut self, session: u64, handle: u64, room: &str, mode: u8, since: Option<(Epoch, Position)>) {
-        self.ask(
-            session,
-            Command::Join(Box::new(JoinCommand {
-                request: RequestId(2),
-                handle: Handle(handle),
-                name: RoomName::new(room.as_bytes()).unwrap(),
-                mode: Mode(mode),
-                subject: Bytes::new(),
-                presence: Bytes::new(),
-                since,
-            })),
-        );
+        let name = RoomName::new(room.as_bytes()).unwrap();
+        let mut join = JoinCommand::new(RequestId(2), Handle(handle), name, Mode(mode));
+        join.since = since;
+        self.ask(session, Command::Join(Box::new(join)));
     }
 
     fn step(&mut self, session: u64, verb: &str, arguments: &[&str]) {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tickwire::dispatcher::{Direct, FrameClass, Outlet};
+use tickwire::dispatcher::{Direct, FrameClass, Outlet, Refusal};
 use tickwire::wire::header::flags;
-use tickwire::wire::{Handle, Head, Kind, Position, Record, ServerData};
+use tickwire::wire::{Handle, Head, Kind, Position, Reason, Record, ServerData};
 
 /// What went out, by session. The outlet's handle of a session is its number.
 #[derive(Debug, Default)]
@@ -55,7 +55,12 @@ impl Outlet<u64> for Recorder {
         self.frames.entry(*to).or_default().push((FrameClass::Control, frame.into()));
     }
 
-    fn refused(&mut self, to: &u64, joining: Option<Handle>, _avoidable: bool) {
-        self.refusals.push((*to, joining));
+    fn refuse(&mut self, to: &u64, refusal: &Refusal) {
+        self.refusals.push((*to, refusal.joining));
+        self.frame(to, FrameClass::Control, &refusal.encode());
+    }
+
+    fn close(&mut self, to: &u64, reason: Reason) {
+        panic!("{to} is closed: {reason:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tickwire::class::{PresenceMode, RoomClass, RoomClasses};
+use tickwire::class::{HistoryBounds, PresenceMode, RoomClass, RoomClasses};
 use tickwire::command::{Command, JoinCommand, Publish, SessionId};
 use tickwire::dispatcher::{Dispatcher, DispatcherConfig};
 use tickwire::limits::Limits;
@@ -198,15 +198,13 @@ fn compare(op: Op, mut heard: BTreeMap<(u64, u64), Vec<Heard>>, expected: Vec<(u
 
 fn command(wish: &Wish) -> Command {
     match wish {
-        Wish::Join { name, handle, mode, since, data } => Command::Join(Box::new(JoinCommand {
-            request: RequestId(1),
-            handle: Handle(*handle),
-            name: RoomName::new(name.as_bytes()).expect("a name"),
-            mode: Mode(*mode),
-            subject: bytes::Bytes::new(),
-            presence: data.clone().into(),
-            since: since.map(|(epoch, position)| (Epoch(epoch), Position(position))),
-        })),
+        Wish::Join { name, handle, mode, since, data } => {
+            let name = RoomName::new(name.as_bytes()).expect("a name");
+            let mut join = JoinCommand::new(RequestId(1), Handle(*handle), name, Mode(*mode));
+            join.presence = data.clone().into();
+            join.since = since.map(|(epoch, position)| (Epoch(epoch), Position(position)));
+            Command::Join(Box::new(join))
+        }
         Wish::Leave { handle } => Command::Leave { request: RequestId(2), handle: Handle(*handle) },
         Wish::Presence { handle, data } => {
             Command::SetPresence { request: RequestId(3), handle: Handle(*handle), data: data.clone().into() }
@@ -216,6 +214,7 @@ fn command(wish: &Wish) -> Command {
             number: message.number,
             target: message.target,
             urgent: message.urgent,
+            compressed: false,
             payload: message.payload.clone().into(),
         }),
     }
@@ -240,6 +239,7 @@ fn classes() -> RoomClasses {
     let class = |presence, period, linger, urgent| {
         let mut class = RoomClass::default();
         class.presence = presence;
+        class.history = HistoryBounds::NONE;
         class.period = Duration::from_millis(period);
         class.linger = Duration::from_millis(linger);
         class.urgent = urgent;

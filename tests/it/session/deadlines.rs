@@ -144,7 +144,7 @@ fn no_ping_is_sent_during_a_pause() {
     let mut peer = Peer::joined();
     peer.session.handle_paused(peer.time());
     assert_eq!((peer.at(100_000), peer.said().len()), (Ok(()), 0));
-    assert_eq!(peer.session.deadline().micros(), u64::MAX);
+    assert_eq!(peer.session.deadline(peer.time()).micros(), u64::MAX);
     peer.session.handle_resumed(peer.time());
     assert_eq!((peer.at(114_999), peer.said().len()), (Ok(()), 0));
     assert_eq!((peer.at(115_000), peer.said().len()), (Ok(()), 1));
@@ -157,7 +157,7 @@ fn while_the_server_sends_it_pings_once_a_second() {
     for millis in (0..10_000).step_by(50) {
         peer.now = millis;
         let now = peer.time();
-        peer.session.handle_sending(now, &mut peer.output);
+        peer.session.handle_sending(0, now, &mut peer.output);
         pings += peer.said().len();
         peer.ok(&ping(millis * 1000, true));
     }
@@ -165,7 +165,7 @@ fn while_the_server_sends_it_pings_once_a_second() {
     let mut greeting = Peer::greeting();
     greeting.now = 2000;
     let now = greeting.time();
-    greeting.session.handle_sending(now, &mut greeting.output);
+    greeting.session.handle_sending(0, now, &mut greeting.output);
     assert_eq!(greeting.said().len(), 0, "before hello there is no ping");
 }
 

@@ -92,13 +92,13 @@ impl Peer {
     /// Time passes to `millis`; what was overdue is told as a reason.
     pub fn at(&mut self, millis: u64) -> Result<(), u64> {
         self.now = millis;
-        let ended = self.session.handle_timeout(Time::from_micros(millis * 1000), &mut self.output);
+        let ended = self.session.handle_timeout(0, Time::from_micros(millis * 1000), &mut self.output);
         ended.map_err(|ending| ending.reason.0)
     }
 
     /// The session's deadline, in milliseconds.
     pub fn deadline(&self) -> u64 {
-        self.session.deadline().micros() / 1000
+        self.session.deadline(Time::ZERO).micros() / 1000
     }
 
     /// What was answered since the last time.

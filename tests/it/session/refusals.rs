@@ -2,7 +2,8 @@
 
 use tickwire::wire::control::Command;
 use tickwire::wire::header::flags;
-use tickwire::wire::{Handle, Target, put_extension};
+use tickwire::dispatcher::Refusal;
+use tickwire::wire::{Handle, Reason, RequestId, Target, put_extension};
 
 use super::Peer;
 use crate::support::{control, direct, event, hello, join, join_with, leave, message, ping, presence, unhex, value};
@@ -141,9 +142,13 @@ fn refusals_are_sixty_four_at_once_and_sixteen_a_second() {
 fn refusals_of_the_rooms_count_too() {
     let mut peer = Peer::joined();
     let now = peer.time();
-    (0..60).for_each(|_| peer.session.count_refusal(now).unwrap());
+    let refusal =
+        Refusal { request: RequestId(0), number: 1, reason: Reason::NO_SUCH_MEMBER, joining: None, avoidable: true };
+    let refuse = |peer: &mut Peer, refusal: &Refusal| peer.session.handle_refusal(refusal, now, &mut peer.output);
+    (0..60).for_each(|_| refuse(&mut peer, &refusal).unwrap());
     peer.ok(&event(2, b"x").repeat(4));
-    assert_eq!(peer.session.count_refusal(now).unwrap_err().reason.0, 103);
+    refuse(&mut peer, &Refusal { avoidable: false, ..refusal.clone() }).unwrap();
+    assert_eq!(refuse(&mut peer, &refusal).unwrap_err().reason.0, 103);
 }
 
 #[test]

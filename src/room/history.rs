@@ -1,0 +1,135 @@
+//! The batches a room has sent, for those who come back (PROTOCOL 12.1).
+//!
+//! ```text
+//!            oldest ── evicted by number, bytes, age, or the server's budget
+//! [ 41 ] [ 42 ] [ 43 ] ... [ 97 ] newest           one entry a position, without holes
+//! ```
+//!
+//! An entry holds the very bytes that receivers got. They are cut to size when a segment is frozen,
+//! so a small batch pins no large buffer.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::class::HistoryBounds;
+use crate::time::Time;
+use crate::wire::Position;
+
+/// The past of one room.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    batches: VecDeque<Past>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Past {
+    position: Position,
+    at: Time,
+    frames: Box<[Bytes]>,
+    bytes: usize,
+}
+
+impl History {
+    /// What an entry costs beside its bytes: its place, and for each frame a reference and a buffer.
+    const fn overhead(frames: usize) -> usize {
+        size_of::<Past>() + frames * (size_of::<Bytes>() + 48)
+    }
+
+    /// Bytes held, what the entries themselves take included.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// The oldest position that is still there.
+    pub(super) fn first(&self) -> Option<Position> {
+        self.batches.front().map(|past| past.position)
+    }
+
+    /// The frames of a batch.
+    pub(super) fn get(&self, position: Position) -> Option<&[Bytes]> {
+        let index = position.0.checked_sub(self.first()?.0)?;
+        self.batches.get(usize::try_from(index).ok()?).map(|past| &*past.frames)
+    }
+
+    /// Keeps a batch, and lets go of what is beyond the bounds. True where it was kept.
+    pub(super) fn push<'a>(
+        &mut self,
+        position: Position,
+        frames: impl Iterator<Item = &'a Bytes>,
+        now: Time,
+        bounds: HistoryBounds,
+    ) -> bool {
+        if bounds.batches == 0 {
+            return false;
+        }
+        let frames: Box<[Bytes]> = frames.cloned().collect();
+        let bytes = frames.iter().map(Bytes::len).sum::<usize>() + Self::overhead(frames.len());
+        self.bytes += bytes;
+        self.batches.push_back(Past { position, at: now, frames, bytes });
+        while self.batches.len() > bounds.batches || self.bytes > bounds.bytes {
+            self.evict();
+        }
+        self.expire(now, bounds);
+        !self.batches.is_empty()
+    }
+
+    /// Lets go of what is too old.
+    pub(super) fn expire(&mut self, now: Time, bounds: HistoryBounds) {
+        while self.batches.front().is_some_and(|past| now > past.at.after(bounds.age)) {
+            self.evict();
+        }
+    }
+
+    /// Lets go of everything up to `position`.
+    pub(super) fn evict_through(&mut self, position: Position) {
+        while self.first().is_some_and(|first| first <= position) {
+            self.evict();
+        }
+    }
+
+    fn evict(&mut self) {
+        if let Some(past) = self.batches.pop_front() {
+            self.bytes -= past.bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    fn push(history: &mut History, position: u64, len: usize, second: u64, bounds: HistoryBounds) {
+        let frame = Bytes::from(vec![1; len]);
+        history.push(Position(position), [&frame, &frame].into_iter(), Time::from_micros(second * 1_000_000), bounds);
+    }
+
+    #[test]
+    fn each_bound_lets_go_of_the_oldest() {
+        let bounds = HistoryBounds { batches: 3, bytes: 10_000, age: Duration::from_secs(10) };
+        let mut history = History::default();
+        for position in 5..=9 {
+            push(&mut history, position, 10, 0, bounds);
+        }
+        assert_eq!((history.first(), history.len()), (Some(Position(7)), 3));
+        assert!(history.get(Position(6)).is_none() && history.get(Position(10)).is_none());
+        assert_eq!(history.get(Position(9)).map(<[Bytes]>::len), Some(2));
+        push(&mut history, 10, 4000, 0, bounds);
+        assert_eq!(history.first(), Some(Position(8)));
+        push(&mut history, 11, 10, 11, bounds);
+        assert_eq!((history.first(), history.len()), (Some(Position(11)), 1));
+        history.evict_through(Position(11));
+        assert_eq!((history.bytes(), history.len()), (0, 0));
+        // A batch above the bound is not kept at all, and the next starts anew.
+        push(&mut history, 12, 6000, 11, bounds);
+        assert_eq!((history.bytes(), history.first()), (0, None));
+        push(&mut history, 13, 6, 11, HistoryBounds::NONE);
+        assert_eq!(history.len(), 0);
+    }
+}

@@ -1,0 +1,180 @@
+//! Snapshots and pages: the state as of the last flush, for newcomers and those who have drained
+//! (PROTOCOL 8.4, 6.15).
+//!
+//! ```text
+//! flush 7 ──> snapshot of 7, made when the first one asks ──> shared by all who ask before flush 8
+//!             older ones stay while somebody is being sent them, at most SNAPSHOTS of them
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::receivers::{Cursor, Standing};
+use super::segment::Segment;
+use super::{Room, Turn, encode};
+use crate::class::PresenceMode;
+use crate::limits::Limits;
+use crate::wire::control::{Command as Tell, Page};
+use crate::wire::{Control, Extensions, Head, Kind, MemberNumber, Presence, Record, RequestId};
+
+/// Snapshots of values that may be on their way at once. 4: each can be as large as all values of
+/// the room, and a thousand receivers who read nothing must not each hold another.
+const SNAPSHOTS: usize = 4;
+
+/// Snapshots that were made.
+#[derive(Debug, Default)]
+pub(super) struct Snapshots {
+    /// The latest values and the members, until a flush changes them.
+    values: Option<Arc<[Bytes]>>,
+    members: Option<Arc<[Bytes]>>,
+    /// Those that are being sent, oldest first, with their flush.
+    under_way: SmallVec<[(u64, Arc<[Bytes]>); 2]>,
+}
+
+impl Snapshots {
+    /// A flush has changed the room.
+    pub(super) fn handle_flushed(&mut self) {
+        self.values = None;
+        self.members = None;
+    }
+}
+
+impl<H: Clone> Room<H> {
+    /// A cursor at the start of what describes the last flush.
+    pub(super) fn cursor(&mut self, limits: &Limits) -> Box<Cursor> {
+        let frames = self.values_frames(limits);
+        Box::new(Cursor { frames, sent: 0, flush: self.gathering.values.flushes() })
+    }
+
+    /// The members, where a queue holds the list: PROTOCOL 6.3. It is sent at once and not by and by,
+    /// so that no batch comes between its frames.
+    pub(super) fn list(&mut self, limits: &Limits) -> Option<Arc<[Bytes]>> {
+        let frames = self.members_frames(limits);
+        (frames.iter().map(Bytes::len).sum::<usize>() <= limits.outbox_bytes / 2).then_some(frames)
+    }
+
+    fn values_frames(&mut self, limits: &Limits) -> Arc<[Bytes]> {
+        if let Some(made) = &self.snapshots.values {
+            return Arc::clone(made);
+        }
+        let (head, values) = (self.snapshot_head(), &self.gathering.values);
+        let made: Arc<[Bytes]> = values.snapshot(limits.max_frame).freeze_snapshot(&head).into();
+        self.snapshots.values = Some(Arc::clone(&made));
+        self.retire_snapshots();
+        self.snapshots.under_way.push((self.gathering.values.flushes(), Arc::clone(&made)));
+        made
+    }
+
+    /// Lets go of snapshots that nobody is being sent. Where too many are under way, whoever is still
+    /// at the oldest one begins anew with a later one: a gap makes what it has of it void (PROTOCOL 6.10).
+    fn retire_snapshots(&mut self) {
+        self.snapshots.under_way.retain(|(_, frames)| Arc::strong_count(frames) > 1);
+        while self.snapshots.under_way.len() >= SNAPSHOTS {
+            let (oldest, _) = self.snapshots.under_way.remove(0);
+            for receiver in self.members.receivers() {
+                if matches!(&receiver.standing, Standing::Sending(cursor) if cursor.flush == oldest) {
+                    receiver.standing = Standing::Lost { from: self.position.next() };
+                    self.straggling = true;
+                }
+            }
+        }
+    }
+
+    fn members_frames(&mut self, limits: &Limits) -> Arc<[Bytes]> {
+        let head = self.snapshot_head();
+        let (members, presence) = (&self.members, self.class.presence);
+        let made = || {
+            let mut segment = Segment::new(Kind::Members);
+            for (number, member, data) in members.told(MemberNumber(0)).filter(|_| presence == PresenceMode::Full) {
+                push_here(&mut segment, number, &member.subject, data, limits.max_frame);
+                if member.told_away {
+                    push_away(&mut segment, number, limits.max_frame);
+                }
+            }
+            segment.freeze_snapshot(&head).into()
+        };
+        Arc::clone(self.snapshots.members.get_or_insert_with(made))
+    }
+
+    /// PROTOCOL 8.4: a snapshot describes the last flush.
+    pub(super) fn snapshot_head(&self) -> Head {
+        Head { room: self.id, position: self.position, tick: Self::wire_tick(self.flushed_tick) }
+    }
+
+    /// Answers MEMBERS with a page (PROTOCOL 6.15).
+    pub(crate) fn members_page(
+        &mut self,
+        number: MemberNumber,
+        request: RequestId,
+        after: MemberNumber,
+        turn: &mut Turn<'_, impl super::Outlet<H>>,
+    ) {
+        let Some(asking) = self.members.get(number) else { return };
+        let (mut records, mut next) = (Vec::new(), MemberNumber(0));
+        let shown = self.class.presence == PresenceMode::Full && asking.rights.presence;
+        let mut last = after;
+        for (number, member, data) in self.members.told(after).filter(|_| shown) {
+            let before = records.len();
+            put_here(number, &member.subject, data, &mut records);
+            if member.told_away {
+                put_away(number, &mut records);
+            }
+            // One alone always fits a frame: `Limits::check` sees to that.
+            if before > 0 && records.len() > Self::page_bytes(turn.limits) {
+                records.truncate(before);
+                next = last;
+                break;
+            }
+            last = number;
+        }
+        let (handle, position) = (asking.handle, self.position);
+        let page = Page { handle, position, next, records: &records, extensions: Extensions::NONE };
+        let frame = encode(Control::new(request, Tell::Page(page)));
+        turn.out.frame(&asking.outlet, super::FrameClass::Control, &frame);
+    }
+
+    /// What a page's records may take: a frame, without what stands around them.
+    const fn page_bytes(limits: &Limits) -> usize {
+        limits.max_frame.saturating_sub(64)
+    }
+}
+
+/// A record that somebody is here, or came back, or shows other data.
+pub(super) fn push_here(segment: &mut Segment, number: MemberNumber, subject: &[u8], data: &[u8], max_frame: usize) {
+    push(segment, number, Presence::Here { subject, data }, max_frame);
+}
+
+pub(super) fn push_away(segment: &mut Segment, number: MemberNumber, max_frame: usize) {
+    push(segment, number, Presence::Away, max_frame);
+}
+
+pub(super) fn push(segment: &mut Segment, number: MemberNumber, presence: Presence<'_>, max_frame: usize) {
+    let mut payload: SmallVec<[u8; 128]> = SmallVec::new();
+    presence.encode(&mut SmallPut(&mut payload));
+    segment.push(&Record { member: number, key: None, payload: &payload }, max_frame);
+}
+
+fn put_here(number: MemberNumber, subject: &[u8], data: &[u8], out: &mut Vec<u8>) {
+    put(number, Presence::Here { subject, data }, out);
+}
+
+fn put_away(number: MemberNumber, out: &mut Vec<u8>) {
+    put(number, Presence::Away, out);
+}
+
+fn put(number: MemberNumber, presence: Presence<'_>, out: &mut Vec<u8>) {
+    let mut payload: SmallVec<[u8; 128]> = SmallVec::new();
+    presence.encode(&mut SmallPut(&mut payload));
+    Record { member: number, key: None, payload: &payload }.encode(out);
+}
+
+/// Presence records are small: they are made without an allocation.
+struct SmallPut<'a>(&'a mut SmallVec<[u8; 128]>);
+
+impl crate::wire::Put for SmallPut<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+}

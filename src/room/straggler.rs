@@ -1,0 +1,185 @@
+//! Receivers that are to be told something later: they are looked at every few milliseconds, and told
+//! as much as their lag leaves room for.
+//!
+//! ```text
+//! lost ──drained──> GAP ──> snapshot, a few frames at a time ──┐
+//! behind ──drained──> values that changed ─────────────────────┴──> current
+//!                └──> snapshot, where they are too many
+//! replaying ──> batches from history ──> snapshot
+//! ```
+
+use bytes::Bytes;
+
+use super::receivers::{Cursor, Standing, What};
+use super::{FrameClass, Lag, Outlet, Room, Turn};
+use crate::rights::{Rights, Shown};
+use crate::wire::{MemberNumber, Position};
+
+/// Values looked at in one round to find what changed for receivers that were behind. 65,536: below
+/// a millisecond; who comes later in the round gets the snapshot, which is shared.
+const CHANGES: usize = 65_536;
+
+impl<H: Clone> Room<H> {
+    /// Whether [`tend`](Self::tend) has something to do.
+    pub(crate) const fn is_straggling(&self) -> bool {
+        self.straggling
+    }
+
+    /// Looks after all receivers that wait for something.
+    pub(crate) fn tend(&mut self, turn: &mut Turn<'_, impl Outlet<H>>) {
+        self.straggling = false;
+        let mut budget = CHANGES;
+        for place in 0..self.members.receiver_count() {
+            let Some(receiver) = self.members.receivers().get(place) else { break };
+            if receiver.is_straggler() {
+                self.tend_at(place, &mut budget, turn);
+            }
+        }
+    }
+
+    /// Looks after one receiver.
+    pub(super) fn tend_one(&mut self, number: MemberNumber, turn: &mut Turn<'_, impl Outlet<H>>) {
+        let place = self.members.receivers().iter().rposition(|receiver| receiver.number == number);
+        if let Some(place) = place {
+            self.tend_at(place, &mut CHANGES.clone(), turn);
+        }
+    }
+
+    fn tend_at(&mut self, place: usize, budget: &mut usize, turn: &mut Turn<'_, impl Outlet<H>>) {
+        let Some(receiver) = self.members.receivers().get_mut(place) else { return };
+        let (outlet, rights) = (receiver.outlet.clone(), receiver.rights);
+        let (what, listed) = (receiver.what, receiver.listed);
+        let mut standing = std::mem::replace(&mut receiver.standing, Standing::Current);
+        let mut lag = turn.out.lag(&outlet);
+        // Each round goes one step further; it ends where the receiver has enough for now.
+        loop {
+            standing = match standing {
+                Standing::Current => break,
+                Standing::Lost { from } if what != What::Paused && lag.has_drained(turn.limits) => {
+                    self.gap(&outlet, from, self.position, turn);
+                    self.send_list(&outlet, listed, turn);
+                    turn.counters.caught_up_by_snapshot += 1;
+                    Standing::Sending(self.cursor(turn.limits))
+                }
+                Standing::Behind { .. } if what == What::Events => Standing::Current,
+                Standing::Behind { since } if lag.has_drained(turn.limits) => {
+                    self.catch_up(&outlet, rights, since, &mut lag, budget, turn)
+                }
+                Standing::Sending(cursor) if lag.has_room(turn.limits) => {
+                    self.send_on(&outlet, rights, cursor, &mut lag, turn)
+                }
+                Standing::Replaying { next } if lag.has_room(turn.limits) => {
+                    self.replay(&outlet, (rights, listed), next, &mut lag, turn)
+                }
+                waiting => {
+                    self.straggling |= what != What::Paused;
+                    standing = waiting;
+                    break;
+                }
+            };
+        }
+        if let Some(receiver) = self.members.receivers().get_mut(place) {
+            receiver.standing = standing;
+        }
+    }
+
+    /// Sends the values that changed since a flush, or begins a snapshot.
+    fn catch_up(
+        &mut self,
+        outlet: &H,
+        rights: Rights,
+        since: u64,
+        lag: &mut Lag,
+        budget: &mut usize,
+        turn: &mut Turn<'_, impl Outlet<H>>,
+    ) -> Standing {
+        let values = &self.gathering.values;
+        if since == values.flushes() {
+            return Standing::Current;
+        }
+        let changes = budget.checked_sub(values.len()).and_then(|left| {
+            *budget = left;
+            values.changes(since, turn.limits.max_frame)
+        });
+        let frames = changes.map(|changes| changes.freeze_alone(&self.snapshot_head()));
+        match frames.filter(|frames| frames.iter().map(Bytes::len).sum::<usize>() <= turn.limits.low_water) {
+            Some(frames) => {
+                for frame in &frames {
+                    show(outlet, rights, FrameClass::Values, frame, lag, turn);
+                }
+                turn.counters.caught_up_by_changes += 1;
+                Standing::Current
+            }
+            // What changed is as much as what there is: the snapshot is shared.
+            None => {
+                turn.counters.caught_up_by_snapshot += 1;
+                Standing::Sending(self.cursor(turn.limits))
+            }
+        }
+    }
+
+    /// Sends a frame of a snapshot.
+    fn send_on(
+        &self,
+        outlet: &H,
+        rights: Rights,
+        mut cursor: Box<Cursor>,
+        lag: &mut Lag,
+        turn: &mut Turn<'_, impl Outlet<H>>,
+    ) -> Standing {
+        if let Some(frame) = cursor.frames.get(cursor.sent) {
+            show(outlet, rights, FrameClass::Snapshot, frame, lag, turn);
+            cursor.sent += 1;
+            return Standing::Sending(cursor);
+        }
+        // Values that changed while it was on its way come behind it.
+        if cursor.flush == self.gathering.values.flushes() {
+            Standing::Current
+        } else {
+            Standing::Behind { since: cursor.flush }
+        }
+    }
+
+    /// Sends a batch from history.
+    fn replay(
+        &mut self,
+        outlet: &H,
+        (rights, listed): (Rights, bool),
+        next: Position,
+        lag: &mut Lag,
+        turn: &mut Turn<'_, impl Outlet<H>>,
+    ) -> Standing {
+        if next > self.position {
+            self.send_list(outlet, listed, turn);
+            return Standing::Sending(self.cursor(turn.limits));
+        }
+        let Some(frames) = self.history.get(next) else {
+            // It was let go of meanwhile.
+            let last = self.history.first().map_or(self.position, |first| Position(first.0 - 1));
+            self.gap(outlet, next, last, turn);
+            return Standing::Replaying { next: last.next() };
+        };
+        for frame in frames {
+            show(outlet, rights, FrameClass::Numbered, frame, lag, turn);
+        }
+        turn.counters.replayed += 1;
+        Standing::Replaying { next: next.next() }
+    }
+}
+
+/// Sends a frame as far as the receiver may see it.
+pub(super) fn show<H, O: Outlet<H>>(
+    outlet: &H,
+    rights: Rights,
+    class: FrameClass,
+    frame: &Bytes,
+    lag: &mut Lag,
+    turn: &mut Turn<'_, O>,
+) {
+    match if rights == Rights::ALL { Shown::Whole } else { rights.show(frame) } {
+        Shown::Whole => turn.out.frame(outlet, class, frame),
+        Shown::Blank(blank) => turn.out.frame(outlet, class, &blank),
+        Shown::Nothing => return,
+    }
+    lag.add(frame);
+}
