@@ -1,5 +1,5 @@
-//! How often the memory allocator is asked: never for a decoded frame, and a few times a segment
-//! for a delivered message. Asserts it, so that `cargo bench` fails where that is lost.
+//! How often the memory allocator is asked: never for a decoded frame, once for a compressed one, and
+//! a few times a segment for a delivered message. Asserts it, so that `cargo bench` fails where that is lost.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 #![expect(unsafe_code, reason = "counting needs an allocator, and an allocator is an unsafe trait")]
@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use tickwire::deflate::{Deflater, Inflater, MAX_RECORDS};
 use tickwire::wire::{ClientData, Decoder, Handle, Sender, Target, split_frame};
 
 mod room;
@@ -48,6 +49,7 @@ fn count(work: impl FnOnce()) -> u64 {
 
 fn main() {
     decoding();
+    compressing();
     for (members, messages) in [(10, 10), (100, 10), (100, 100), (1000, 10)] {
         delivering(members, messages, false);
         delivering(members, messages, true);
@@ -80,6 +82,23 @@ fn decoding() {
     println!("allocations for {FRAMES} decoded frames: {borrowed} borrowed, {owned} owned, {first} for the read");
     assert_eq!((borrowed, owned), (0, 0));
     assert!(first <= 1);
+}
+
+/// In steady state: the first frame makes the compressor, and the first stream the inflater.
+fn compressing() {
+    let (mut deflater, mut inflater, mut records) = (Deflater::default(), Inflater::new(), Vec::new());
+    // Room 7, position 1, tick 1, and what is no records, which is all the same here.
+    let mut plain = vec![1, 4, 4, 0, 7, 1, 0, 1];
+    plain.extend([b'x'; 1024]);
+    let mut round = || {
+        let mut frame = None;
+        let deflating = count(|| frame = deflater.deflate_frame(&plain));
+        let inflating = count(|| inflater.inflate(&frame.unwrap()[8..], MAX_RECORDS, &mut records).unwrap());
+        (deflating, inflating)
+    };
+    let (first, later) = (round(), round());
+    println!("allocations for a compressed frame: {later:?} to deflate and to inflate, {first:?} for the first");
+    assert_eq!(later, (1, 0));
 }
 
 fn delivering(members: u64, messages: u64, values: bool) {

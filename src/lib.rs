@@ -14,6 +14,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `wire` | bytes to frames and back, without `std` |
+//! | `deflate` | records of a frame made smaller, and whole again within a bound |
 //! | `limits`, `class`, `name` | every bound a peer can meet; what an operator decides by room name |
 //! | `rights` | what a member may be told |
 //! | `session` | one peer's protocol state: frames in, commands and answers out |
@@ -45,6 +46,9 @@
 #![warn(missing_docs, missing_debug_implementations)]
 
 pub mod wire;
+
+#[cfg(feature = "std")]
+pub mod deflate;
 
 #[cfg(feature = "std")]
 pub mod limits;
