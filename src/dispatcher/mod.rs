@@ -24,7 +24,7 @@ use crate::limits::Limits;
 use crate::name::RoomName;
 use crate::rights::{Asking, Authorise};
 pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
-use crate::room::{Due, FlushScratch, Room, Turn, What, encode};
+use crate::room::{Due, FlushScratch, Room, Tools, Turn, What, encode};
 use crate::time::{Time, micros};
 use crate::wire::control::{Command as Tell, Done, Left};
 use crate::wire::{Control, Epoch, Extensions, Handle, MemberNumber, Reason, RequestId};
@@ -76,7 +76,7 @@ pub struct Dispatcher<H> {
     straggling: Vec<RoomIndex>,
     tend_at: Option<Time>,
     budget: Budget,
-    counters: Counters,
+    tools: Tools,
     random: u64,
 }
 
@@ -128,14 +128,14 @@ impl<H: Clone> Dispatcher<H> {
             due: Vec::new(),
             straggling: Vec::new(),
             tend_at: None,
-            counters: Counters::default(),
+            tools: Tools::default(),
         }
     }
 
     /// What was done so far.
     #[must_use]
     pub const fn counters(&self) -> Counters {
-        self.counters
+        self.tools.counters
     }
 
     /// Bytes that rooms keep beyond their ticks: history and values.
@@ -250,8 +250,8 @@ impl<H: Clone> Dispatcher<H> {
             return;
         }
         self.tend_at = None;
-        let Self { rooms, config, counters, .. } = self;
-        let mut turn = Turn { now, limits: &config.limits, out, counters };
+        let Self { rooms, config, tools, .. } = self;
+        let mut turn = Turn { now, limits: &config.limits, out, tools };
         self.straggling.retain(|index| {
             let Some(slot) = rooms.get_mut(index.0).and_then(Option::as_mut) else { return false };
             slot.room.tend(&mut turn);
@@ -281,7 +281,7 @@ impl<H: Clone> Dispatcher<H> {
         let seat = self.seat(session, message.handle)?;
         let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
         slot.room.allow_growth(self.budget.allows_growth());
-        match slot.room.publish(seat.member, message, now, &self.config.limits)? {
+        match slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools)? {
             Due::Tick => self.mark_dirty(seat.room, now),
             Due::Now => {
                 self.mark_dirty(seat.room, now);
@@ -319,7 +319,7 @@ impl<H: Clone> Dispatcher<H> {
         let rights = self.authorise(join)?;
         let index = self.room(&join.name, now)?;
         let slot = self.rooms.get_mut(index.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
-        let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
         let joined = slot.room.join(outlet, join, rights, &mut turn);
         if joined.is_err() && slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
             // Made for nothing: it lingers like any other that is empty.
@@ -353,7 +353,7 @@ impl<H: Clone> Dispatcher<H> {
         }
         let rights = self.authorise(join)?;
         let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
-        let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
         slot.room.come_back(seat.member, outlet, join, rights);
         slot.room.welcome(seat.member, join, &[], &mut turn);
         self.mark_dirty(seat.room, now);
@@ -377,7 +377,7 @@ impl<H: Clone> Dispatcher<H> {
     ) -> Result<(), Reason> {
         let seat = self.seat(session, handle)?;
         let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
-        let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
         slot.room.receive(seat.member, request, what, &mut turn)?;
         self.mark_straggling(seat.room, now);
         Ok(())
@@ -385,7 +385,7 @@ impl<H: Clone> Dispatcher<H> {
 
     fn members(&mut self, seat: Seat, request: RequestId, after: MemberNumber, now: Time, out: &mut impl Outlet<H>) {
         if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
-            let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+            let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
             slot.room.members_page(seat.member, request, after, &mut turn);
         }
     }
@@ -490,7 +490,7 @@ impl<H: Clone> Dispatcher<H> {
         let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
         if slot.room.is_dirty() {
             let position = slot.room.position();
-            let mut turn = Turn { now, limits: &self.config.limits, out, counters: &mut self.counters };
+            let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
             slot.room.flush(urgent, &mut self.scratch, &mut turn);
             let added = slot.room.position() != position && slot.room.kept_batches() > 0;
             let entry = added.then(|| (index, slot.room.epoch(), slot.room.position()));
@@ -524,7 +524,7 @@ impl<H: Clone> Dispatcher<H> {
                 let batches = slot.room.kept_batches();
                 slot.room.evict_through(position);
                 let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
-                self.counters.evicted += (batches - kept.1) as u64;
+                self.tools.counters.evicted += (batches - kept.1) as u64;
                 self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, None);
             }
         }

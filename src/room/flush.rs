@@ -8,6 +8,7 @@ use super::segment::Segment;
 use super::snapshot::{push, push_away, push_here};
 use super::{Batch, Direct, Outlet, Refusal, Room, Taken, Turn};
 use crate::class::{PresenceMode, SlowPolicy};
+use crate::deflate::Deflater;
 use crate::limits::Limits;
 use crate::rights::{Rights, Shown};
 use crate::wire::header::flags;
@@ -17,6 +18,7 @@ use crate::wire::{Head, Kind, MemberNumber, Position, Presence, Reason, RequestI
 #[derive(Debug)]
 pub(crate) struct FlushScratch {
     plain: Frames,
+    deflated: Frames,
     shown: Frames,
     came: Segment,
     left: Segment,
@@ -36,6 +38,7 @@ impl Default for FlushScratch {
     fn default() -> Self {
         Self {
             plain: Frames::default(),
+            deflated: Frames::default(),
             shown: Frames::default(),
             came: Segment::new(Kind::Presence),
             left: Segment::new(Kind::Presence),
@@ -71,6 +74,18 @@ impl Frames {
         }
     }
 
+    const fn all_bytes(&self) -> usize {
+        self.numbered_bytes + self.value_bytes
+    }
+
+    /// `plain`, each frame compressed where that makes it smaller (PROTOCOL 12.4).
+    fn deflate(&mut self, plain: &Self, deflater: &mut Deflater) {
+        let deflated = |frame: &Bytes| deflater.deflate_frame(frame).unwrap_or_else(|| frame.clone());
+        self.frames.extend(plain.frames.iter().map(deflated));
+        self.values = plain.values.clone();
+        self.measure();
+    }
+
     /// What of `whole` somebody with these rights may see.
     fn show(&mut self, whole: &Self, rights: Rights) {
         self.clear();
@@ -94,7 +109,7 @@ impl Frames {
 impl<H: Clone> Room<H> {
     /// Sends what was gathered, as one batch (PROTOCOL 8.3), and then the directs.
     pub(crate) fn flush(&mut self, urgent: bool, scratch: &mut FlushScratch, turn: &mut Turn<'_, impl Outlet<H>>) {
-        let FlushScratch { plain, shown, came, left, values } = scratch;
+        let FlushScratch { plain, deflated, shown, came, left, values } = scratch;
         self.gathering.values.flush(values, turn.limits.max_frame);
         self.gather_presence(came, left, turn.limits);
 
@@ -118,11 +133,16 @@ impl<H: Clone> Room<H> {
         left.freeze(&head, options, false, &mut plain.frames);
         plain.measure();
 
-        self.fan_out(plain, shown, turn);
+        if self.deflates(plain) {
+            deflated.deflate(plain, &mut turn.tools.deflater);
+            self.deflation.handle(plain.all_bytes(), deflated.all_bytes());
+        }
+        self.fan_out(plain, deflated, shown, turn);
         if numbered {
             self.history.push(self.position, plain.numbered(), turn.now, self.class.history);
         }
         plain.clear();
+        deflated.clear();
         shown.clear();
         self.flush_directs(&head, urgent, turn);
 
@@ -133,7 +153,7 @@ impl<H: Clone> Room<H> {
     }
 
     /// Gives every receiver what it takes.
-    fn fan_out(&mut self, plain: &Frames, shown: &mut Frames, turn: &mut Turn<'_, impl Outlet<H>>) {
+    fn fan_out(&mut self, plain: &Frames, deflated: &Frames, shown: &mut Frames, turn: &mut Turn<'_, impl Outlet<H>>) {
         if plain.frames.is_empty() {
             return;
         }
@@ -144,7 +164,8 @@ impl<H: Clone> Room<H> {
         let numbered = plain.numbered_bytes > 0;
         for receiver in self.members.receivers() {
             let wants_values = receiver.what == What::All && matches!(receiver.standing, Standing::Current);
-            let frames = match receiver.rights {
+            let frames = match receiver.traits.rights {
+                Rights::ALL if receiver.traits.inflates && !deflated.frames.is_empty() => deflated,
                 Rights::ALL => plain,
                 rights => {
                     if shown_to != rights {
@@ -164,12 +185,19 @@ impl<H: Clone> Room<H> {
                 Taken::Numbered if !wants_values || frames.values.is_empty() => continue,
                 Taken::Numbered => {
                     receiver.standing = Standing::Behind { since };
-                    turn.counters.behind += 1;
+                    turn.tools.counters.behind += 1;
                 }
                 Taken::Nothing => lose(receiver, position, policy, turn),
             }
             self.straggling = true;
         }
+    }
+
+    /// Whether the batch is to be compressed: somebody can read that, and it has been of use lately.
+    fn deflates(&mut self, plain: &Frames) -> bool {
+        let readable =
+            !plain.frames.is_empty() && self.members.receivers().iter().any(|receiver| receiver.traits.inflates);
+        readable && self.deflation.is_due()
     }
 
     fn gather_presence(&self, came: &mut Segment, left: &mut Segment, limits: &Limits) {
@@ -231,9 +259,9 @@ impl<H: Clone> Room<H> {
 fn lose<H>(receiver: &mut Receiver<H>, position: Position, policy: SlowPolicy, turn: &mut Turn<'_, impl Outlet<H>>) {
     receiver.standing = Standing::Lost { from: position };
     match policy {
-        SlowPolicy::Skip => turn.counters.skipped += 1,
+        SlowPolicy::Skip => turn.tools.counters.skipped += 1,
         SlowPolicy::Close => {
-            turn.counters.closed_by_class += 1;
+            turn.tools.counters.closed_by_class += 1;
             turn.out.close(&receiver.outlet, Reason::SLOW);
         }
     }

@@ -73,14 +73,14 @@ impl Gathering {
         self.values.write(from, key, payload, self.may_grow, limits)
     }
 
-    /// Takes a direct, whose payload is copied: a copy does not pin the buffer it was read into.
+    /// Takes a direct.
     pub(super) fn direct(&mut self, direct: PendingDirect, limits: &Limits) -> Result<(), Reason> {
         self.has_room_for(direct.payload.len(), limits)?;
         if self.directs.len() >= limits.max_directs {
             return Err(Reason::BATCH_FULL);
         }
         self.direct_bytes += direct.payload.len() + Record::MAX_OVERHEAD;
-        self.directs.push(PendingDirect { payload: Bytes::copy_from_slice(&direct.payload), ..direct });
+        self.directs.push(direct);
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 
 use smallvec::SmallVec;
 
-use super::receivers::{Receiver, Standing, What};
+use super::receivers::{Receiver, Standing, Traits, What};
 use super::{FrameClass, Outlet, Room, Turn, encode};
 use crate::command::JoinCommand;
 use crate::rights::Rights;
@@ -88,6 +88,7 @@ impl<H: Clone> Room<H> {
             self.send_list(&outlet, listed, turn);
             return;
         }
+        let inflates = self.class.compress && join.capabilities.has(Capabilities::DEFLATE) && rights == Rights::ALL;
         let standing = if missed.replays {
             Standing::Replaying { next: missed.position.next() }
         } else if listed && !turn.out.lag(&outlet).has_drained(turn.limits) {
@@ -95,11 +96,11 @@ impl<H: Clone> Room<H> {
             Standing::Lost { from: missed.position.next() }
         } else {
             self.send_list(&outlet, listed, turn);
-            Standing::Sending(self.cursor(turn.limits))
+            Standing::Sending(self.cursor(inflates, turn))
         };
-        let inflates = self.class.compress && join.capabilities.has(Capabilities::DEFLATE);
         let what = What::All;
-        self.members.insert_receiver(Receiver { number, outlet, standing, what, rights, inflates, listed });
+        let traits = Traits { rights, inflates, listed };
+        self.members.insert_receiver(Receiver { number, outlet, standing, what, traits });
         self.tend_one(number, turn);
     }
 
@@ -174,7 +175,7 @@ impl<H: Clone> Room<H> {
     pub(super) fn gap(&self, outlet: &H, from: Position, to: Position, turn: &mut Turn<'_, impl Outlet<H>>) {
         let gap = Gap { room: self.id, epoch: self.epoch, from, to, extensions: Extensions::NONE };
         turn.out.frame(outlet, FrameClass::Control, &encode(Control::new(RequestId(0), Tell::Gap(gap))));
-        turn.counters.gaps += 1;
+        turn.tools.counters.gaps += 1;
     }
 }
 

@@ -15,6 +15,7 @@
 //! `H` is the owner's handle of a session's output; the room only clones it and hands it back.
 
 mod counters;
+mod deflation;
 mod flush;
 mod gathering;
 mod history;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::counters::Counters;
+use self::deflation::Deflation;
 pub(crate) use self::flush::FlushScratch;
 use self::gathering::{Gathering, PendingDirect};
 use self::history::History;
@@ -41,6 +43,7 @@ pub use self::receivers::What;
 use self::snapshot::Snapshots;
 use crate::class::{PresenceMode, RoomClass};
 use crate::command::Publish;
+use crate::deflate::{Deflater, InflateError, Inflater};
 use crate::limits::Limits;
 use crate::name::RoomName;
 use crate::time::{Time, micros};
@@ -52,7 +55,16 @@ pub(crate) struct Turn<'a, O> {
     pub(crate) now: Time,
     pub(crate) limits: &'a Limits,
     pub(crate) out: &'a mut O,
-    pub(crate) counters: &'a mut Counters,
+    pub(crate) tools: &'a mut Tools,
+}
+
+/// What all rooms of a shard share, since each needs it only for a moment.
+#[derive(Debug, Default)]
+pub(crate) struct Tools {
+    pub(crate) counters: Counters,
+    pub(crate) deflater: Deflater,
+    inflater: Inflater,
+    inflated: Vec<u8>,
 }
 
 /// One room.
@@ -70,6 +82,7 @@ pub(crate) struct Room<H> {
     gathering: Gathering,
     history: History,
     snapshots: Snapshots,
+    deflation: Deflation,
     /// Whether some receiver is to be told something later.
     straggling: bool,
     flushed_tick: u64,
@@ -100,6 +113,7 @@ impl<H: Clone> Room<H> {
             gathering: Gathering::new(),
             history: History::default(),
             snapshots: Snapshots::default(),
+            deflation: Deflation::default(),
             straggling: false,
             flushed_tick: 0,
             early: (0, 0),
@@ -195,6 +209,7 @@ impl<H: Clone> Room<H> {
         message: &Publish,
         now: Time,
         limits: &Limits,
+        tools: &mut Tools,
     ) -> Result<Due, Reason> {
         let member = self.members.get(from).ok_or(Reason::NOT_JOINED)?;
         if !member.mode.has(Mode::PUBLISH) {
@@ -203,13 +218,24 @@ impl<H: Clone> Room<H> {
         if message.urgent && !self.class.urgent {
             return Err(Reason::NOT_ALLOWED);
         }
+        let mut payload = &message.payload[..];
+        if message.compressed {
+            // PROTOCOL 15: never before it is known that its sender may publish here.
+            let Tools { inflater, inflated, .. } = tools;
+            inflater.inflate(payload, limits.max_message, inflated).map_err(|error| match error {
+                InflateError::TooLarge => Reason::MESSAGE_TOO_LARGE,
+                InflateError::Corrupt => Reason::INFLATE,
+            })?;
+            payload = inflated;
+        }
         match message.target {
-            Target::Event => self.gathering.event(from, &message.payload, limits)?,
-            Target::Value(key) => self.gathering.value(from, key, &message.payload, limits)?,
+            Target::Event => self.gathering.event(from, payload, limits)?,
+            Target::Value(key) => self.gathering.value(from, key, payload, limits)?,
             Target::Direct(to) => {
                 self.members.get(to).ok_or(Reason::NO_SUCH_MEMBER)?;
                 let (number, urgent) = (message.number, message.urgent);
-                let payload = message.payload.clone();
+                // It waits for the tick: a copy does not pin the buffer it was read into.
+                let payload = Bytes::copy_from_slice(payload);
                 self.gathering.direct(PendingDirect { from, to, number, answers: 0, urgent, payload }, limits)?;
             }
         }

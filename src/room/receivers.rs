@@ -23,6 +23,12 @@ pub(super) struct Receiver<H> {
     pub(super) standing: Standing,
     /// What it asked for (PROTOCOL 6.11).
     pub(super) what: What,
+    pub(super) traits: Traits,
+}
+
+/// How a receiver is sent what it is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traits {
     pub(super) rights: Rights,
     /// Whether it can read compressed frames.
     pub(super) inflates: bool,

@@ -19,15 +19,17 @@ use crate::limits::Limits;
 use crate::wire::control::{Command as Tell, Page};
 use crate::wire::{Control, Extensions, Head, Kind, MemberNumber, Presence, Record, RequestId};
 
-/// Snapshots of values that may be on their way at once. 4: each can be as large as all values of
+/// Snapshots of values that may be on their way at once. 6: each can be as large as all values of
 /// the room, and a thousand receivers who read nothing must not each hold another.
-const SNAPSHOTS: usize = 4;
+const SNAPSHOTS: usize = 6;
 
 /// Snapshots that were made.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
     /// The latest values and the members, until a flush changes them.
     values: Option<Arc<[Bytes]>>,
+    /// The values once more, compressed.
+    deflated: Option<Arc<[Bytes]>>,
     members: Option<Arc<[Bytes]>>,
     /// Those that are being sent, oldest first, with their flush.
     under_way: SmallVec<[(u64, Arc<[Bytes]>); 2]>,
@@ -37,15 +39,29 @@ impl Snapshots {
     /// A flush has changed the room.
     pub(super) fn handle_flushed(&mut self) {
         self.values = None;
+        self.deflated = None;
         self.members = None;
     }
 }
 
 impl<H: Clone> Room<H> {
     /// A cursor at the start of what describes the last flush.
-    pub(super) fn cursor(&mut self, limits: &Limits) -> Box<Cursor> {
-        let frames = self.values_frames(limits);
+    pub(super) fn cursor(&mut self, inflates: bool, turn: &mut Turn<'_, impl super::Outlet<H>>) -> Box<Cursor> {
+        let frames = if inflates { self.deflated_frames(turn) } else { self.values_frames(turn.limits) };
         Box::new(Cursor { frames, sent: 0, flush: self.gathering.values.flushes() })
+    }
+
+    fn deflated_frames(&mut self, turn: &mut Turn<'_, impl super::Outlet<H>>) -> Arc<[Bytes]> {
+        if let Some(made) = &self.snapshots.deflated {
+            return Arc::clone(made);
+        }
+        let plain = self.values_frames(turn.limits);
+        let deflater = &mut turn.tools.deflater;
+        let deflated = |frame: &Bytes| deflater.deflate_frame(frame).unwrap_or_else(|| frame.clone());
+        let made: Arc<[Bytes]> = plain.iter().map(deflated).collect();
+        self.snapshots.deflated = Some(Arc::clone(&made));
+        self.under_way(&made);
+        made
     }
 
     /// The members, where a queue holds the list: PROTOCOL 6.3. It is sent at once and not by and by,
@@ -62,9 +78,13 @@ impl<H: Clone> Room<H> {
         let (head, values) = (self.snapshot_head(), &self.gathering.values);
         let made: Arc<[Bytes]> = values.snapshot(limits.max_frame).freeze_snapshot(&head).into();
         self.snapshots.values = Some(Arc::clone(&made));
-        self.retire_snapshots();
-        self.snapshots.under_way.push((self.gathering.values.flushes(), Arc::clone(&made)));
+        self.under_way(&made);
         made
+    }
+
+    fn under_way(&mut self, made: &Arc<[Bytes]>) {
+        self.retire_snapshots();
+        self.snapshots.under_way.push((self.gathering.values.flushes(), Arc::clone(made)));
     }
 
     /// Lets go of snapshots that nobody is being sent. Where too many are under way, whoever is still

@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 
-use super::receivers::{Cursor, Standing, What};
+use super::receivers::{Cursor, Standing, Traits, What};
 use super::{FrameClass, Lag, Outlet, Room, Turn};
 use crate::rights::{Rights, Shown};
 use crate::wire::{MemberNumber, Position};
@@ -47,8 +47,8 @@ impl<H: Clone> Room<H> {
 
     fn tend_at(&mut self, place: usize, budget: &mut usize, turn: &mut Turn<'_, impl Outlet<H>>) {
         let Some(receiver) = self.members.receivers().get_mut(place) else { return };
-        let (outlet, rights) = (receiver.outlet.clone(), receiver.rights);
-        let (what, listed) = (receiver.what, receiver.listed);
+        let outlet = receiver.outlet.clone();
+        let (what, traits) = (receiver.what, receiver.traits);
         let mut standing = std::mem::replace(&mut receiver.standing, Standing::Current);
         let mut lag = turn.out.lag(&outlet);
         // Each round goes one step further; it ends where the receiver has enough for now.
@@ -57,19 +57,19 @@ impl<H: Clone> Room<H> {
                 Standing::Current => break,
                 Standing::Lost { from } if what != What::Paused && lag.has_drained(turn.limits) => {
                     self.gap(&outlet, from, self.position, turn);
-                    self.send_list(&outlet, listed, turn);
-                    turn.counters.caught_up_by_snapshot += 1;
-                    Standing::Sending(self.cursor(turn.limits))
+                    self.send_list(&outlet, traits.listed, turn);
+                    turn.tools.counters.caught_up_by_snapshot += 1;
+                    Standing::Sending(self.cursor(traits.inflates, turn))
                 }
                 Standing::Behind { .. } if what == What::Events => Standing::Current,
                 Standing::Behind { since } if lag.has_drained(turn.limits) => {
-                    self.catch_up(&outlet, rights, since, &mut lag, budget, turn)
+                    self.catch_up(&outlet, traits, since, &mut lag, budget, turn)
                 }
                 Standing::Sending(cursor) if lag.has_room(turn.limits) => {
-                    self.send_on(&outlet, rights, cursor, &mut lag, turn)
+                    self.send_on(&outlet, traits, cursor, &mut lag, turn)
                 }
                 Standing::Replaying { next } if lag.has_room(turn.limits) => {
-                    self.replay(&outlet, (rights, listed), next, &mut lag, turn)
+                    self.replay(&outlet, traits, next, &mut lag, turn)
                 }
                 waiting => {
                     self.straggling |= what != What::Paused;
@@ -87,7 +87,7 @@ impl<H: Clone> Room<H> {
     fn catch_up(
         &mut self,
         outlet: &H,
-        rights: Rights,
+        traits: Traits,
         since: u64,
         lag: &mut Lag,
         budget: &mut usize,
@@ -105,15 +105,15 @@ impl<H: Clone> Room<H> {
         match frames.filter(|frames| frames.iter().map(Bytes::len).sum::<usize>() <= turn.limits.low_water) {
             Some(frames) => {
                 for frame in &frames {
-                    show(outlet, rights, FrameClass::Values, frame, lag, turn);
+                    show(outlet, traits.rights, FrameClass::Values, frame, lag, turn);
                 }
-                turn.counters.caught_up_by_changes += 1;
+                turn.tools.counters.caught_up_by_changes += 1;
                 Standing::Current
             }
             // What changed is as much as what there is: the snapshot is shared.
             None => {
-                turn.counters.caught_up_by_snapshot += 1;
-                Standing::Sending(self.cursor(turn.limits))
+                turn.tools.counters.caught_up_by_snapshot += 1;
+                Standing::Sending(self.cursor(traits.inflates, turn))
             }
         }
     }
@@ -122,13 +122,13 @@ impl<H: Clone> Room<H> {
     fn send_on(
         &self,
         outlet: &H,
-        rights: Rights,
+        traits: Traits,
         mut cursor: Box<Cursor>,
         lag: &mut Lag,
         turn: &mut Turn<'_, impl Outlet<H>>,
     ) -> Standing {
         if let Some(frame) = cursor.frames.get(cursor.sent) {
-            show(outlet, rights, FrameClass::Snapshot, frame, lag, turn);
+            show(outlet, traits.rights, FrameClass::Snapshot, frame, lag, turn);
             cursor.sent += 1;
             return Standing::Sending(cursor);
         }
@@ -144,14 +144,14 @@ impl<H: Clone> Room<H> {
     fn replay(
         &mut self,
         outlet: &H,
-        (rights, listed): (Rights, bool),
+        traits: Traits,
         next: Position,
         lag: &mut Lag,
         turn: &mut Turn<'_, impl Outlet<H>>,
     ) -> Standing {
         if next > self.position {
-            self.send_list(outlet, listed, turn);
-            return Standing::Sending(self.cursor(turn.limits));
+            self.send_list(outlet, traits.listed, turn);
+            return Standing::Sending(self.cursor(traits.inflates, turn));
         }
         let Some(frames) = self.history.get(next) else {
             // It was let go of meanwhile.
@@ -160,9 +160,9 @@ impl<H: Clone> Room<H> {
             return Standing::Replaying { next: last.next() };
         };
         for frame in frames {
-            show(outlet, rights, FrameClass::Numbered, frame, lag, turn);
+            show(outlet, traits.rights, FrameClass::Numbered, frame, lag, turn);
         }
-        turn.counters.replayed += 1;
+        turn.tools.counters.replayed += 1;
         Standing::Replaying { next: next.next() }
     }
 }

@@ -81,6 +81,7 @@ reasons! {
     CAPABILITY = 223, "The capability was not negotiated.";
     ARGUMENT = 224, "An argument is outside what is allowed.";
     KIND_NOT_FOR_CLIENTS = 225, "This kind of data is not for clients to send.";
+    INFLATE = 226, "The compressed payload could not be read.";
     ROOM_NAME = 230, "A room name is 1 to 64 bytes of A-Z a-z 0-9 _ . : / @ and -.";
     HANDLE_IN_USE = 231, "The handle is in use.";
     NOT_JOINED = 232, "The handle names no room this client is in.";

@@ -1,8 +1,8 @@
 //! What is refused, with which reason, and how often (PROTOCOL 6.7, 7.4, 13).
 
+use tickwire::dispatcher::Refusal;
 use tickwire::wire::control::Command;
 use tickwire::wire::header::flags;
-use tickwire::dispatcher::Refusal;
 use tickwire::wire::{Handle, Reason, RequestId, Target, put_extension};
 
 use super::Peer;
