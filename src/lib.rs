@@ -20,6 +20,7 @@
 //! | `session` | one peer's protocol state: frames in, commands and answers out |
 //! | `command` | what a session asks of the rooms |
 //! | `dispatcher` | the rooms of one shard: commands in, shared frames out |
+//! | `logic` | rules of an application inside a room, and a harness to test them |
 //! | `room` | one room: its members, its values, and what this tick has gathered |
 //! | `server` | sockets, tasks and time around the core |
 //! | `client` | a small asynchronous client |
@@ -67,6 +68,9 @@ pub mod rights;
 
 #[cfg(feature = "std")]
 pub mod command;
+
+#[cfg(feature = "std")]
+pub mod logic;
 
 #[cfg(feature = "std")]
 pub mod session;

@@ -9,6 +9,8 @@
 
 mod budget;
 mod ids;
+mod left;
+mod logic;
 mod schedule;
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,16 +19,18 @@ use smallvec::SmallVec;
 
 use self::budget::Budget;
 use self::ids::RoomIds;
+use self::left::left;
 use self::schedule::Schedule;
 use crate::class::RoomClasses;
 use crate::command::{Command, JoinCommand, Publish, SessionId};
 use crate::limits::Limits;
+use crate::logic::Logics;
 use crate::name::RoomName;
 use crate::rights::{Asking, Authorise};
 pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
-use crate::room::{Due, FlushScratch, Room, Tools, Turn, What, encode};
+use crate::room::{Due, FlushScratch, Room, Thinking, Tools, Turn, What, encode};
 use crate::time::{Time, micros};
-use crate::wire::control::{Command as Tell, Done, Left};
+use crate::wire::control::{Command as Tell, Done};
 use crate::wire::{Control, Epoch, Extensions, Handle, MemberNumber, Reason, RequestId};
 
 type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -41,6 +45,8 @@ pub struct DispatcherConfig {
     pub classes: RoomClasses,
     /// Who may be in a room, and what it is told there.
     pub authorise: Authorise,
+    /// Which rooms have rules of an application.
+    pub logics: Logics,
     /// Which of the shards this is, from 0.
     pub shard: u32,
     /// How many shards there are.
@@ -53,7 +59,8 @@ impl DispatcherConfig {
     /// The only shard of a server with these classes.
     #[must_use]
     pub fn new(limits: Limits, classes: RoomClasses, seed: u64) -> Self {
-        Self { limits, classes, authorise: Authorise::default(), shard: 0, shards: 1, seed }
+        let (authorise, logics) = (Authorise::default(), Logics::none());
+        Self { limits, classes, authorise, logics, shard: 0, shards: 1, seed }
     }
 }
 
@@ -75,6 +82,8 @@ pub struct Dispatcher<H> {
     /// Rooms whose receivers wait for something, and when they are looked after.
     straggling: Vec<RoomIndex>,
     tend_at: Option<Time>,
+    /// Rooms whose logic was called where nothing could be sent.
+    unsettled: Vec<RoomIndex>,
     budget: Budget,
     tools: Tools,
     random: u64,
@@ -128,6 +137,7 @@ impl<H: Clone> Dispatcher<H> {
             due: Vec::new(),
             straggling: Vec::new(),
             tend_at: None,
+            unsettled: Vec::new(),
             tools: Tools::default(),
         }
     }
@@ -165,6 +175,7 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) {
+        self.settle_all(now, out);
         let refused = match command {
             Command::Publish(message) => {
                 let number = message.number;
@@ -206,6 +217,7 @@ impl<H: Clone> Dispatcher<H> {
             if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
                 slot.room.away(seat.member);
                 self.mark_dirty(seat.room, now);
+                self.tell_away(seat, now);
             }
         }
     }
@@ -219,6 +231,7 @@ impl<H: Clone> Dispatcher<H> {
 
     /// The mailbox is empty: rooms of period 0 flush.
     pub fn handle_drained(&mut self, now: Time, out: &mut impl Outlet<H>) {
+        self.settle_all(now, out);
         let mut rooms = std::mem::take(&mut self.drained);
         for room in rooms.drain(..) {
             self.flush(room, false, now, out);
@@ -229,6 +242,7 @@ impl<H: Clone> Dispatcher<H> {
     /// Time has passed: rooms whose tick has come flush, rooms that lingered long enough are
     /// forgotten. Calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Time, out: &mut impl Outlet<H>) {
+        self.settle_all(now, out);
         let mut rooms = std::mem::take(&mut self.due);
         self.schedule.take_due(now, &mut rooms);
         for room in rooms.drain(..) {
@@ -281,14 +295,20 @@ impl<H: Clone> Dispatcher<H> {
         let seat = self.seat(session, message.handle)?;
         let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
         slot.room.allow_growth(self.budget.allows_growth());
-        match slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools)? {
-            Due::Tick => self.mark_dirty(seat.room, now),
-            Due::Now => {
+        let published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
+        let has_logic = slot.room.has_logic();
+        match published {
+            Ok(Due::Tick) => self.mark_dirty(seat.room, now),
+            Ok(Due::Now) => {
                 self.mark_dirty(seat.room, now);
                 self.flush_early(seat.room, now, out);
             }
+            Err(_) => {}
         }
-        Ok(())
+        if has_logic {
+            self.settle(seat.room, now, out);
+        }
+        published.map(|_| ())
     }
 
     fn join(
@@ -319,22 +339,37 @@ impl<H: Clone> Dispatcher<H> {
         let rights = self.authorise(join)?;
         let index = self.room(&join.name, now)?;
         let slot = self.rooms.get_mut(index.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+        slot.room.allow_growth(self.budget.allows_growth());
         let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-        let joined = slot.room.join(outlet, join, rights, &mut turn);
-        if joined.is_err() && slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
-            // Made for nothing: it lingers like any other that is empty.
-            slot.lingers_until = Some(now);
-            self.lingering.insert((now, index));
-        }
-        let member = joined?;
-        slot.room.welcome(member, join, &[], &mut turn);
+        let joined = slot.room.join(session, outlet, join, rights, &mut turn);
+        let joined = joined.and_then(|member| Ok((member, slot.room.admit(member, join, turn.thinking())?)));
+        let (member, answer) = match joined {
+            Ok(joined) => joined,
+            Err(reason) => {
+                self.handle_refused(index, now, out);
+                return Err(reason);
+            }
+        };
+        slot.room.welcome(member, join, &answer, &mut turn);
         if let Some(until) = slot.lingers_until.take() {
             self.lingering.remove(&(until, index));
         }
         self.seats.entry(session).or_default().push(Seat { handle: join.handle, room: index, member });
         self.mark_dirty(index, now);
         self.mark_straggling(index, now);
+        self.settle(index, now, out);
         Ok(())
+    }
+
+    /// A join was refused, and nothing of it is left.
+    fn handle_refused(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
+        self.settle(index, now, out);
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        if slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
+            // Made for nothing: it lingers like any other that is empty.
+            slot.lingers_until = Some(now);
+            self.lingering.insert((now, index));
+        }
     }
 
     /// A resumed session joins again on a handle it holds: it keeps its number. False where the
@@ -354,10 +389,15 @@ impl<H: Clone> Dispatcher<H> {
         let rights = self.authorise(join)?;
         let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
         let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
+        let was_away = slot.room.is_away(seat.member);
         slot.room.come_back(seat.member, outlet, join, rights);
         slot.room.welcome(seat.member, join, &[], &mut turn);
+        if was_away {
+            slot.room.tell_back(seat.member, turn.thinking());
+        }
         self.mark_dirty(seat.room, now);
         self.mark_straggling(seat.room, now);
+        self.settle(seat.room, now, out);
         Ok(true)
     }
 
@@ -400,20 +440,12 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
         let seat = self.seat(session, handle)?;
-        if let Some(seats) = self.seats.get_mut(&session) {
-            seats.retain(|seat| seat.handle != handle);
-            if seats.is_empty() {
-                self.seats.remove(&session);
-            }
-        }
-        let left = Left { handle, reason: Reason::FINISHED, extensions: Extensions::NONE };
-        let frame = encode(Control::new(request, Tell::Left(left)));
+        self.unseat(session, seat.room);
         if let Some(slot) = self.rooms.get(seat.room.0).and_then(Option::as_ref) {
-            // The last frame of this room for this session: while it waits, the id stays taken.
-            let leased = bytes::Bytes::from_owner(Leased { frame, _lease: slot.room.lease.clone() });
-            out.frame(outlet, FrameClass::Control, &leased);
+            out.frame(outlet, FrameClass::Control, &left(request, handle, Reason::FINISHED, &slot.room));
         }
         self.end_membership(seat, Reason::FINISHED, now);
+        self.settle(seat.room, now, out);
         Ok(())
     }
 
@@ -430,6 +462,7 @@ impl<H: Clone> Dispatcher<H> {
         let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) else { return };
         slot.room.leave(seat.member, reason);
         self.mark_dirty(seat.room, now);
+        self.tell_left(seat, reason, now);
     }
 
     #[inline]
@@ -446,13 +479,17 @@ impl<H: Clone> Dispatcher<H> {
         if self.names.len() >= self.config.limits.max_shard_rooms {
             return Err(Reason::TOO_MANY_ROOMS);
         }
+        let logic = self.make_logic(name)?;
         let class = self.config.classes.of(name).clone();
         let start = match micros(class.period) {
             0 => now,
             period => self.schedule.edge(period, self.config.shard, self.config.shards, now),
         };
         let epoch = self.epoch();
-        let room = Room::new(self.ids.take(), name.clone(), class, epoch, start);
+        let mut room = Room::new(self.ids.take(), name.clone(), class, epoch, start);
+        if let Some(logic) = logic {
+            room.set_logic(logic);
+        }
         let slot = Slot { room, scheduled: false, tended: false, lingers_until: None, kept: (0, 0) };
         let index = self.free.pop().unwrap_or_else(|| {
             self.rooms.push(None);
@@ -488,6 +525,8 @@ impl<H: Clone> Dispatcher<H> {
 
     fn flush_early_or_due(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
         let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        slot.room.allow_growth(self.budget.allows_growth());
+        slot.room.before_flush(Thinking { now, limits: &self.config.limits, counters: &mut self.tools.counters });
         if slot.room.is_dirty() {
             let position = slot.room.position();
             let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
@@ -497,11 +536,8 @@ impl<H: Clone> Dispatcher<H> {
             let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
             self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, entry);
         }
-        if slot.room.is_empty() && slot.lingers_until.is_none() {
-            let until = now.after(slot.room.class.linger);
-            slot.lingers_until = Some(until);
-            self.lingering.insert((until, index));
-        }
+        self.settle(index, now, out);
+        self.linger(index, now);
         self.mark_straggling(index, now);
         self.keep_to_budget();
     }
@@ -541,12 +577,12 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     fn forget(&mut self, index: RoomIndex) {
-        let Some(Slot { room, kept, .. }) = self.rooms.get_mut(index.0).and_then(Option::take) else { return };
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::take) else { return };
+        self.unlist(index, &slot);
+        let Slot { room, kept, .. } = slot;
         self.names.remove(&room.name);
         self.budget.change(kept, (0, 0), None);
-        self.ids.give_back(room.id, room.lease);
-        // A room in the schedule keeps its place until the schedule has let go of it; it is not
-        // scheduled here, since it lingers only after a flush and leaves that state when it is joined.
+        self.ids.give_back(room.id, std::sync::Arc::clone(&room.lease));
         self.free.push(index);
     }
 
@@ -557,17 +593,5 @@ impl<H: Clone> Dispatcher<H> {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         Epoch((mixed ^ (mixed >> 31)).to_be_bytes())
-    }
-}
-
-/// A frame that keeps its room's id taken while it is on its way.
-struct Leased {
-    frame: bytes::Bytes,
-    _lease: std::sync::Arc<()>,
-}
-
-impl AsRef<[u8]> for Leased {
-    fn as_ref(&self) -> &[u8] {
-        &self.frame
     }
 }

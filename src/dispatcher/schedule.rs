@@ -42,6 +42,16 @@ impl Schedule {
         phase.due.get_or_insert(next);
     }
 
+    /// Lets go of a room that is no more before its tick.
+    pub(super) fn remove(&mut self, room: RoomIndex) {
+        for phase in &mut self.phases {
+            phase.dirty.retain(|dirty| *dirty != room);
+            if phase.dirty.is_empty() {
+                phase.due = None;
+            }
+        }
+    }
+
     /// The next edge at which something is to be flushed.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.phases.iter().filter_map(|phase| phase.due).min()

@@ -91,6 +91,21 @@ impl Gathering {
         Ok(())
     }
 
+    /// Forgets somebody who was refused: its presence, where that was counted, and the directs that
+    /// logic has sent it.
+    pub(super) fn withdraw(&mut self, member: MemberNumber, presence: Option<usize>) {
+        let counted = presence.map_or(0, |len| len + Record::MAX_OVERHEAD);
+        self.presence_bytes = self.presence_bytes.saturating_sub(counted);
+        let bytes = &mut self.direct_bytes;
+        self.directs.retain(|direct| {
+            let stays = direct.to != member;
+            if !stays {
+                *bytes = bytes.saturating_sub(direct.payload.len() + Record::MAX_OVERHEAD);
+            }
+            stays
+        });
+    }
+
     /// A flush has sent everything.
     pub(super) const fn handle_flushed(&mut self) {
         self.direct_bytes = 0;

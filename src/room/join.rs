@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::receivers::{Receiver, Standing, Traits, What};
 use super::{FrameClass, Outlet, Room, Turn, encode};
-use crate::command::JoinCommand;
+use crate::command::{JoinCommand, SessionId};
 use crate::rights::Rights;
 use crate::time::micros;
 use crate::wire::control::{Command as Tell, Done, Gap, Joined, Mode, Outcome};
@@ -29,10 +29,10 @@ struct Missed {
 }
 
 impl<H: Clone> Room<H> {
-    /// Makes a session a member and answers it: JOINED, what it missed, then the snapshots. `answer`
-    /// is what the room's logic says to it.
+    /// Makes a session a member, which [`welcome`](Self::welcome) answers.
     pub(crate) fn join(
         &mut self,
+        session: SessionId,
         outlet: &H,
         join: &JoinCommand,
         rights: Rights,
@@ -47,7 +47,7 @@ impl<H: Clone> Room<H> {
             return Err(Reason::CAPABILITY);
         }
         self.gather_presence_bytes(join.subject.len() + join.presence.len(), turn.limits)?;
-        Ok(self.members.insert(outlet.clone(), join, rights, turn.now, oldest, turn.limits))
+        Ok(self.members.insert((session, outlet.clone()), join, rights, turn.now, oldest, turn.limits))
     }
 
     /// A member that was away is back on another connection: it keeps its number.
@@ -55,7 +55,8 @@ impl<H: Clone> Room<H> {
         self.members.back(number, outlet.clone(), join, rights);
     }
 
-    /// Answers a member that came or came back.
+    /// Answers a member that came or came back: JOINED, what it missed, then the snapshots. `answer` is
+    /// what the room's logic says to it.
     pub(crate) fn welcome(
         &mut self,
         number: MemberNumber,

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::receivers::Receiver;
-use crate::command::JoinCommand;
+use crate::command::{JoinCommand, SessionId};
 use crate::limits::Limits;
 use crate::rights::Rights;
 use crate::time::Time;
@@ -20,6 +20,7 @@ use crate::wire::{Handle, MemberNumber, Position, Reason};
 /// A session in a room.
 #[derive(Debug)]
 pub(super) struct Member<H> {
+    pub(super) session: SessionId,
     pub(super) outlet: H,
     /// Its own number for the room.
     pub(super) handle: Handle,
@@ -132,7 +133,7 @@ impl<H: Clone> Members<H> {
     /// Adds a member under a number that is not in use and has rested long enough (PROTOCOL 11.3).
     pub(super) fn insert(
         &mut self,
-        outlet: H,
+        (session, outlet): (SessionId, H),
         join: &JoinCommand,
         rights: Rights,
         now: Time,
@@ -150,6 +151,7 @@ impl<H: Clone> Members<H> {
             }
         };
         let member = Member {
+            session,
             outlet,
             handle: join.handle,
             mode: join.mode,
@@ -169,6 +171,22 @@ impl<H: Clone> Members<H> {
         self.touched.push(number);
         self.here += 1;
         number
+    }
+
+    /// Takes back the last [`insert`](Self::insert): nobody was told, and the number is free at once.
+    pub(super) fn withdraw(&mut self, number: MemberNumber) {
+        let Some(slot) = number.0.checked_sub(1).and_then(|slot| usize::try_from(slot).ok()) else { return };
+        if self.slots.get_mut(slot).and_then(Option::take).is_none() {
+            return;
+        }
+        self.touched.retain(|touched| *touched != number);
+        self.here -= 1;
+        if slot + 1 == self.slots.len() {
+            self.slots.pop();
+        } else {
+            // It had rested before it was given, and has it behind it still.
+            self.resting.push_front(Resting { number, since: Time::ZERO, position: Position(0) });
+        }
     }
 
     /// Makes a member one that receives.
@@ -284,6 +302,14 @@ impl<H: Clone> Members<H> {
     pub(super) fn all(&self) -> impl Iterator<Item = (MemberNumber, &Member<H>)> {
         let numbered = (1..).zip(&self.slots).filter_map(|(number, slot)| Some((MemberNumber(number), slot.as_ref()?)));
         numbered.filter(|(_, member)| !matches!(member.state, MemberState::Leaving { .. }))
+    }
+
+    /// The first above `after` who has not left.
+    pub(super) fn after(&self, after: MemberNumber) -> Option<(MemberNumber, &Member<H>)> {
+        let from = usize::try_from(after.0).ok()?;
+        let numbered = (after.0.saturating_add(1)..).zip(self.slots.get(from..)?);
+        let mut present = numbered.filter_map(|(number, slot)| Some((MemberNumber(number), slot.as_ref()?)));
+        present.find(|(_, member)| !matches!(member.state, MemberState::Leaving { .. }))
     }
 
     /// The flush has told of everyone: leavers give their numbers back.

@@ -21,6 +21,7 @@ mod gathering;
 mod history;
 mod join;
 mod members;
+mod mind;
 mod outlet;
 mod receivers;
 mod segment;
@@ -38,6 +39,8 @@ pub(crate) use self::flush::FlushScratch;
 use self::gathering::{Gathering, PendingDirect};
 use self::history::History;
 use self::members::Members;
+use self::mind::Mind;
+pub(crate) use self::mind::{Thinking, guard};
 pub use self::outlet::{Batch, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
 pub use self::receivers::What;
 use self::snapshot::Snapshots;
@@ -56,6 +59,13 @@ pub(crate) struct Turn<'a, O> {
     pub(crate) limits: &'a Limits,
     pub(crate) out: &'a mut O,
     pub(crate) tools: &'a mut Tools,
+}
+
+impl<O> Turn<'_, O> {
+    /// What a call of logic needs.
+    pub(crate) const fn thinking(&mut self) -> Thinking<'_> {
+        Thinking { now: self.now, limits: self.limits, counters: &mut self.tools.counters }
+    }
 }
 
 /// What all rooms of a shard share, since each needs it only for a moment.
@@ -83,6 +93,8 @@ pub(crate) struct Room<H> {
     history: History,
     snapshots: Snapshots,
     deflation: Deflation,
+    /// The application's rules; a room without them relays.
+    mind: Option<Mind>,
     /// Whether some receiver is to be told something later.
     straggling: bool,
     flushed_tick: u64,
@@ -114,6 +126,7 @@ impl<H: Clone> Room<H> {
             history: History::default(),
             snapshots: Snapshots::default(),
             deflation: Deflation::default(),
+            mind: None,
             straggling: false,
             flushed_tick: 0,
             early: (0, 0),
@@ -201,7 +214,7 @@ impl<H: Clone> Room<H> {
         Ok(())
     }
 
-    /// Takes a member's message into this tick's batch: the one copy of an event's payload.
+    /// Takes a member's message into this tick's batch.
     #[inline]
     pub(crate) fn publish(
         &mut self,
@@ -218,28 +231,41 @@ impl<H: Clone> Room<H> {
         if message.urgent && !self.class.urgent {
             return Err(Reason::NOT_ALLOWED);
         }
+        let Tools { inflater, inflated, counters, .. } = tools;
         let mut payload = &message.payload[..];
         if message.compressed {
             // PROTOCOL 15: never before it is known that its sender may publish here.
-            let Tools { inflater, inflated, .. } = tools;
             inflater.inflate(payload, limits.max_message, inflated).map_err(|error| match error {
                 InflateError::TooLarge => Reason::MESSAGE_TOO_LARGE,
                 InflateError::Corrupt => Reason::INFLATE,
             })?;
             payload = inflated;
         }
+        if self.mind.is_some() {
+            self.weigh(from, message, payload, Thinking { now, limits, counters })?;
+        } else {
+            self.gather(from, message, payload, limits)?;
+        }
+        // What logic has swallowed may leave nothing to flush.
+        let swallowed = self.mind.is_some() && !self.is_dirty();
+        let early = message.urgent && !swallowed && self.may_flush_early(now, limits);
+        Ok(if early { Due::Now } else { Due::Tick })
+    }
+
+    /// Takes what may be published: the one copy of an event's payload.
+    #[inline]
+    fn gather(&mut self, from: MemberNumber, message: &Publish, payload: &[u8], limits: &Limits) -> Result<(), Reason> {
         match message.target {
-            Target::Event => self.gathering.event(from, payload, limits)?,
-            Target::Value(key) => self.gathering.value(from, key, payload, limits)?,
+            Target::Event => self.gathering.event(from, payload, limits),
+            Target::Value(key) => self.gathering.value(from, key, payload, limits),
             Target::Direct(to) => {
                 self.members.get(to).ok_or(Reason::NO_SUCH_MEMBER)?;
                 let (number, urgent) = (message.number, message.urgent);
                 // It waits for the tick: a copy does not pin the buffer it was read into.
                 let payload = Bytes::copy_from_slice(payload);
-                self.gathering.direct(PendingDirect { from, to, number, answers: 0, urgent, payload }, limits)?;
+                self.gathering.direct(PendingDirect { from, to, number, answers: 0, urgent, payload }, limits)
             }
         }
-        Ok(if message.urgent && self.may_flush_early(now, limits) { Due::Now } else { Due::Tick })
     }
 
     fn gather_presence_bytes(&mut self, len: usize, limits: &Limits) -> Result<(), Reason> {
@@ -251,7 +277,7 @@ impl<H: Clone> Room<H> {
         if self.early.0 == tick { self.early.1 } else { 0 }
     }
 
-    fn may_flush_early(&mut self, now: Time, limits: &Limits) -> bool {
+    pub(crate) fn may_flush_early(&mut self, now: Time, limits: &Limits) -> bool {
         let tick = self.tick(now);
         let count = self.early_tick(tick);
         if count >= limits.max_early_flushes {

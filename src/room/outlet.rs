@@ -42,6 +42,10 @@ pub trait Outlet<H> {
     /// Something the session asked for was refused.
     fn refuse(&mut self, to: &H, refusal: &Refusal);
 
+    /// A membership has ended that the session did not end: LEFT follows, and the session's handle for
+    /// the room is free again. The session must know it before its client can.
+    fn released(&mut self, to: &H, handle: Handle);
+
     /// The room has no use for this receiver any more: its connection must end.
     fn close(&mut self, to: &H, reason: Reason);
 }

@@ -12,6 +12,7 @@ use tickwire::wire::{Handle, Head, Kind, Position, Reason, Record, ServerData};
 pub struct Recorder {
     frames: BTreeMap<u64, Vec<(FrameClass, Bytes)>>,
     refusals: Vec<(u64, Option<Handle>)>,
+    released: Vec<(u64, Handle)>,
     directs: BTreeMap<u64, u64>,
 }
 
@@ -36,6 +37,11 @@ impl Recorder {
     pub fn take_refusals(&mut self) -> Vec<(u64, Option<Handle>)> {
         std::mem::take(&mut self.refusals)
     }
+
+    /// Takes the handles that sessions were told to be free, though they had not left.
+    pub fn take_released(&mut self) -> Vec<(u64, Handle)> {
+        std::mem::take(&mut self.released)
+    }
 }
 
 impl Outlet<u64> for Recorder {
@@ -58,6 +64,10 @@ impl Outlet<u64> for Recorder {
     fn refuse(&mut self, to: &u64, refusal: &Refusal) {
         self.refusals.push((*to, refusal.joining));
         self.frame(to, FrameClass::Control, &refusal.encode());
+    }
+
+    fn released(&mut self, to: &u64, handle: Handle) {
+        self.released.push((*to, handle));
     }
 
     fn close(&mut self, to: &u64, reason: Reason) {
