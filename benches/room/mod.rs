@@ -63,6 +63,7 @@ impl Room {
                 number: 1,
                 target,
                 urgent: false,
+                acknowledge: false,
                 compressed: false,
                 payload: payload.clone(),
             };
