@@ -112,6 +112,8 @@ pub struct Publish {
     pub target: Target,
     /// Whether to flush at once.
     pub urgent: bool,
+    /// Whether its sender wants to be told at once that it was accepted (PROTOCOL 12.3).
+    pub acknowledge: bool,
     /// Whether the payload is a deflate stream (PROTOCOL 12.4).
     pub compressed: bool,
     /// The message: a slice of the read buffer, which the room copies.

@@ -67,6 +67,7 @@ impl Room {
                 number: 1,
                 target,
                 urgent: false,
+                acknowledge: false,
                 compressed: false,
                 payload: payload.clone(),
             };

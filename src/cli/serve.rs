@@ -9,9 +9,9 @@ use std::time::Duration;
 use clap::Args;
 use tickwire::class::RoomClasses;
 use tickwire::limits::Limits;
-use tickwire::server::{Error, Server};
+use tickwire::server::{Counters, Error, Server};
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::config::Config;
@@ -84,7 +84,19 @@ async fn serve(config: Config) -> Result<(), Failure> {
         std::process::exit(130);
     });
     // The other half is gone only when the task above panicked; stopping is right then too.
-    server.run(async { stopped.await.unwrap_or_default() }).await.map_err(explain)
+    let handle = server.handle();
+    let ended = server.run(async { stopped.await.unwrap_or_default() }).await.map_err(explain);
+    report(&handle.counters());
+    ended
+}
+
+/// Says at the end what was done for slow and returning receivers, as far as there was something.
+fn report(counters: &Counters) {
+    let counts = counters.entries().into_iter().filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = counts.map(|(name, count)| format!("{name} {count}")).collect();
+    if !counts.is_empty() {
+        info!("slow and returning receivers: {}", counts.join(", "));
+    }
 }
 
 /// What the server says, and what to do about it.

@@ -32,7 +32,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     let code = match stopped {
         Stopped::Ending(ending) => Some((ending, ending.reason.close_code())),
         Stopped::WebSocket(ending, code) => Some((ending, code)),
-        Stopped::Gone => None,
+        Stopped::Left | Stopped::Gone => None,
     };
     let end = async {
         if let Some((ending, code)) = code {

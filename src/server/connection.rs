@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Sleep, sleep_until};
 use tracing::debug;
 
@@ -25,13 +25,14 @@ use super::clock::Clock;
 use super::closing;
 use super::inbound::{Inbound, Progress, Stopped};
 use super::outbox::Outbox;
+use super::parking::{Handover, TakeOver};
 use super::registry::Place;
 use super::shard::{Mail, Mailboxes};
 use super::writer::{Framing, Writer};
-use crate::command::Command;
-use crate::session::{Ending, Facts, Output, Session};
+use crate::command::{Command, SessionId};
+use crate::session::{Ending, Facts, Output, Session, Token};
 use crate::time::Time;
-use crate::wire::Reason;
+use crate::wire::{Capabilities, Reason};
 
 /// What a connection needs of its server.
 #[derive(Clone, Debug)]
@@ -68,7 +69,14 @@ struct Connection<T> {
     rooms: Rooms,
     /// Held until hello is accepted.
     greeting: Option<Arc<OwnedSemaphorePermit>>,
+    greeted: bool,
+    /// The highest direct that the outbox was told to be confirmed.
+    confirmed: u64,
     reading: Reading,
+    /// The session that hello asked for, on its way from its old connection.
+    resuming: Option<oneshot::Receiver<Handover>>,
+    /// Who gets this session: another connection has taken it over.
+    taken_by: Option<oneshot::Sender<Handover>>,
 }
 
 /// Whether the socket is read.
@@ -94,7 +102,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     connected: Time,
 ) {
     let facts = Arc::clone(&surroundings.facts);
-    let outbox = Arc::new(Outbox::new(&facts.limits));
+    let outbox = Arc::new(Outbox::new(&facts));
     place.enter(&outbox);
     let place = Arc::new(place);
     let (framing, inbound, session) = match speaks {
@@ -103,6 +111,10 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
             let inbound = Inbound::websocket(read, &facts.limits);
             (Framing::WebSocket, inbound, Session::over_websocket(facts, room, connected))
         }
+    };
+    let session = match token(place.session) {
+        Some(token) if !surroundings.facts.limits.grace.is_zero() => session.with_token(token),
+        _ => session,
     };
     let writer = Writer::new(framing);
     let rooms = Rooms {
@@ -122,7 +134,11 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         place,
         rooms,
         greeting,
+        greeted: false,
+        confirmed: 0,
         reading: Reading::On,
+        resuming: None,
+        taken_by: None,
     };
     let stopped = connection.open().await;
     connection.close(stopped, framing).await;
@@ -152,6 +168,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
         let now = self.surroundings.clock.now();
+        if !self.poll_resume(cx, now)? {
+            return Ok(());
+        }
         if self.outbox.is_backlogged() {
             self.reading = Reading::Backlogged;
             self.session.handle_paused(now);
@@ -175,10 +194,61 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             }
             Poll::Ready(Err(stopped)) => return Err(stopped),
         }
-        if self.session.is_open() {
-            self.greeting = None;
+        if self.session.is_open() && !std::mem::replace(&mut self.greeted, true) {
+            self.handle_greeted();
+        }
+        // Hello may have asked for another session.
+        if self.session.waiting().is_some() {
+            cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+
+    /// Hello was accepted.
+    fn handle_greeted(&mut self) {
+        self.greeting = None;
+        if self.session.capabilities().has(Capabilities::RESUME) {
+            self.outbox.keep_directs();
+        }
+    }
+
+    /// Looks for the session that hello asked for. False while it is on its way.
+    fn poll_resume(&mut self, cx: &mut Context<'_>, now: Time) -> Result<bool, Stopped> {
+        let Some((token, seen)) = self.session.waiting().and_then(|greeting| greeting.wanted()) else {
+            return Ok(true);
+        };
+        if self.resuming.is_none()
+            && let Some(outbox) = self.place.find(SessionId(token.session()))
+        {
+            let (reply, answer) = oneshot::channel();
+            outbox.take_over(TakeOver { token, subject: self.session.subject().clone(), reply });
+            self.resuming = Some(answer);
+        }
+        let found = match &mut self.resuming {
+            None => None,
+            Some(answer) => match Pin::new(answer).poll(cx) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(found) => found.ok(),
+            },
+        };
+        match found {
+            Some(handover) => self.go_on_with(handover, seen, now),
+            None => self.session.handle_not_resumed(now, &mut self.output)?,
+        }
+        Ok(true)
+    }
+
+    /// Continues another connection's session on this one.
+    fn go_on_with(&mut self, handover: Handover, seen: u64, now: Time) {
+        let Handover { session, outbox, place, rooms } = handover;
+        let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
+        let (successor, lost) = outbox.succeed(seen);
+        self.outbox = successor;
+        self.place = place;
+        self.place.enter(&self.outbox);
+        self.rooms = rooms;
+        let Some(token) = token(self.place.session) else { return };
+        self.session.handle_returned(&greeting, token, lost, now, &mut self.output);
     }
 
     /// Reads until the socket has no more, so that it will wake us, or until it is another's turn.
@@ -213,8 +283,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 None => by_shard.push((shard, SmallVec::from_buf([command]))),
             }
         }
+        let tracks = self.session.capabilities().has(Capabilities::ACCEPTED);
         for (shard, commands) in by_shard {
-            self.rooms.post(shard, &self.outbox, commands)?;
+            self.rooms.post(shard, &self.outbox, tracks, commands)?;
         }
         Ok(())
     }
@@ -223,7 +294,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         loop {
             self.take()?;
             if !self.output.replies.is_empty() {
-                self.writer.push_answer(self.output.replies.split().freeze());
+                self.writer.push_answers(self.output.replies.split().freeze());
             }
             if self.writer.is_empty() {
                 return Ok(());
@@ -242,16 +313,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Takes what the shards queued and noticed.
     fn take(&mut self) -> Result<(), Stopped> {
+        let now = self.surroundings.clock.now();
+        let sent = self.writer.total();
+        let unconsumed = usize::try_from(self.session.unconsumed(sent, now)).unwrap_or(usize::MAX / 2);
         let (written, queue) = self.writer.refill();
         let before = queue.len();
-        let notices = self.outbox.take(written, queue);
+        let notices = self.outbox.take(written, unconsumed, queue);
         let sending = queue.len() > before;
-        let now = self.surroundings.clock.now();
+        if self.session.directs() > self.confirmed {
+            self.confirmed = self.session.directs();
+            self.outbox.confirm_directs(self.confirmed);
+        }
         for handle in notices.released {
             self.session.handle_released(handle, now);
         }
-        for _ in 0..notices.refusals {
-            self.session.count_refusal(now)?;
+        for refusal in notices.refusals {
+            self.session.handle_refusal(&refusal, now, &mut self.output)?;
+        }
+        self.session.handle_accepted(notices.oldest, &mut self.output);
+        if let Some(wanted) = notices.take_over
+            && self.session.accepts(wanted.token, &wanted.subject)
+        {
+            self.taken_by = Some(wanted.reply);
+            return Err(Ending::because(Reason::TAKEN_OVER).into());
         }
         if let Some((reconnect, closes)) = notices.going_away {
             self.session.handle_going_away(reconnect, closes, &mut self.output);
@@ -260,7 +344,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             return Err(ending.into());
         }
         if sending {
-            self.session.handle_sending(now, &mut self.output);
+            self.session.handle_sending(sent, now, &mut self.output);
         }
         Ok(())
     }
@@ -268,7 +352,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
         let clock = self.surroundings.clock;
         loop {
-            let Some(deadline) = clock.instant(self.session.deadline()) else { return Ok(()) };
+            let Some(deadline) = clock.instant(self.session.deadline(clock.now())) else { return Ok(()) };
             // A deadline moves with every frame. The timer is left alone while it fires earlier: it
             // then finds nothing to do, and is set again.
             if timer.is_elapsed() || timer.deadline() > deadline {
@@ -277,57 +361,101 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             if timer.as_mut().poll(cx).is_pending() {
                 return Ok(());
             }
-            self.session.handle_timeout(clock.now(), &mut self.output)?;
+            self.session.handle_timeout(self.writer.total(), clock.now(), &mut self.output)?;
             self.poll_write(cx)?;
         }
     }
 
-    /// Says why, and leaves.
+    /// Says why, and leaves; or keeps the session for another connection.
     async fn close(mut self, stopped: Stopped, framing: Framing) {
         self.outbox.absorb();
         let ending = match stopped {
             Stopped::Ending(ending) | Stopped::WebSocket(ending, _) => Some(ending),
-            Stopped::Gone => None,
+            Stopped::Left | Stopped::Gone => None,
         };
         let reason = ending.map_or(Reason::FINISHED, |ending| ending.reason);
         debug!(session = self.place.session.0, reason = reason.0, "session ended: {}", reason.sentence());
-        self.rooms.last_will = reason;
-        drop(self.rooms);
         self.writer.drop_queued();
         // Answers that precede the end are still sent: they were asked for before.
         if !self.output.replies.is_empty() {
-            self.writer.push_answer(self.output.replies.split().freeze());
+            self.writer.push_answers(self.output.replies.split().freeze());
         }
         self.greeting = None;
-        let limits = &self.surroundings.facts.limits;
-        closing::run(&mut self.io, self.writer, stopped, framing, limits).await;
+        let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, .. } = self;
+        rooms.last_will = reason;
+        let limits = &surroundings.facts.limits;
+        let parks = stopped == Stopped::Gone || [Reason::PONG_TIMEOUT, Reason::SLOW].contains(&reason);
+        let resumable = session.is_resumable();
+        let handover = Handover { session, outbox, place, rooms };
+        match taken_by {
+            Some(reply) => handover.hand_over(reply),
+            None if parks && resumable => {
+                // Another connection need not wait for the end of this one.
+                let closing = async move { closing::run(&mut io, writer, stopped, framing, limits).await };
+                tokio::join!(closing, handover.park(surroundings.clock.now()));
+                return;
+            }
+            None => drop(handover),
+        }
+        closing::run(&mut io, writer, stopped, framing, limits).await;
     }
+}
+
+/// A token for a session; `None` where the system has no random numbers: then nothing is resumed.
+fn token(session: SessionId) -> Option<Token> {
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).ok()?;
+    Some(Token::new(session.0, secret))
 }
 
 /// The shards where this session may be in rooms. Dropping it, also in a panic, leaves them all.
 #[derive(Debug)]
-struct Rooms {
+pub(super) struct Rooms {
     mailboxes: Mailboxes,
     place: Arc<Place>,
-    /// Every shard that was ever sent something.
-    shards: SmallVec<[usize; 2]>,
-    last_will: Reason,
+    /// Every shard that was ever sent something, and whether that was after it was told that the
+    /// session is away.
+    shards: SmallVec<[(usize, bool); 2]>,
+    pub(super) last_will: Reason,
 }
 
 impl Rooms {
-    fn post(&mut self, shard: usize, outbox: &Arc<Outbox>, commands: SmallVec<[Command; 1]>) -> Result<(), Ending> {
-        if !self.shards.contains(&shard) {
-            self.shards.push(shard);
+    fn post(
+        &mut self,
+        shard: usize,
+        outbox: &Arc<Outbox>,
+        tracks: bool,
+        commands: SmallVec<[Command; 1]>,
+    ) -> Result<(), Ending> {
+        match self.shards.iter_mut().find(|(other, _)| *other == shard) {
+            Some((_, here)) => *here = true,
+            None => self.shards.push((shard, true)),
         }
-        outbox.chunk_sent();
-        let mail = Mail::Chunk { session: self.place.session, outbox: Arc::clone(outbox), commands };
+        let mut numbers = commands.iter().filter_map(|command| match command {
+            Command::Publish(publish) => Some(publish),
+            _ => None,
+        });
+        let first = if tracks { numbers.next() } else { None };
+        let acknowledge = first.is_some_and(|first| first.acknowledge) || numbers.any(|publish| publish.acknowledge);
+        let ticket = outbox.chunk_sent(first.map(|publish| publish.number), acknowledge);
+        let mail = Mail::Chunk { session: self.place.session, outbox: Arc::clone(outbox), ticket, commands };
         self.mailboxes.send(shard, mail).map_err(|_| Ending::because(Reason::INTERNAL))
+    }
+
+    /// The session's connection is gone, and may come back.
+    pub(super) fn away(&mut self) {
+        let (mailboxes, session) = (&self.mailboxes, self.place.session);
+        for (shard, here) in self.shards.iter_mut().filter(|(_, here)| *here) {
+            *here = false;
+            // A shard that is gone has no rooms to be away from.
+            let _gone = mailboxes.send(*shard, Mail::Away { session });
+        }
     }
 }
 
 impl Drop for Rooms {
     fn drop(&mut self) {
-        for shard in &self.shards {
+        for (shard, _) in &self.shards {
             let ended = Mail::Ended { place: Arc::clone(&self.place), reason: self.last_will };
             // A shard that is gone has no rooms to leave.
             let _gone = self.mailboxes.send(*shard, ended);

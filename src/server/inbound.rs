@@ -43,7 +43,9 @@ pub(super) enum Stopped {
     Ending(Ending),
     /// As `Ending`, for a violation of RFC 6455 with this close code.
     WebSocket(Ending, u16),
-    /// The peer closed, or its connection broke.
+    /// The peer has closed in the way of its transport.
+    Left,
+    /// The connection broke.
     Gone,
 }
 
@@ -141,7 +143,7 @@ impl Inbound {
                             // The answer is queued by the context; flushing hands it to the writer,
                             // and says that the connection is closed.
                             let _closed = context.flush(&mut shim);
-                            return Poll::Ready(Err(Stopped::Gone));
+                            return Poll::Ready(Err(Stopped::Left));
                         }
                         Err(error) => return stopped(&error),
                     }
@@ -163,6 +165,9 @@ fn read_stream(
         return Ok(Progress::All);
     }
     for _ in 0..FRAMES {
+        if session.waiting().is_some() {
+            break;
+        }
         decoder.set_max_payload(session.max_frame());
         match decoder.decode(buffer).map_err(Ending::from)? {
             Some(frame) => session.handle_frame(&frame, now, output)?,
@@ -180,6 +185,9 @@ fn read_message(
     output: &mut Output,
 ) -> Result<Progress, Stopped> {
     for _ in 0..FRAMES {
+        if session.waiting().is_some() {
+            break;
+        }
         decoder.set_max_payload(session.max_frame());
         match decoder.decode_message(message).map_err(Ending::from)? {
             Some(frame) => session.handle_frame(&frame, now, output)?,

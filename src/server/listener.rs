@@ -11,6 +11,7 @@ use super::connection::{self, Speaks};
 use super::inbound::Stopped;
 use super::writer::{Framing, Writer};
 use super::{Handle, closing, http};
+use crate::limits::Limits;
 use crate::session::Ending;
 use crate::wire::Reason;
 
@@ -60,7 +61,7 @@ fn admit(stream: TcpStream, port: Port, server: &Handle) {
         return;
     };
     let limits = &server.surroundings.facts.limits;
-    if let Err(error) = prepare(&stream, limits.socket_send_buffer) {
+    if let Err(error) = prepare(&stream, limits) {
         debug!("the connection is gone: {error}");
         return;
     }
@@ -88,11 +89,19 @@ async fn turn_away(mut stream: TcpStream, server: Handle, _greeting: OwnedSemaph
     closing::run(&mut stream, Writer::new(Framing::Tcp), full, Framing::Tcp, limits).await;
 }
 
-fn prepare(stream: &TcpStream, send_buffer: usize) -> io::Result<()> {
+fn prepare(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
     // A tick's batch is whole when it is written: nothing is gained by waiting for more.
     stream.set_nodelay(true)?;
-    if send_buffer > 0 {
-        socket2::SockRef::from(stream).set_send_buffer_size(send_buffer)?;
+    let socket = socket2::SockRef::from(stream);
+    if limits.socket_send_buffer > 0 {
+        socket.set_send_buffer_size(limits.socket_send_buffer)?;
+    }
+    if limits.socket_receive_buffer > 0 {
+        socket.set_recv_buffer_size(limits.socket_receive_buffer)?;
+    }
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let Some(bytes) = u32::try_from(limits.socket_not_sent).ok().filter(|bytes| *bytes > 0) {
+        socket.set_tcp_notsent_lowat(bytes)?;
     }
     Ok(())
 }

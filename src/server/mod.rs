@@ -18,11 +18,13 @@
 mod clock;
 mod closing;
 mod connection;
+mod directs;
 mod error;
 mod http;
 mod inbound;
 mod listener;
 mod outbox;
+mod parking;
 mod registry;
 mod shard;
 mod writer;
@@ -47,8 +49,10 @@ use self::listener::Port;
 use self::registry::Registry;
 use self::shard::Mailboxes;
 use crate::class::{RoomClass, RoomClasses};
+pub use crate::dispatcher::Counters;
 use crate::dispatcher::DispatcherConfig;
 use crate::limits::Limits;
+use crate::rights::Authorise;
 use crate::session::{Ending, Facts};
 use crate::time::micros;
 use crate::wire::{Capabilities, Reason};
@@ -61,6 +65,7 @@ pub struct Builder {
     shards: Option<usize>,
     limits: Limits,
     classes: RoomClasses,
+    authorise: Authorise,
 }
 
 impl Default for Builder {
@@ -72,6 +77,7 @@ impl Default for Builder {
             shards: None,
             limits: Limits::default(),
             classes: RoomClasses::default(),
+            authorise: Authorise::default(),
         }
     }
 }
@@ -113,6 +119,13 @@ impl Builder {
         self
     }
 
+    /// Who may be in a room, and what it is told there. Everybody may everything by default.
+    #[must_use]
+    pub fn authorise(mut self, authorise: Authorise) -> Self {
+        self.authorise = authorise;
+        self
+    }
+
     /// Binds the addresses. Nothing is accepted before [`Server::run`].
     ///
     /// # Errors
@@ -124,7 +137,7 @@ impl Builder {
         if websocket.is_none() && tcp.is_none() {
             return Err(Error::NoAddress);
         }
-        Ok(Server::new(websocket, tcp, shards, self.limits, self.classes))
+        Ok(Server::new((websocket, tcp), shards, self))
     }
 
     /// A server without addresses of its own, for connections that an application accepts and
@@ -134,7 +147,7 @@ impl Builder {
     /// Where what was configured contradicts itself.
     pub fn detached(self) -> Result<Server, Error> {
         let shards = self.check()?;
-        Ok(Server::new(None, None, shards, self.limits, self.classes))
+        Ok(Server::new((None, None), shards, self))
     }
 
     /// The number of shards, if everything fits together.
@@ -162,14 +175,18 @@ pub struct Server {
     websocket: Option<TcpListener>,
     tcp: Option<TcpListener>,
     handle: Handle,
-    shards: Vec<(DispatcherConfig, mpsc::Receiver<shard::Mail>)>,
+    shards: Vec<Shard>,
 }
+
+/// What a shard's task is made of.
+type Shard = (DispatcherConfig, mpsc::Receiver<shard::Mail>, watch::Sender<Counters>);
 
 /// A server that is running, or will be: for connections that an application accepted itself.
 #[derive(Clone, Debug)]
 pub struct Handle {
     surroundings: Surroundings,
     registry: Arc<Registry>,
+    counters: Arc<[watch::Receiver<Counters>]>,
 }
 
 /// The server has as many connections as it may.
@@ -218,6 +235,16 @@ impl Handle {
         self.registry.len()
     }
 
+    /// What the rooms of all shards have done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for shard in self.counters.iter() {
+            sum += *shard.borrow();
+        }
+        sum
+    }
+
     async fn run<T: AsyncRead + AsyncWrite + Unpin>(&self, io: T, speaks: Speaks) -> Result<(), Full> {
         let place = self.registry.take_place().ok_or(Full)?;
         let connected = self.surroundings.clock.now();
@@ -239,27 +266,23 @@ impl Server {
         Builder::default()
     }
 
-    fn new(
-        websocket: Option<TcpListener>,
-        tcp: Option<TcpListener>,
-        shards: u32,
-        limits: Limits,
-        classes: RoomClasses,
-    ) -> Self {
+    fn new((websocket, tcp): (Option<TcpListener>, Option<TcpListener>), shards: u32, builder: Builder) -> Self {
+        let Builder { limits, classes, authorise, .. } = builder;
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
-        let shards = receivers.into_iter().zip(0..).map(|(receiver, shard)| {
-            let config =
-                DispatcherConfig { limits: limits.clone(), classes: classes.clone(), shard, shards, seed: random };
-            (config, receiver)
+        let (counting, counters): (Vec<_>, Vec<_>) = (0..shards).map(|_| watch::channel(Counters::default())).unzip();
+        let shards = receivers.into_iter().zip(counting).zip(0..).map(|((receiver, counting), shard)| {
+            let (limits, classes, authorise) = (limits.clone(), classes.clone(), authorise.clone());
+            let config = DispatcherConfig { limits, classes, authorise, shard, shards, seed: random };
+            (config, receiver, counting)
         });
         let shards = shards.collect();
         let clock = Clock::start();
         let registry = Registry::new(&limits);
         let facts = Facts {
             limits,
-            capabilities: Capabilities::default(),
+            capabilities: CAPABILITIES,
             // The upper half names the clock; epochs are made from the whole.
             clock: (random >> 32) as u32,
             wall: micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
@@ -267,7 +290,7 @@ impl Server {
         };
         let mailboxes = Mailboxes::new(senders.into());
         let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock };
-        Self { websocket, tcp, handle: Handle { surroundings, registry }, shards }
+        Self { websocket, tcp, handle: Handle { surroundings, registry, counters: counters.into() }, shards }
     }
 
     /// The address of HTTP and WebSocket.
@@ -299,8 +322,8 @@ impl Server {
         let Self { websocket, tcp, handle, shards } = self;
         let clock = handle.surroundings.clock;
         let mut tasks = JoinSet::new();
-        for (config, mailbox) in shards {
-            tasks.spawn(shard::run(config, mailbox, clock));
+        for (config, mailbox, counting) in shards {
+            tasks.spawn(shard::run(config, mailbox, clock, counting));
         }
         let (stop, stopping) = watch::channel(false);
         let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];
@@ -350,6 +373,16 @@ async fn drain(handle: &Handle) {
     let closing = limits.discard_timeout + Duration::from_secs(1);
     let _rest = timeout(closing, handle.registry.emptied()).await;
 }
+
+/// What this server can do (PROTOCOL 10.3).
+const CAPABILITIES: Capabilities = Capabilities(
+    Capabilities::RESUME.0
+        | Capabilities::HISTORY.0
+        | Capabilities::DEFLATE.0
+        | Capabilities::RECEIVE.0
+        | Capabilities::ACCEPTED.0
+        | Capabilities::PAGES.0,
+);
 
 /// Milliseconds over which even a few clients are spread.
 const SHORTEST_SLOPE: u64 = 1000;

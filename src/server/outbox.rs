@@ -5,46 +5,52 @@
 //! shard ──push──┴─> | frame | frame | ──┘              └── settle: bytes are charged until written
 //! ```
 //!
-//! The queue only appends. A peer whose queue is full is a slow consumer: what is queued is
-//! dropped, and from then on nothing is taken but the reason. Snapshots have a bound of their own,
-//! since one may be larger than all that a receiver may owe. (A kinder answer, by frame class, has
-//! its place in [`Outbox::push`].)
+//! The queue only appends. What a batch may take depends on the peer's lag, of which the connection
+//! tells what is sent and not consumed ([`Batch::admit`] has the rule). A peer for whom answers and
+//! directs alone are too much is closed: what is queued is dropped, and from then on nothing is taken
+//! but the reason.
+//!
+//! # A session that goes on
+//!
+//! When another connection resumes the session, it gets an outbox of its own, the *successor*. Rooms
+//! keep the old one until the client has joined again: batches for it are dropped, refusals and
+//! directs go on to the successor.
 //!
 //! # The lock
 //!
 //! Several shards append to one queue, and the connection takes from it, so something must be
 //! shared. A lock that is held for an append or a swap of two pointers is cheaper than a lock-free
 //! list whose nodes are allocated, and it keeps bytes, counts and state consistent without further
-//! thought. It is never held across a write, a wake or an await, and no code of others runs under it.
+//! thought. It is never held across a write, a wake or an await, and no code of others runs under
+//! it. Locks are taken in this order: an outbox, its successor, the directs.
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use smallvec::SmallVec;
 
-use crate::dispatcher::{Direct, FrameClass};
-use crate::limits::Limits;
-use crate::session::Ending;
-use crate::wire::header::flags;
-use crate::wire::{Handle, Head, Kind, Position, Reason, Record, encode_server_header};
+use super::directs::Directs;
+use super::parking::TakeOver;
+use crate::dispatcher::{Batch, Direct, Lag, Refusal, Taken};
+use crate::session::{Ending, Facts};
+use crate::wire::{Handle, Reason};
 
 #[expect(clippy::disallowed_types, reason = "see the module's paragraph on the lock")]
-type Lock<T> = std::sync::Mutex<T>;
+pub(super) type Lock<T> = std::sync::Mutex<T>;
 
 /// The shared half of a connection.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Lock<State>,
     waker: AtomicWaker,
-    /// Chunks of this connection that wait in mailboxes.
-    chunks: AtomicUsize,
-    max_chunks: usize,
-    max_bytes: usize,
-    max_frames: usize,
-    max_snapshots: usize,
+    facts: Arc<Facts>,
+    /// Chunks of this session that wait in mailboxes. Its successors count on.
+    chunks: Arc<AtomicUsize>,
+    directs: Arc<Lock<Directs>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,16 +58,27 @@ struct State {
     queue: VecDeque<Bytes>,
     /// Bytes and frames that are queued or being written.
     charged: Charge,
-    /// What snapshots may take beside the bounds: those that were queued since less than half of
-    /// the bounds was taken.
-    snapshots: Charge,
-    /// Directs so far: they are numbered here, since a session's rooms live on several shards.
-    directs: u64,
+    /// Bytes that were written and that the peer's application has not taken.
+    unconsumed: usize,
     /// Whether somebody will wake the connection, so that it is woken once per flush.
     marked: bool,
     /// Closing absorbs: whatever comes after this is dropped.
     closed: bool,
+    successor: Option<Arc<Outbox>>,
     notices: Notices,
+    /// Chunks with data frames that shards are not done with.
+    under_way: SmallVec<[Chunk; 4]>,
+    tickets: u64,
+}
+
+/// A chunk in a mailbox.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    ticket: u64,
+    /// The number of its first data frame.
+    first: u64,
+    /// Whether the peer wants to be told at once.
+    acknowledge: bool,
 }
 
 /// What a connection is told beside frames.
@@ -71,10 +88,14 @@ pub(crate) struct Notices {
     pub(crate) ending: Option<Ending>,
     /// The server is going away: reconnect and close, in milliseconds.
     pub(crate) going_away: Option<(u64, u64)>,
-    /// Refusals that shards sent.
-    pub(crate) refusals: u32,
-    /// Handles that are free again.
+    /// What shards refused.
+    pub(crate) refusals: Vec<Refusal>,
+    /// Handles whose membership a room has ended.
     pub(crate) released: Vec<Handle>,
+    /// Another connection wants this session.
+    pub(crate) take_over: Option<TakeOver>,
+    /// The first data frame that a shard is not done with.
+    pub(crate) oldest: Option<u64>,
 }
 
 /// Bytes and frames.
@@ -84,49 +105,124 @@ pub(crate) struct Charge {
     pub(crate) frames: usize,
 }
 
+/// What came of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pushed {
+    /// The caller has to [`wake`](Outbox::wake), later.
+    pub(crate) wakes: bool,
+    /// It was too much: the connection closes.
+    pub(crate) closes: bool,
+}
+
 impl Outbox {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(facts: &Arc<Facts>) -> Self {
         Self {
             state: Lock::default(),
             waker: AtomicWaker::new(),
-            chunks: AtomicUsize::new(0),
-            max_chunks: limits.connection_chunks,
-            max_bytes: limits.outbox_bytes,
-            max_frames: limits.outbox_frames,
-            max_snapshots: limits.outbox_snapshots,
+            facts: Arc::clone(facts),
+            chunks: Arc::default(),
+            directs: Arc::default(),
         }
     }
 
-    /// Appends a frame. True where the caller is the one who has to [`wake`](Self::wake), later.
-    pub(crate) fn push(&self, class: FrameClass, frame: &Bytes) -> bool {
+    /// The outbox of a connection that resumes this session, whose client has seen all directs up to
+    /// `seen`; and the directs that are lost.
+    pub(crate) fn succeed(&self, seen: u64) -> (Arc<Self>, Option<(u64, u64)>) {
         let mut state = self.lock();
-        if class == FrameClass::Snapshot && state.snapshots.bytes + frame.len() <= self.max_snapshots {
-            state.snapshots.bytes += frame.len();
-            state.snapshots.frames += 1;
+        let mut queued = State::default();
+        let mut directs = lock(&self.directs);
+        directs.confirm(seen);
+        for frame in directs.unconfirmed() {
+            queued.charged.bytes += frame.len();
+            queued.charged.frames += 1;
+            queued.queue.push_back(frame.clone());
         }
+        let lost = directs.lost(seen);
+        drop(directs);
+        let successor = Arc::new(Self {
+            state: Lock::new(queued),
+            waker: AtomicWaker::new(),
+            facts: Arc::clone(&self.facts),
+            chunks: Arc::clone(&self.chunks),
+            directs: Arc::clone(&self.directs),
+        });
+        state.successor = Some(Arc::clone(&successor));
+        (successor, lost)
+    }
+
+    /// Appends a frame, whatever the peer owes.
+    pub(crate) fn push(&self, frame: &Bytes) -> Pushed {
+        let mut state = self.lock();
         self.append(&mut state, frame.clone())
     }
 
-    /// Numbers a direct and appends it as a frame of its own.
-    pub(crate) fn push_direct(&self, direct: &Direct) -> bool {
+    /// Appends what of a batch the peer's lag allows.
+    pub(crate) fn push_batch(&self, batch: &Batch<'_>) -> (Taken, bool) {
         let mut state = self.lock();
-        state.directs += 1;
-        let head = Head { room: direct.room, position: Position(state.directs), tick: direct.tick };
-        let record = Record { member: direct.from, key: Some(direct.answers), payload: &direct.payload };
-        let mut frame = BytesMut::with_capacity(32 + record.encoded_len());
-        let options = if direct.urgent { flags::URGENT } else { 0 };
-        encode_server_header(Kind::Direct, options, &head, record.encoded_len(), &mut frame);
-        record.encode(&mut frame);
-        self.append(&mut state, frame.freeze())
+        if state.closed {
+            return (Taken::All, false);
+        }
+        let taken = batch.admit(state.lag(), &self.facts.limits);
+        if taken == Taken::Nothing {
+            return (taken, false);
+        }
+        for (index, frame) in batch.frames.iter().enumerate() {
+            if taken == Taken::All && batch.wants_values || !batch.values.contains(&index) {
+                state.charged.bytes += frame.len();
+                state.charged.frames += 1;
+                state.queue.push_back(frame.clone());
+            }
+        }
+        (taken, !std::mem::replace(&mut state.marked, true))
     }
 
-    /// A shard refused something; where it was a join, its handle is free.
-    pub(crate) fn refused(&self, joining: Option<Handle>, avoidable: bool) -> bool {
+    /// What the peer owes.
+    pub(crate) fn lag(&self) -> Lag {
+        self.lock().lag()
+    }
+
+    /// Numbers a direct and appends it as a frame of its own.
+    pub(crate) fn push_direct(&self, direct: &Direct) -> Pushed {
         let mut state = self.lock();
-        state.notices.refusals += u32::from(avoidable);
-        // Bounded: a session has at most so many joins under way, and takes this before it sends more.
-        state.notices.released.extend(joining);
-        !std::mem::replace(&mut state.marked, true)
+        if let Some(successor) = &state.successor {
+            let pushed = successor.push_direct(direct);
+            return successor.wake_for(pushed);
+        }
+        let frame = lock(&self.directs).push(direct, &self.facts.limits);
+        self.append(&mut state, frame)
+    }
+
+    /// The peer's application has taken all directs up to this one.
+    pub(crate) fn confirm_directs(&self, number: u64) {
+        lock(&self.directs).confirm(number);
+    }
+
+    /// Directs are kept from now on, until they are confirmed.
+    pub(crate) fn keep_directs(&self) {
+        lock(&self.directs).keep();
+    }
+
+    /// A shard refused something. The session says so, and counts it.
+    pub(crate) fn refuse(&self, refusal: &Refusal) -> Pushed {
+        let mut state = self.lock();
+        if let Some(successor) = &state.successor {
+            let pushed = successor.refuse(refusal);
+            return successor.wake_for(pushed);
+        }
+        // Bounded by the commands under way: the connection takes these before it sends more.
+        state.notices.refusals.push(refusal.clone());
+        Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes: false }
+    }
+
+    /// A room has ended a membership: its handle is free again.
+    pub(crate) fn released(&self, handle: Handle) -> Pushed {
+        let mut state = self.lock();
+        if let Some(successor) = &state.successor {
+            let pushed = successor.released(handle);
+            return successor.wake_for(pushed);
+        }
+        state.notices.released.push(handle);
+        Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes: false }
     }
 
     /// Tells the connection to say that the server is going away. Times are in milliseconds.
@@ -135,10 +231,27 @@ impl Outbox {
         self.wake();
     }
 
+    /// Tells the connection that another one wants its session.
+    pub(crate) fn take_over(&self, take_over: TakeOver) {
+        // Whoever asked before is told that there is nothing, since its half is dropped.
+        self.lock().notices.take_over = Some(take_over);
+        self.wake();
+    }
+
     /// Tells the connection to end.
     pub(crate) fn end(&self, ending: Ending) {
         Self::close(&mut self.lock(), ending);
         self.wake();
+    }
+
+    /// As [`end`](Self::end), for who wakes later.
+    pub(crate) fn close_with(&self, reason: Reason) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        Self::close(&mut state, Ending::because(reason));
+        !std::mem::replace(&mut state.marked, true)
     }
 
     /// Wakes the connection.
@@ -151,23 +264,22 @@ impl Outbox {
         self.waker.register(waker);
     }
 
-    /// Takes back what was written, and gives what is queued and was noticed.
-    pub(crate) fn take(&self, written: Charge, queue: &mut VecDeque<Bytes>) -> Notices {
+    /// Takes back what was written, and gives what is queued and was noticed. `unconsumed` is what
+    /// was written and not consumed, in bytes.
+    pub(crate) fn take(&self, written: Charge, unconsumed: usize, queue: &mut VecDeque<Bytes>) -> Notices {
         let mut state = self.lock();
         let state = &mut *state;
         state.marked = false;
         state.charged.bytes = state.charged.bytes.saturating_sub(written.bytes);
         state.charged.frames = state.charged.frames.saturating_sub(written.frames);
-        // What is left fits the bounds without them, so the snapshots count as gone.
-        if state.charged.bytes <= self.max_bytes / 2 && state.charged.frames <= self.max_frames / 2 {
-            state.snapshots = Charge::default();
-        }
+        state.unconsumed = unconsumed;
         if queue.is_empty() {
             std::mem::swap(queue, &mut state.queue);
         } else {
             queue.append(&mut state.queue);
         }
-        std::mem::take(&mut state.notices)
+        let oldest = state.under_way.iter().map(|chunk| chunk.first).min();
+        Notices { oldest, ..std::mem::take(&mut state.notices) }
     }
 
     /// The connection has ended on its own: nothing more is queued.
@@ -177,38 +289,63 @@ impl Outbox {
         state.queue = VecDeque::new();
     }
 
-    /// A chunk goes to a mailbox.
-    pub(crate) fn chunk_sent(&self) {
+    /// A chunk goes to a mailbox. `first` is the number of its first data frame, where somebody wants
+    /// to know when it is done; the ticket is for [`chunk_done`](Self::chunk_done).
+    pub(crate) fn chunk_sent(&self, first: Option<u64>, acknowledge: bool) -> u64 {
         self.chunks.fetch_add(1, Ordering::Relaxed);
+        let Some(first) = first else { return 0 };
+        let mut state = self.lock();
+        state.tickets += 1;
+        let ticket = state.tickets;
+        state.under_way.push(Chunk { ticket, first, acknowledge });
+        ticket
     }
 
-    /// A shard has dealt with a chunk.
-    pub(crate) fn chunk_done(&self) {
+    /// A shard has dealt with a chunk. True where the caller is the one who has to wake.
+    pub(crate) fn chunk_done(&self, ticket: u64) -> bool {
+        let before = self.chunks.fetch_sub(1, Ordering::SeqCst);
+        let mut state = if ticket == 0 && before != self.facts.limits.connection_chunks {
+            return false;
+        } else {
+            self.lock()
+        };
+        let place = state.under_way.iter().position(|chunk| chunk.ticket == ticket);
+        let acknowledge = place.is_some_and(|place| state.under_way.swap_remove(place).acknowledge);
         // The reader registered its waker before it looked, so one of the two sees the other.
-        if self.chunks.fetch_sub(1, Ordering::SeqCst) == self.max_chunks {
+        if before == self.facts.limits.connection_chunks {
             self.wake();
+            state.successor.iter().for_each(|successor| successor.wake());
         }
+        acknowledge && !std::mem::replace(&mut state.marked, true)
     }
 
     /// Whether as many chunks wait as may: then the socket is not read.
     pub(crate) fn is_backlogged(&self) -> bool {
-        self.chunks.load(Ordering::SeqCst) >= self.max_chunks
+        self.chunks.load(Ordering::SeqCst) >= self.facts.limits.connection_chunks
     }
 
-    fn append(&self, state: &mut State, frame: Bytes) -> bool {
+    fn append(&self, state: &mut State, frame: Bytes) -> Pushed {
         if state.closed {
-            return false;
+            return Pushed { wakes: false, closes: false };
         }
+        let limits = &self.facts.limits;
         let charged = Charge { bytes: state.charged.bytes + frame.len(), frames: state.charged.frames + 1 };
-        let max_bytes = self.max_bytes + state.snapshots.bytes;
-        let max_frames = self.max_frames + state.snapshots.frames;
-        if charged.bytes > max_bytes || charged.frames > max_frames {
+        let closes = charged.bytes > limits.outbox_bytes || charged.frames > limits.outbox_frames;
+        if closes {
             Self::close(state, Ending::because(Reason::SLOW));
         } else {
             state.charged = charged;
             state.queue.push_back(frame);
         }
-        !std::mem::replace(&mut state.marked, true)
+        Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes }
+    }
+
+    /// Something went to this outbox by way of the one before, whose caller would wake that one.
+    fn wake_for(&self, pushed: Pushed) -> Pushed {
+        if pushed.wakes {
+            self.wake();
+        }
+        Pushed { wakes: false, ..pushed }
     }
 
     fn close(state: &mut State, ending: Ending) {
@@ -218,23 +355,39 @@ impl Outbox {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // Nothing under the lock panics; should it, the queue is still a queue.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+impl State {
+    const fn lag(&self) -> Lag {
+        Lag { bytes: self.charged.bytes + self.unconsumed, frames: self.charged.frames }
+    }
+}
+
+/// Nothing under these locks panics; should it, what they hold is still whole.
+fn lock<T>(lock: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     fn outbox(bytes: usize, frames: usize) -> Outbox {
         let mut limits = Limits::default();
         (limits.outbox_bytes, limits.outbox_frames) = (bytes, frames);
-        Outbox::new(&limits)
+        Outbox::new(&Arc::new(facts(limits)))
+    }
+
+    fn facts(limits: Limits) -> Facts {
+        let capabilities = crate::wire::Capabilities::default();
+        Facts { limits, capabilities, clock: 1, wall: 2, hasher: foldhash::fast::RandomState::default() }
     }
 
     fn push(outbox: &Outbox, len: usize) -> bool {
-        outbox.push(FrameClass::Numbered, &Bytes::from(vec![0; len]))
+        outbox.push(&Bytes::from(vec![0; len])).wakes
     }
 
     #[test]
@@ -242,15 +395,15 @@ mod tests {
         let outbox = outbox(100, 10);
         let mut queue = VecDeque::new();
         push(&outbox, 60);
-        assert!(outbox.take(Charge::default(), &mut queue).ending.is_none());
+        assert!(outbox.take(Charge::default(), 0, &mut queue).ending.is_none());
         queue.clear();
         push(&outbox, 60);
-        let slow = outbox.take(Charge::default(), &mut queue).ending;
+        let slow = outbox.take(Charge::default(), 0, &mut queue).ending;
         assert_eq!(slow.map(|ending| ending.reason), Some(Reason::SLOW));
         assert!(queue.is_empty());
         // Closing absorbs.
         push(&outbox, 1);
-        outbox.take(Charge { bytes: 60, frames: 1 }, &mut queue);
+        outbox.take(Charge { bytes: 60, frames: 1 }, 0, &mut queue);
         assert!(queue.is_empty());
     }
 
@@ -261,34 +414,16 @@ mod tests {
             push(&outbox, 1);
         }
         let mut queue = VecDeque::new();
-        assert!(outbox.take(Charge::default(), &mut queue).ending.is_none());
+        assert!(outbox.take(Charge::default(), 0, &mut queue).ending.is_none());
         push(&outbox, 1);
-        assert!(outbox.take(Charge::default(), &mut queue).ending.is_some());
-    }
-
-    #[test]
-    fn a_snapshot_has_room_of_its_own_until_it_is_written() {
-        let mut limits = Limits::default();
-        (limits.outbox_bytes, limits.outbox_frames, limits.outbox_snapshots) = (100, 2, 1000);
-        let outbox = Outbox::new(&limits);
-        let snapshot = Bytes::from(vec![0; 500]);
-        outbox.push(FrameClass::Snapshot, &snapshot);
-        outbox.push(FrameClass::Snapshot, &snapshot);
-        push(&outbox, 100);
-        let mut queue = VecDeque::new();
-        assert!(outbox.take(Charge::default(), &mut queue).ending.is_none());
-        assert_eq!(queue.len(), 3);
-        // Written, its room is gone.
-        assert!(outbox.take(Charge { bytes: 1050, frames: 2 }, &mut queue).ending.is_none());
-        push(&outbox, 51);
-        assert!(outbox.take(Charge::default(), &mut queue).ending.is_some());
+        assert!(outbox.take(Charge::default(), 0, &mut queue).ending.is_some());
     }
 
     #[test]
     fn only_the_first_of_a_flush_has_to_wake() {
         let outbox = outbox(100, 10);
         assert_eq!([push(&outbox, 1), push(&outbox, 1)], [true, false]);
-        outbox.take(Charge::default(), &mut VecDeque::new());
+        outbox.take(Charge::default(), 0, &mut VecDeque::new());
         assert!(push(&outbox, 1));
     }
 
@@ -306,7 +441,7 @@ mod tests {
         outbox.push_direct(&direct(7));
         outbox.push_direct(&direct(8));
         let mut queue = VecDeque::new();
-        outbox.take(Charge::default(), &mut queue);
+        outbox.take(Charge::default(), 0, &mut queue);
         assert_eq!(queue, [&[1, 0, 8, 6, 7, 1, 0, 1, 1, 2, 0, b'x'][..], &[1, 0, 8, 6, 8, 2, 0, 1, 1, 2, 0, b'x']]);
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Registry {
     count: AtomicUsize,
     max: usize,
     greeting: Arc<Semaphore>,
+    away: Arc<Semaphore>,
+    grace: std::time::Duration,
     next_session: AtomicU64,
     emptied: Notify,
 }
@@ -45,6 +47,8 @@ impl Registry {
             count: AtomicUsize::new(0),
             max: limits.max_connections,
             greeting: Arc::new(Semaphore::new(limits.max_greeting.min(Semaphore::MAX_PERMITS))),
+            away: Arc::new(Semaphore::new(limits.max_away.min(Semaphore::MAX_PERMITS))),
+            grace: limits.grace,
             next_session: AtomicU64::new(1),
             emptied: Notify::new(),
         })
@@ -81,6 +85,11 @@ impl Registry {
         }
     }
 
+    /// The outbox of a session.
+    fn outbox(&self, session: SessionId) -> Option<Arc<Outbox>> {
+        self.lock().outboxes.get(&session).and_then(Weak::upgrade)
+    }
+
     /// Everyone who has an outbox now.
     pub(super) fn outboxes(&self) -> Vec<Arc<Outbox>> {
         self.lock().outboxes.values().filter_map(Weak::upgrade).collect()
@@ -98,6 +107,21 @@ impl Registry {
 }
 
 impl Place {
+    /// The outbox of another session of this server.
+    pub(super) fn find(&self, session: SessionId) -> Option<Arc<Outbox>> {
+        self.registry.outbox(session).filter(|_| session != self.session)
+    }
+
+    /// A place among the sessions that wait for their clients.
+    pub(super) fn take_away(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.registry.away).try_acquire_owned().ok()
+    }
+
+    /// How long a session waits for its client.
+    pub(super) fn grace(&self) -> std::time::Duration {
+        self.registry.grace
+    }
+
     /// Makes the connection reachable.
     pub(super) fn enter(&self, outbox: &Arc<Outbox>) {
         let mut open = self.registry.lock();

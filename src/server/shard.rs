@@ -12,18 +12,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Sleep, sleep_until};
 
 use super::clock::Clock;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Pushed};
 use super::registry::Place;
 use crate::command::{Command, SessionId};
-use crate::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet};
+use crate::dispatcher::{
+    Batch, Counters, Direct, Dispatcher, DispatcherConfig, FrameClass, Lag, Outlet, Refusal, Taken,
+};
 use crate::limits::Limits;
 use crate::session::Route;
 use crate::time::Time;
-use crate::wire::{Handle, Reason};
+use crate::wire::Reason;
 
 /// What one read of one connection brought for a shard, or its end.
 #[derive(Debug)]
@@ -34,8 +36,15 @@ pub(super) enum Mail {
         session: SessionId,
         /// Where answers go.
         outbox: Arc<Outbox>,
+        /// What to tell the outbox when it is done.
+        ticket: u64,
         /// Mostly one; a read of several messages has more.
         commands: SmallVec<[Command; 1]>,
+    },
+    /// A session's connection is gone, and may come back.
+    Away {
+        /// Whose.
+        session: SessionId,
     },
     /// A session is over.
     Ended {
@@ -75,9 +84,10 @@ impl Mailboxes {
 }
 
 /// Every connection's own bound, and its end, for all of them: so a mailbox is never full, and a
-/// reader that sends too much is stopped by its own bound and by nobody else's.
+/// reader that sends too much is stopped by its own bound and by nobody else's. Between two times
+/// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
-    limits.max_connections.saturating_mul(limits.connection_chunks + 2)
+    limits.max_connections.saturating_mul((limits.connection_chunks + 2) * 2)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
@@ -85,7 +95,12 @@ pub(super) const fn mailbox_size(limits: &Limits) -> usize {
 const TURN: usize = 64;
 
 /// Runs until every sender of the mailbox is gone.
-pub(super) async fn run(config: DispatcherConfig, mut mailbox: mpsc::Receiver<Mail>, clock: Clock) {
+pub(super) async fn run(
+    config: DispatcherConfig,
+    mut mailbox: mpsc::Receiver<Mail>,
+    clock: Clock,
+    counted: watch::Sender<Counters>,
+) {
     let mut dispatcher = Dispatcher::new(config);
     let mut turn = Vec::with_capacity(TURN);
     let mut out = Touched::default();
@@ -110,6 +125,11 @@ pub(super) async fn run(config: DispatcherConfig, mut mailbox: mpsc::Receiver<Ma
         dispatcher.handle_drained(now, &mut out);
         dispatcher.handle_timeout(clock.now(), &mut out);
         out.wake();
+        counted.send_if_modified(|last| {
+            let mut counters = dispatcher.counters();
+            counters.closed_by_answers += out.closed;
+            std::mem::replace(last, counters) != counters
+        });
         // A flood of mail must not keep this worker from its other tasks.
         tokio::task::consume_budget().await;
     }
@@ -126,12 +146,14 @@ fn arm(timer: std::pin::Pin<&mut Sleep>, time: Time, clock: Clock) -> Option<()>
 
 fn handle(dispatcher: &mut Dispatcher<Arc<Outbox>>, mail: Mail, now: Time, out: &mut Touched) {
     match mail {
-        Mail::Chunk { session, outbox, commands } => {
+        Mail::Chunk { session, outbox, ticket, commands } => {
             for command in commands {
                 dispatcher.handle_command(session, &outbox, command, now, out);
             }
-            outbox.chunk_done();
+            let wakes = outbox.chunk_done(ticket);
+            out.mark(&outbox, wakes);
         }
+        Mail::Away { session } => dispatcher.handle_away(session, now),
         Mail::Ended { place, reason } => dispatcher.handle_ended(place.session, reason, now),
     }
 }
@@ -140,6 +162,8 @@ fn handle(dispatcher: &mut Dispatcher<Arc<Outbox>>, mail: Mail, now: Time, out: 
 #[derive(Debug, Default)]
 struct Touched {
     outboxes: Vec<Arc<Outbox>>,
+    /// Connections closed because answers and directs were too much for them.
+    closed: u64,
 }
 
 impl Touched {
@@ -147,6 +171,11 @@ impl Touched {
         for outbox in self.outboxes.drain(..) {
             outbox.wake();
         }
+    }
+
+    fn pushed(&mut self, outbox: &Arc<Outbox>, pushed: Pushed) {
+        self.closed += u64::from(pushed.closes);
+        self.mark(outbox, pushed.wakes);
     }
 
     fn mark(&mut self, outbox: &Arc<Outbox>, first: bool) {
@@ -157,18 +186,33 @@ impl Touched {
 }
 
 impl Outlet<Arc<Outbox>> for Touched {
-    fn frame(&mut self, to: &Arc<Outbox>, class: FrameClass, frame: &Bytes) {
-        let first = to.push(class, frame);
-        self.mark(to, first);
+    fn frame(&mut self, to: &Arc<Outbox>, _class: FrameClass, frame: &Bytes) {
+        let pushed = to.push(frame);
+        self.pushed(to, pushed);
+    }
+
+    fn batch(&mut self, to: &Arc<Outbox>, batch: &Batch<'_>) -> Taken {
+        let (taken, wakes) = to.push_batch(batch);
+        self.mark(to, wakes);
+        taken
+    }
+
+    fn lag(&mut self, to: &Arc<Outbox>) -> Lag {
+        to.lag()
     }
 
     fn direct(&mut self, to: &Arc<Outbox>, direct: &Direct) {
-        let first = to.push_direct(direct);
-        self.mark(to, first);
+        let pushed = to.push_direct(direct);
+        self.pushed(to, pushed);
     }
 
-    fn refused(&mut self, to: &Arc<Outbox>, joining: Option<Handle>, avoidable: bool) {
-        let first = to.refused(joining, avoidable);
-        self.mark(to, first);
+    fn refuse(&mut self, to: &Arc<Outbox>, refusal: &Refusal) {
+        let pushed = to.refuse(refusal);
+        self.pushed(to, pushed);
+    }
+
+    fn close(&mut self, to: &Arc<Outbox>, reason: Reason) {
+        let wakes = to.close_with(reason);
+        self.mark(to, wakes);
     }
 }

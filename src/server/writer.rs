@@ -17,6 +17,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
 use super::outbox::Charge;
+use crate::wire::Header;
 
 /// Frames on their way to one socket.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Writer {
     begun: Option<Group>,
     /// What has left since the outbox was told.
     written: Charge,
+    /// Bytes of frames that have left.
+    total: u64,
     /// Frames at the front, up to the last answer.
     ahead: usize,
     /// Answers, which the outbox never charged, and which `written` counts once they have left.
@@ -68,6 +71,7 @@ impl Writer {
             raw: BytesMut::new(),
             begun: None,
             written: Charge::default(),
+            total: 0,
             ahead: 0,
             uncharged: Charge::default(),
         }
@@ -85,6 +89,17 @@ impl Writer {
             *uncharged -= answers;
         }
         (written, &mut self.frames)
+    }
+
+    /// Puts whole frames ahead, as one answer or, where they are too much for a message, as several.
+    pub(super) fn push_answers(&mut self, mut frames: Bytes) {
+        while frames.len() > MESSAGE {
+            let len = whole_frames(&frames);
+            self.push_answer(frames.split_to(len));
+        }
+        if !frames.is_empty() {
+            self.push_answer(frames);
+        }
     }
 
     /// Puts an answer ahead of what has not begun to leave, but behind earlier answers.
@@ -117,6 +132,11 @@ impl Writer {
         self.frames.truncate(begun);
         self.ahead = self.ahead.min(begun);
         // Answers of the WebSocket layer stay: one of them may be half out, and they are few.
+    }
+
+    /// Bytes of frames that have left: what the peer counts as sent (PROTOCOL 9).
+    pub(super) const fn total(&self) -> u64 {
+        self.total
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -217,6 +237,7 @@ impl Writer {
                 written -= step;
                 group.payload_left -= step;
                 self.written.bytes += step;
+                self.total += step as u64;
                 if step == frame.len() {
                     self.frames.pop_front();
                     self.ahead = self.ahead.saturating_sub(1);
@@ -241,6 +262,20 @@ impl Writer {
         };
         self.frames.iter().take_while(belongs).count()
     }
+}
+
+/// Bytes of the frames at the front that fit a message; of the first one in any case.
+fn whole_frames(frames: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some([_, high, low, _]) = frames.get(end..).and_then(|rest| rest.first_chunk()) {
+        let next = end + Header::LEN + usize::from(u16::from_be_bytes([*high, *low]));
+        if end > 0 && next > MESSAGE {
+            break;
+        }
+        end = next;
+    }
+    // What is not a frame goes as it is, so that it goes at all.
+    if end == 0 { frames.len() } else { end.min(frames.len()) }
 }
 
 /// The header of an unmasked, final binary message (RFC 6455, section 5.2).

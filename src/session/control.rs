@@ -180,6 +180,7 @@ impl Session {
         }
         self.liveness.handle_rooms(self.rooms.len(), now);
         let command = JoinCommand {
+            subject: self.subject.clone(),
             presence,
             since,
             data,

@@ -88,6 +88,8 @@ pub struct Session {
     acknowledge: Option<u64>,
     consumption: Consumption,
     directs: u64,
+    /// Who the peer is; empty where it is anonymous.
+    subject: Bytes,
     tokens: Tokens,
     refused: Refusals,
     refusals: Bucket,
@@ -134,6 +136,7 @@ impl Session {
             acknowledge: None,
             consumption: Consumption::default(),
             directs: 0,
+            subject: Bytes::new(),
             tokens: Tokens::default(),
             refused: Refusals::default(),
             refusals: Bucket::full(limits.refusals_burst, connected),
@@ -149,6 +152,12 @@ impl Session {
     pub const fn with_token(mut self, token: Token) -> Self {
         self.tokens = Tokens::first(token);
         self
+    }
+
+    /// Who the peer is; empty where it is anonymous.
+    #[must_use]
+    pub const fn subject(&self) -> &Bytes {
+        &self.subject
     }
 
     /// What both sides can do.
@@ -331,6 +340,7 @@ impl Session {
                     number: self.data_frames,
                     target: data.target,
                     urgent: data.options & flags::URGENT != 0,
+                    acknowledge: data.options & flags::ACKNOWLEDGE != 0,
                     compressed: data.options & flags::COMPRESSED != 0,
                     payload: frame.payload.slice_ref(data.payload),
                 });

@@ -162,10 +162,10 @@ impl Session {
         self.state == State::Open && resumes && !self.refused.overflowed
     }
 
-    /// Whether `token` is one of this session's.
+    /// Whether `token` is one of this session's, and comes from its subject.
     #[must_use]
-    pub fn accepts(&self, token: Token) -> bool {
-        self.is_resumable() && self.tokens.accepts(token)
+    pub fn accepts(&self, token: Token, subject: &[u8]) -> bool {
+        self.is_resumable() && self.subject == subject && self.tokens.accepts(token)
     }
 
     /// There is no session to resume: this one begins.

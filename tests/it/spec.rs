@@ -161,7 +161,13 @@ fn the_table_of_limits_states_the_defaults() {
     check("bytes a room gathers", kib(limits.max_batch));
     check("directs a room gathers", limits.max_directs.to_string());
     check("early flushes", limits.max_early_flushes.to_string());
-    check("output queued", format!("{} or {} frames", kib(limits.outbox_bytes), limits.outbox_frames));
+    let batches = "three quarters of it for batches";
+    check("output queued", format!("{} or {} frames, {batches}", kib(limits.outbox_bytes), limits.outbox_frames));
+    check("lag above which", kib(limits.low_water));
+    check("history and values of all", format!("{} MiB", limits.kept_bytes >> 20));
+    check("time a session waits", seconds(limits.grace));
+    check("sessions that wait", limits.max_away.to_string());
+    check("directs kept", limits.max_unconfirmed.to_string());
     check("refusals", format!("{} at once, {} a second", limits.refusals_burst, limits.refusals_per_sec));
     check("joins per session", format!("{} at once, {} a second", limits.joins_burst, limits.joins_per_sec));
     check("pings per session", format!("{} at once, {} a second", limits.pings_burst, limits.pings_per_sec));

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tickwire::class::{PresenceMode, RoomClass, RoomClasses};
+use tickwire::class::{PresenceMode, RoomClass, RoomClasses, SlowPolicy};
 use tickwire::limits::Limits;
 use tickwire::name::Pattern;
 use tickwire::server::Server;
@@ -88,6 +88,17 @@ struct Class {
     presence: Option<PresenceMode>,
     linger: Option<Duration>,
     urgent: Option<bool>,
+    slow: Option<SlowPolicy>,
+    compress: Option<bool>,
+    history: Past,
+}
+
+/// What a `[[class]]` says about history.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Past {
+    batches: Option<usize>,
+    bytes: Option<usize>,
+    age: Option<Duration>,
 }
 
 impl Class {
@@ -97,6 +108,11 @@ impl Class {
         class.presence = self.presence.unwrap_or(class.presence);
         class.linger = self.linger.unwrap_or(class.linger);
         class.urgent = self.urgent.unwrap_or(class.urgent);
+        class.slow = self.slow.unwrap_or(class.slow);
+        class.compress = self.compress.unwrap_or(class.compress);
+        class.history.batches = self.history.batches.unwrap_or(class.history.batches);
+        class.history.bytes = self.history.bytes.unwrap_or(class.history.bytes);
+        class.history.age = self.history.age.unwrap_or(class.history.age);
         (self.pattern, class)
     }
 }
@@ -130,7 +146,18 @@ fn parse(name: &str, text: &str) -> Result<File, String> {
 }
 
 fn read_class(section: &Section<'_>) -> Result<Class, String> {
-    section.check_keys(&["pattern", "tick", "presence", "linger", "urgent"])?;
+    section.check_keys(&[
+        "pattern",
+        "tick",
+        "presence",
+        "linger",
+        "urgent",
+        "slow",
+        "compress",
+        "history_batches",
+        "history_bytes",
+        "history_age",
+    ])?;
     let pattern = section.get("pattern", |value| {
         let pattern = Pattern::new(value.text()?);
         pattern
@@ -142,6 +169,13 @@ fn read_class(section: &Section<'_>) -> Result<Class, String> {
         presence: section.get("presence", read_presence)?,
         linger: section.get("linger", Value::duration)?,
         urgent: section.get("urgent", Value::bool)?,
+        slow: section.get("slow", read_slow)?,
+        compress: section.get("compress", Value::bool)?,
+        history: Past {
+            batches: section.get("history_batches", Value::size)?,
+            bytes: section.get("history_bytes", Value::size)?,
+            age: section.get("history_age", Value::duration)?,
+        },
     })
 }
 
@@ -175,8 +209,18 @@ fn read_presence(value: Value<'_>) -> Result<PresenceMode, String> {
     }
 }
 
+fn read_slow(value: Value<'_>) -> Result<SlowPolicy, String> {
+    match value.text()? {
+        "skip" => Ok(SlowPolicy::Skip),
+        "close" => Ok(SlowPolicy::Close),
+        _ => Err("write \"skip\" or \"close\"".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use tickwire::class::HistoryBounds;
+
     use super::*;
 
     fn check_error(text: &str, expected: &str) {
@@ -204,6 +248,10 @@ mod tests {
             pattern = '**'
             linger = '5s'
             urgent = false
+            slow = 'close'
+            compress = false
+            history_batches = 0
+            history_age = '5s'
         ";
         let file = parse("x.toml", text).unwrap();
         assert_eq!(file.listen.unwrap().to_string(), "0.0.0.0:80");
@@ -216,6 +264,9 @@ mod tests {
         assert_eq!((game.period, game.presence, game.urgent), (Duration::ZERO, PresenceMode::Counts, true));
         let (_, all) = Class::over(all, &default);
         assert_eq!((all.period, all.linger, all.urgent), (default.period, Duration::from_secs(5), false));
+        assert_eq!((all.slow, all.compress), (SlowPolicy::Close, false));
+        let history = HistoryBounds { batches: 0, age: Duration::from_secs(5), ..default.history };
+        assert_eq!(all.history, history);
         assert_eq!(parse("x.toml", "").unwrap(), File::default());
     }
 
@@ -246,6 +297,8 @@ mod tests {
         check_error("[[class]]\npattern = 'a b'", "game/*");
         check_error("[[class]]\npattern = 'a'\npresence = 'some'", "\"counts\"");
         check_error("[[class]]\npattern = 'a'\nurgent = 'no'", "urgent: write true or false");
+        check_error("[[class]]\npattern = 'a'\nslow = 'kick'", "slow: write \"skip\" or \"close\"");
+        check_error("[[class]]\npattern = 'a'\nhistory = false", "did you mean `history_age`?");
         check_error("[limits]\nmax_frame = '1MiB'", "x.toml:1: max_frame is at most 65535");
         check_error("[limits]\npings_burst = '5GiB'", "at most 4294967295");
         check_error("a = ", "x.toml is not TOML");

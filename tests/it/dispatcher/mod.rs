@@ -87,7 +87,8 @@ impl Desk {
         let number = self.data_frames.entry(session).or_default();
         *number += 1;
         let (number, payload) = (*number, Bytes::copy_from_slice(payload));
-        let publish = Publish { handle: Handle(1), number, target, urgent, compressed: false, payload };
+        let publish =
+            Publish { handle: Handle(1), number, target, urgent, acknowledge: false, compressed: false, payload };
         self.ask(session, Command::Publish(publish));
     }
 

@@ -214,6 +214,7 @@ fn command(wish: &Wish) -> Command {
             number: message.number,
             target: message.target,
             urgent: message.urgent,
+            acknowledge: false,
             compressed: false,
             payload: message.payload.clone().into(),
         }),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tickwire::class::RoomClasses;
+use tickwire::class::{RoomClasses, SlowPolicy};
 use tickwire::server::{Builder, Server};
 use tickwire::wire::control::Mode;
 use tickwire::wire::{Kind, Reason};
@@ -18,6 +18,7 @@ use super::support::{BOTH, Pair, TestServer, Transport, limits, soon};
 fn eager() -> RoomClasses {
     let mut classes = RoomClasses::default();
     classes.default.period = Duration::ZERO;
+    classes.default.slow = SlowPolicy::Close;
     classes
 }
 

@@ -1,0 +1,83 @@
+//! Sessions whose connection broke: they wait for another one, which takes them over (PROTOCOL 12.2).
+//!
+//! ```text
+//! connection ──breaks──> parked ──grace──> ended: its rooms are left
+//!      └──────────────────┤
+//!        take over(token) └──> handover ──> the new connection
+//! ```
+//!
+//! The task of the old connection keeps the session, so there is one owner at every moment, and
+//! nobody else ever sees a token.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::connection::Rooms;
+use super::outbox::{Charge, Outbox};
+use super::registry::Place;
+use crate::session::{Output, Session, Token};
+use crate::time::Time;
+use crate::wire::Reason;
+
+/// A connection wants a session.
+#[derive(Debug)]
+pub(crate) struct TakeOver {
+    /// What it was given for that.
+    pub(super) token: Token,
+    /// Who asks: a token is bound to its subject.
+    pub(super) subject: Bytes,
+    /// Where the session goes. Dropped, there is none.
+    pub(super) reply: oneshot::Sender<Handover>,
+}
+
+/// A session without a connection.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    pub(super) session: Session,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) place: Arc<Place>,
+    pub(super) rooms: Rooms,
+}
+
+impl Handover {
+    /// Waits at most the session's grace for a connection that takes it over; then it ends.
+    pub(super) async fn park(mut self, now: Time) {
+        let Some(_permit) = self.place.take_away() else {
+            self.rooms.last_will = Reason::FINISHED;
+            return;
+        };
+        self.rooms.away();
+        let waiting = poll_fn(|cx| {
+            self.outbox.register(cx.waker());
+            let notices = self.outbox.take(Charge::default(), 0, &mut std::collections::VecDeque::new());
+            for refusal in notices.refusals {
+                // It is told when the session goes on; there is nobody to close for too many.
+                let _too_many = self.session.handle_refusal(&refusal, now, &mut Output::default());
+            }
+            for handle in notices.released {
+                self.session.handle_released(handle, now);
+            }
+            if notices.going_away.is_some() {
+                return Poll::Ready(None);
+            }
+            match notices.take_over {
+                Some(wanted) if self.session.accepts(wanted.token, &wanted.subject) => Poll::Ready(Some(wanted.reply)),
+                _ => Poll::Pending,
+            }
+        });
+        let grace = self.place.grace();
+        if let Ok(Some(reply)) = timeout(grace, waiting).await {
+            self.hand_over(reply);
+        }
+    }
+
+    /// Gives the session away. Where nobody takes it any more, it ends.
+    pub(super) fn hand_over(self, reply: oneshot::Sender<Self>) {
+        let _ended = reply.send(self);
+    }
+}
