@@ -21,6 +21,8 @@ pub enum Error {
     Limits(&'static str),
     /// A room class has a period that cannot be used.
     Period,
+    /// A pattern of room names cannot be read.
+    Pattern,
     /// The number of shards is zero or above 1,024.
     Shards(usize),
     /// A shard died, and its rooms with it: an error of ours.
@@ -40,6 +42,7 @@ impl fmt::Display for Error {
             Self::NoAddress => f.write_str("there is nothing to listen on: give an address for WebSocket or for TCP"),
             Self::Limits(what) => write!(f, "the limits contradict each other: {what}"),
             Self::Period => f.write_str("a tick is 0, or between 1 ms and 60 s"),
+            Self::Pattern => f.write_str("a pattern is 1 to 64 bytes of A-Z a-z 0-9 _ . : / @ - and *"),
             Self::Shards(count) => write!(f, "{count} shards: choose 1 to 1024, best as many as there are cores"),
             Self::ShardDied => f.write_str("a shard died and took its rooms with it; this is a bug in the server"),
         }

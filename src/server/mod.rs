@@ -52,6 +52,8 @@ use crate::class::{RoomClass, RoomClasses};
 pub use crate::dispatcher::Counters;
 use crate::dispatcher::DispatcherConfig;
 use crate::limits::Limits;
+use crate::logic::{Logics, RoomLogic};
+use crate::name::{Pattern, RoomName};
 use crate::rights::Authorise;
 use crate::session::{Ending, Facts};
 use crate::time::micros;
@@ -66,6 +68,9 @@ pub struct Builder {
     limits: Limits,
     classes: RoomClasses,
     authorise: Authorise,
+    logics: Logics,
+    /// Whether a pattern was none.
+    bad_pattern: bool,
 }
 
 impl Default for Builder {
@@ -78,6 +83,8 @@ impl Default for Builder {
             limits: Limits::default(),
             classes: RoomClasses::default(),
             authorise: Authorise::default(),
+            logics: Logics::none(),
+            bad_pattern: false,
         }
     }
 }
@@ -126,6 +133,22 @@ impl Builder {
         self
     }
 
+    /// Rooms whose names fit `pattern` have the rules that `make` makes, one for each life of each room;
+    /// the first pattern that fits decides. `*` stays within a `/` part of a name, `**` crosses. Rooms
+    /// that fit none relay. See [`logic`](crate::logic).
+    #[must_use]
+    pub fn logic<L, F>(mut self, pattern: &str, make: F) -> Self
+    where
+        L: RoomLogic + 'static,
+        F: Fn(&RoomName) -> L + Send + Sync + 'static,
+    {
+        match Pattern::new(pattern) {
+            Some(pattern) => self.logics = self.logics.with(pattern, make),
+            None => self.bad_pattern = true,
+        }
+        self
+    }
+
     /// Binds the addresses. Nothing is accepted before [`Server::run`].
     ///
     /// # Errors
@@ -153,6 +176,9 @@ impl Builder {
     /// The number of shards, if everything fits together.
     fn check(&self) -> Result<u32, Error> {
         self.limits.check().map_err(Error::Limits)?;
+        if self.bad_pattern {
+            return Err(Error::Pattern);
+        }
         let classes = self.classes.by_pattern.iter().map(|(_, class)| class).chain([&self.classes.default]);
         if classes.into_iter().any(|class| !RoomClass::is_valid_period(class.period)) {
             return Err(Error::Period);
@@ -267,14 +293,15 @@ impl Server {
     }
 
     fn new((websocket, tcp): (Option<TcpListener>, Option<TcpListener>), shards: u32, builder: Builder) -> Self {
-        let Builder { limits, classes, authorise, .. } = builder;
+        let Builder { limits, classes, authorise, logics, .. } = builder;
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
         let (counting, counters): (Vec<_>, Vec<_>) = (0..shards).map(|_| watch::channel(Counters::default())).unzip();
         let shards = receivers.into_iter().zip(counting).zip(0..).map(|((receiver, counting), shard)| {
-            let (limits, classes, authorise) = (limits.clone(), classes.clone(), authorise.clone());
-            let config = DispatcherConfig { limits, classes, authorise, shard, shards, seed: random };
+            let (limits, classes) = (limits.clone(), classes.clone());
+            let (authorise, logics) = (authorise.clone(), logics.clone());
+            let config = DispatcherConfig { limits, classes, authorise, logics, shard, shards, seed: random };
             (config, receiver, counting)
         });
         let shards = shards.collect();

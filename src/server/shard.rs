@@ -25,7 +25,7 @@ use crate::dispatcher::{
 use crate::limits::Limits;
 use crate::session::Route;
 use crate::time::Time;
-use crate::wire::Reason;
+use crate::wire::{Handle, Reason};
 
 /// What one read of one connection brought for a shard, or its end.
 #[derive(Debug)]
@@ -208,6 +208,11 @@ impl Outlet<Arc<Outbox>> for Touched {
 
     fn refuse(&mut self, to: &Arc<Outbox>, refusal: &Refusal) {
         let pushed = to.refuse(refusal);
+        self.pushed(to, pushed);
+    }
+
+    fn released(&mut self, to: &Arc<Outbox>, handle: Handle) {
+        let pushed = to.released(handle);
         self.pushed(to, pushed);
     }
 

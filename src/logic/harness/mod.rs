@@ -197,7 +197,8 @@ impl Harness {
         peer.data_frames += 1;
         let (session, number) = (peer.session, peer.data_frames);
         let payload = Bytes::copy_from_slice(payload);
-        let publish = Publish { handle: HANDLE, number, target, urgent, compressed: false, payload };
+        let publish =
+            Publish { handle: HANDLE, number, target, urgent, acknowledge: false, compressed: false, payload };
         self.ask(session, Command::Publish(publish)).map(|()| number)
     }
 
