@@ -11,6 +11,7 @@
 
 mod dispatcher;
 mod exhaustive;
+mod logic;
 mod model;
 mod recode;
 mod rooms_agree;
