@@ -62,6 +62,12 @@ impl<W: Write> Writer<W> {
         self.bytes
     }
 
+    /// What it is written to.
+    #[must_use]
+    pub const fn get_ref(&self) -> &W {
+        &self.out
+    }
+
     /// What it was written to. Nothing is flushed.
     #[must_use]
     pub fn into_inner(self) -> W {
