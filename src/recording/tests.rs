@@ -36,8 +36,10 @@ fn write(entries: &[(u64, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// The entries before the end or the first error, and how it ended.
-fn read(bytes: &[u8]) -> Result<(Vec<(u64, Vec<u8>)>, Result<Option<Torn>, Error>), Error> {
+/// The entries before the end or the first error, as time and frames, and how it ended.
+type Read = (Vec<(u64, Vec<u8>)>, Result<Option<Torn>, Error>);
+
+fn read(bytes: &[u8]) -> Result<Read, Error> {
     let mut reader = Reader::new(bytes)?;
     assert_eq!(*reader.preface(), preface());
     let mut entries = Vec::new();

@@ -119,11 +119,10 @@ impl Crew {
             self.notice_collision(place, key, record);
         }
         let Some(connection) = self.connections.get_mut(place) else { return Ok(false) };
-        if connection.waiting == 0 {
-            self.dirty.push(place);
-        }
+        let settled = connection.waiting == 0;
         match connection.publish(target, record.payload).await {
             Ok(()) => {
+                self.dirty.extend(settled.then_some(place));
                 self.bytes = self.bytes.saturating_add(record.payload.len() + MESSAGE_OVERHEAD);
                 Ok(true)
             }
@@ -134,9 +133,7 @@ impl Crew {
 
     /// Waits until the room has handled everything that was published.
     pub(super) async fn settle(&mut self) -> Result<(), Failure> {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.sort_unstable();
-        dirty.dedup();
+        let dirty = std::mem::take(&mut self.dirty);
         for places in dirty.chunks(WINDOW_CONNECTIONS) {
             for place in places {
                 let Some(connection) = self.connections.get_mut(*place) else { continue };

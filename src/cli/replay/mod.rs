@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Events and values are published, each member's by a connection of its own; presence and directs
-//! are not. What is due follows from the clock: a stall makes messages late, and moves nothing.
+//! are not. So a member's messages keep their order; between members there is none but the time.
+//! What is due follows from the clock: a stall makes messages late, and moves nothing.
 
 mod connection;
 mod crew;

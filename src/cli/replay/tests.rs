@@ -63,6 +63,9 @@ struct Seen {
     values: BTreeMap<(MemberNumber, Key), Vec<u8>>,
 }
 
+/// What one member did: its events, and its values.
+type Member = (Vec<Vec<u8>>, Vec<(Key, Vec<u8>)>);
+
 impl Seen {
     fn handle(&mut self, batch: &Batch) {
         for record in batch.records() {
@@ -79,7 +82,7 @@ impl Seen {
     }
 
     /// Without member numbers, which another room gives anew: each member is its messages.
-    fn members(&self) -> BTreeSet<(Vec<Vec<u8>>, Vec<(Key, Vec<u8>)>)> {
+    fn members(&self) -> BTreeSet<Member> {
         let values = |member: MemberNumber| {
             let owned = self.values.iter().filter(move |((owner, _), _)| *owner == member);
             owned.map(|((_, key), payload)| (*key, payload.clone())).collect()
