@@ -6,3 +6,4 @@ mod capabilities;
 mod history;
 mod resume;
 mod script;
+mod time;

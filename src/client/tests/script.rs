@@ -8,13 +8,13 @@ pub(super) use std::time::Duration;
 
 pub(super) use crate::client::*;
 pub(super) use crate::wire::control::{
-    Accepted, Close, Command, Done, Gap, GoingAway, Join, Joined, Left, Members, Outcome, Page, Refused, Welcome,
+    Accepted, Close, Command, Done, Gap, Join, Joined, Left, Members, Outcome, Page, Refused, Welcome,
 };
 pub(super) use crate::wire::extension::kind;
 pub(super) use crate::wire::header::flags;
 pub(super) use crate::wire::{
     ClientData, Control, DecodeError, Decoder, Extensions, Frame, FrameType, Head, Kind, Ping, PingBody, Presence,
-    Record, RoomId, ServerData, put_extension, put_string, put_varint,
+    Record, RoomId, ServerData, put_extension,
 };
 
 /// Nothing here takes longer, unless it hangs.
