@@ -12,18 +12,20 @@ use super::Surprise;
 /// The most a frame inflates to (PROTOCOL 12.4).
 const MAX_RECORDS: usize = 64 * 1024;
 
-/// The least that is reserved at first. 1 KiB: most frames inflate to less, once.
+/// The least that is reserved. 1 KiB: most frames inflate to less, once.
 const FIRST: usize = 1024;
 
 /// Inflates one stream after the other, with the same memory.
 #[derive(Debug)]
 pub(super) struct Inflater {
     stream: Decompress,
+    /// What has come out; never more than a byte above the most.
+    records: Vec<u8>,
 }
 
 impl Inflater {
     pub(super) fn new() -> Self {
-        Self { stream: Decompress::new(false) }
+        Self { stream: Decompress::new(false), records: Vec::with_capacity(FIRST) }
     }
 
     /// The records of one frame.
@@ -33,32 +35,31 @@ impl Inflater {
     /// where they are more than they may be.
     pub(super) fn inflate(&mut self, compressed: &[u8]) -> Result<Bytes, Surprise> {
         self.stream.reset(false);
-        let mut records = Vec::with_capacity(compressed.len().saturating_mul(4).clamp(FIRST, MAX_RECORDS));
+        self.records.clear();
         loop {
-            let used = usize::try_from(self.stream.total_in()).map_err(|_| Surprise::Corrupt)?;
-            let rest = compressed.get(used..).ok_or(Surprise::Corrupt)?;
-            let before = records.len();
+            let (used, came) = (self.stream.total_in(), self.records.len());
+            let rest = usize::try_from(used).ok().and_then(|used| compressed.get(used..)).ok_or(Surprise::Corrupt)?;
             // It fills the capacity and reserves nothing itself.
-            let status = self.stream.decompress_vec(rest, &mut records, FlushDecompress::None);
-            if records.len() > MAX_RECORDS {
+            let status = self.stream.decompress_vec(rest, &mut self.records, FlushDecompress::None);
+            if self.records.len() > MAX_RECORDS {
                 return Err(Surprise::Inflated);
             }
             match status {
                 Ok(Status::StreamEnd) if self.stream.total_in() == compressed.len() as u64 => {
-                    return Ok(records.into());
+                    return Ok(Bytes::copy_from_slice(&self.records));
                 }
                 // More behind the end, or no stream at all.
                 Ok(Status::StreamEnd) | Err(_) => return Err(Surprise::Corrupt),
-                Ok(Status::Ok | Status::BufError) if records.len() < records.capacity() => {
-                    // There is a place, and nothing fills it: the stream is cut off.
-                    if records.len() == before && self.stream.total_in() == used as u64 {
+                Ok(Status::Ok | Status::BufError) if self.records.len() == self.records.capacity() => {
+                    // One byte above the most, so that more than the most is noticed.
+                    let most = (MAX_RECORDS + 1).saturating_sub(self.records.len());
+                    self.records.reserve_exact(self.records.len().clamp(FIRST, MAX_RECORDS).min(most));
+                }
+                // There is a place, and nothing fills it: the stream is cut off.
+                Ok(Status::Ok | Status::BufError) => {
+                    if (self.stream.total_in(), self.records.len()) == (used, came) {
                         return Err(Surprise::Corrupt);
                     }
-                }
-                // Full. One byte above the most, so that more than the most is noticed.
-                Ok(Status::Ok | Status::BufError) => {
-                    let more = records.capacity().max(FIRST).min((MAX_RECORDS + 1).saturating_sub(records.len()));
-                    records.reserve_exact(more);
                 }
             }
         }

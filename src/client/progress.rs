@@ -242,13 +242,12 @@ impl Progress {
                     room.taken = Some((*epoch, position));
                 }
             }
-            Event::Left { handle, .. } => {
-                // What has ended is not the membership that a JOIN on its way asks for.
-                if state.rooms.get(handle).is_some_and(|room| room.joined || room.leaving) {
-                    state.rooms.remove(handle);
-                }
+            // What has ended is not the membership that a JOIN on its way asks for.
+            Event::Left { handle, .. } if state.rooms.get(handle).is_some_and(|room| room.joined || room.leaving) => {
+                state.rooms.remove(handle);
             }
-            Event::Refused(refusal) if refusal.number > 0 => {
+            // Only a session that is resumed hears it again.
+            Event::Refused(refusal) if refusal.number > 0 && state.token.is_some() => {
                 state.refused.insert(refusal.number);
                 if state.refused.len() > MAX_REFUSALS {
                     state.refused.pop_first();

@@ -88,7 +88,11 @@ impl Receiver {
         };
         // PROTOCOL 9: the application takes it now.
         let direct = match &event {
-            Event::Direct(batch) => Some(batch.position().0 + (batch.records().count() as u64).saturating_sub(1)),
+            // A frame without directs has the number of one that did not come yet.
+            Event::Direct(batch) => {
+                let count = batch.records().count() as u64;
+                (count > 0).then(|| batch.position().0 + (count - 1))
+            }
             _ => None,
         };
         self.session.consumption.handle_taken(bytes, direct);

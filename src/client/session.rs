@@ -74,7 +74,8 @@ pub(super) struct Session {
     terms: Terms,
     rooms: HashMap<RoomId, Room, foldhash::fast::RandomState>,
     directs: Directs,
-    inflater: Inflater,
+    /// Made when it is needed: its window is larger than everything else here.
+    inflater: Option<Inflater>,
     /// A clock reading that came with the last frame.
     sample: Option<(u32, Sample)>,
     /// Answers to pings, for the server.
@@ -95,7 +96,7 @@ impl Session {
             terms: greeting.terms.clone(),
             rooms: rooms.collect(),
             directs,
-            inflater: Inflater::new(),
+            inflater: None,
             sample: greeting.sample.map(|sample| (greeting.terms.clock, sample)),
             replies: BytesMut::new(),
             // PROTOCOL 9: beginning with WELCOME.
@@ -200,7 +201,7 @@ impl Session {
         let mut records = match data.options & flags::COMPRESSED {
             0 => frame.payload.slice_ref(data.records),
             _ if !self.terms.capabilities.has(Capabilities::DEFLATE) => return Err(Surprise::Compressed.into()),
-            _ => self.inflater.inflate(data.records)?,
+            _ => self.inflater.get_or_insert_with(Inflater::new).inflate(data.records)?,
         };
         let count = read_all(data.kind, &records)?;
         let mut position = data.head.position;

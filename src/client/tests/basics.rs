@@ -125,6 +125,52 @@ async fn pings_are_answered_with_what_was_taken() {
 }
 
 #[tokio::test]
+async fn what_is_kept_back_is_not_consumed() {
+    /// A ping of the client is answered: what it says of consumption.
+    async fn consumed(script: &mut Script) -> (u64, u64) {
+        let asked = script.receive().await;
+        let ping = Ping::decode(asked.header.flags, &asked.payload, crate::wire::Sender::Client).unwrap();
+        let PingBody::Client { answer: false, consumed, directs } = ping.body else { panic!("a question") };
+        let body = PingBody::ServerAnswer { clock: 1, received: 9, sent: 9, accepted: 0 };
+        let mut out = Vec::new();
+        Ping { time: ping.time, body, extensions: Extensions::NONE }.encode(&mut out);
+        script.write(&out).await;
+        (consumed, directs)
+    }
+    check_joined(
+        async |mut script| {
+            script.batch(Kind::Event, 0, 1, &[&[0; 200]]).await;
+            script.batch(Kind::Direct, 0, 1, &[&[0; 50]]).await;
+            // A frame of no directs tells of none.
+            script.batch(Kind::Direct, 0, 2, &[]).await;
+            let (before, directs) = consumed(&mut script).await;
+            assert_eq!(directs, 0);
+            // All of it was read behind the answer, and waits.
+            let (waiting, directs) = consumed(&mut script).await;
+            assert!(waiting - before < 40 && directs == 0, "only the answer was consumed: {before}, {waiting}");
+            let (taken, directs) = consumed(&mut script).await;
+            assert!(taken - waiting > 200 && directs == 0, "the batch, and not the direct: {waiting}, {taken}");
+            let (all, directs) = consumed(&mut script).await;
+            assert!(all - taken > 50 && directs == 1, "{taken}, {all}");
+            let request = script.receive_request().await;
+            script.send(close(Reason::FINISHED), request).await;
+        },
+        async |mut client, _| {
+            client.ping().await.unwrap();
+            client.ping().await.unwrap();
+            assert_eq!(next_batch(&mut client).await.0, 1);
+            client.ping().await.unwrap();
+            for _ in 0..2 {
+                next_batch(&mut client).await;
+            }
+            client.ping().await.unwrap();
+            client.close().await.unwrap();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn an_own_ping_sets_the_clock() {
     check_joined(
         async |mut script| {
