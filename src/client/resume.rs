@@ -104,7 +104,7 @@ impl Client {
     /// else with a new one. Either way every room is joined again on its handle, from the last position
     /// that was taken: [`Event::Joined`](super::Event::Joined) tells whether it was recovered,
     /// [`Event::Refused`](super::Event::Refused) that it could not be joined. Handles given before
-    /// stay good. What [`Sender::receive`](super::Sender::receive) had asked for is not asked again.
+    /// stay good. A batch of which only a part was taken comes again whole. What [`Sender::receive`](super::Sender::receive) had asked for is not asked again.
     ///
     /// The capabilities `resume` and `accepted` are offered whatever the configuration says.
     ///

@@ -289,6 +289,45 @@ async fn a_point_can_be_tried_again() {
 }
 
 #[tokio::test]
+async fn more_than_a_queue_holds_is_sent_again() {
+    let listener = Listener::bind().await;
+    let (resumed, is_resumed) = tokio::sync::oneshot::channel();
+    both(
+        async {
+            let mut script = listener.accept().await;
+            welcome(&mut script, 0, 0, None).await;
+            for _ in 0..300 {
+                script.receive_data().await;
+            }
+            drop(script);
+            let mut script = listener.accept().await;
+            welcome(&mut script, flags::RESUMED, 100, None).await;
+            // Nothing is read before the client goes on.
+            is_resumed.await.unwrap();
+            for number in 101..=300_u64 {
+                assert_eq!(script.receive_data().await.2, number.to_be_bytes());
+            }
+            assert_eq!(script.receive_data().await.2, b"new");
+        },
+        async {
+            let mut client = Client::connect(&listener.config).await.unwrap();
+            for number in 1..=300_u64 {
+                assert_eq!(client.event(Handle(1), &number.to_be_bytes()).await.unwrap(), number);
+            }
+            assert!(matches!(client.next().await, Ok(Event::Closed(_))));
+            let point = client.resume_point().unwrap();
+            let (mut client, found) = Client::resume(&listener.config, &point).await.unwrap();
+            assert_eq!(found.resent, 200);
+            assert_eq!(client.sender().accepted(), 100);
+            assert_eq!(client.event(Handle(1), b"new").await.unwrap(), 301);
+            resumed.send(()).unwrap();
+            assert!(matches!(client.next().await, Ok(Event::Closed(_))));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn what_was_being_left_is_left() {
     let listener = Listener::bind().await;
     let join = async |script: &mut Script, handle, room| {
