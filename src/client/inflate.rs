@@ -5,27 +5,20 @@
 //! ```
 
 use bytes::Bytes;
-use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Surprise;
-
-/// The most a frame inflates to (PROTOCOL 12.4).
-const MAX_RECORDS: usize = 64 * 1024;
-
-/// The least that is reserved. 1 KiB: most frames inflate to less, once.
-const FIRST: usize = 1024;
+use crate::deflate::{self, InflateError, MAX_RECORDS};
 
 /// Inflates one stream after the other, with the same memory.
 #[derive(Debug)]
 pub(super) struct Inflater {
-    stream: Decompress,
-    /// What has come out; never more than a byte above the most.
+    inflater: deflate::Inflater,
     records: Vec<u8>,
 }
 
 impl Inflater {
-    pub(super) fn new() -> Self {
-        Self { stream: Decompress::new(false), records: Vec::with_capacity(FIRST) }
+    pub(super) const fn new() -> Self {
+        Self { inflater: deflate::Inflater::new(), records: Vec::new() }
     }
 
     /// The records of one frame.
@@ -34,42 +27,18 @@ impl Inflater {
     /// [`Surprise::Corrupt`] where the bytes are not exactly one stream, and [`Surprise::Inflated`]
     /// where they are more than they may be.
     pub(super) fn inflate(&mut self, compressed: &[u8]) -> Result<Bytes, Surprise> {
-        self.stream.reset(false);
-        self.records.clear();
-        loop {
-            let (used, came) = (self.stream.total_in(), self.records.len());
-            let rest = usize::try_from(used).ok().and_then(|used| compressed.get(used..)).ok_or(Surprise::Corrupt)?;
-            // It fills the capacity and reserves nothing itself.
-            let status = self.stream.decompress_vec(rest, &mut self.records, FlushDecompress::None);
-            if self.records.len() > MAX_RECORDS {
-                return Err(Surprise::Inflated);
-            }
-            match status {
-                Ok(Status::StreamEnd) if self.stream.total_in() == compressed.len() as u64 => {
-                    return Ok(Bytes::copy_from_slice(&self.records));
-                }
-                // More behind the end, or no stream at all.
-                Ok(Status::StreamEnd) | Err(_) => return Err(Surprise::Corrupt),
-                Ok(Status::Ok | Status::BufError) if self.records.len() == self.records.capacity() => {
-                    // One byte above the most, so that more than the most is noticed.
-                    let most = (MAX_RECORDS + 1).saturating_sub(self.records.len());
-                    self.records.reserve_exact(self.records.len().clamp(FIRST, MAX_RECORDS).min(most));
-                }
-                // There is a place, and nothing fills it: the stream is cut off.
-                Ok(Status::Ok | Status::BufError) => {
-                    if (self.stream.total_in(), self.records.len()) == (used, came) {
-                        return Err(Surprise::Corrupt);
-                    }
-                }
-            }
-        }
+        self.inflater.inflate(compressed, MAX_RECORDS, &mut self.records).map_err(|error| match error {
+            InflateError::TooLarge => Surprise::Inflated,
+            InflateError::Corrupt => Surprise::Corrupt,
+        })?;
+        Ok(Bytes::copy_from_slice(&self.records))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::{Compress, Compression, FlushCompress};
+    use flate2::{Compress, Compression, FlushCompress, Status};
     use proptest::prelude::*;
 
     fn deflate(bytes: &[u8]) -> Vec<u8> {
