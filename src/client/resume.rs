@@ -46,7 +46,7 @@ pub struct ResumePoint {
 #[derive(Clone, Debug)]
 pub(super) struct PointRoom {
     pub(super) handle: Handle,
-    /// None where the address named it, which joins it again by itself.
+    /// None where the address named it.
     pub(super) name: Option<RoomName>,
     pub(super) options: JoinOptions,
     pub(super) leaving: bool,
@@ -152,14 +152,19 @@ impl Beginning {
         let keeps = greeting.terms.capabilities.has(Capabilities::ACCEPTED);
         let keep = keeps.then(|| Bounds::new(config.unaccepted_bytes, config.unaccepted_messages));
         match (point, greeting.resumed) {
-            (Some(point), true) => Self::resumed(greeting, keep, point),
+            (Some(point), true) => Self::resumed(greeting, keep, point, config.url.room()),
             (None, true) => Err(Surprise::ResumedUnasked),
             (point, false) => Ok(Self::fresh(greeting, keep, point)),
         }
     }
 
     /// The session is the same.
-    fn resumed(greeting: &Greeting, keep: Option<Bounds>, point: &ResumePoint) -> Result<Self, Surprise> {
+    fn resumed(
+        greeting: &Greeting,
+        keep: Option<Bounds>,
+        point: &ResumePoint,
+        addressed: Option<RoomName>,
+    ) -> Result<Self, Surprise> {
         let mut unaccepted = point.unaccepted.clone();
         // PROTOCOL 12.3: only what was sent is accepted, and it stays accepted. Where that is not told,
         // nobody knows how messages are numbered on.
@@ -182,7 +187,7 @@ impl Beginning {
             resent: resend.len(),
             unconfirmed: Vec::new(),
         };
-        let mut beginning = Self::rejoined(session, resumed, Some(point));
+        let mut beginning = Self::rejoined(session, resumed, Some(point), addressed.as_ref());
         // PROTOCOL 12.2: behind the joins, as they are for these rooms.
         beginning.frames.extend(resend);
         Ok(beginning)
@@ -194,23 +199,26 @@ impl Beginning {
         let session = Session::new(greeting, progress, Directs::default(), std::iter::empty());
         let unaccepted = point.iter().flat_map(|point| point.unaccepted.iter());
         let unconfirmed = unaccepted.filter_map(|(number, frame)| Unconfirmed::new(number, frame)).collect();
-        Self::rejoined(session, Resumed { unconfirmed, ..Resumed::default() }, point)
+        Self::rejoined(session, Resumed { unconfirmed, ..Resumed::default() }, point, None)
     }
 
-    /// Joins every room again, on its handle.
-    fn rejoined(session: Session, resumed: Resumed, point: Option<&ResumePoint>) -> Self {
+    /// Joins every room again, on its handle. `addressed` is the room that the address names, where
+    /// the server does not join it by itself: in a session that goes on (PROTOCOL 12.2).
+    fn rejoined(session: Session, resumed: Resumed, point: Option<&ResumePoint>, addressed: Option<&RoomName>) -> Self {
         // Request 1 was hello.
         let mut beginning = Self { session, frames: Vec::new(), requests: 1, handles: 0, resumed };
         for room in point.iter().flat_map(|point| &point.rooms) {
             beginning.handles = beginning.handles.max(room.handle.0);
-            beginning.rejoin(room);
+            beginning.rejoin(room, addressed);
         }
         beginning
     }
 
-    fn rejoin(&mut self, room: &PointRoom) {
+    fn rejoin(&mut self, room: &PointRoom, addressed: Option<&RoomName>) {
         // A session that is new is in no room that it could leave.
-        let Some(name) = room.name.as_ref().filter(|_| self.resumed.session || !room.leaving) else { return };
+        let Some(name) = room.name.as_ref().or(addressed).filter(|_| self.resumed.session || !room.leaving) else {
+            return;
+        };
         let mut room = room.clone();
         if let Some((epoch, position)) = room.taken.filter(|_| room.options.mode.has(Mode::RECEIVE)) {
             room.options = room.options.since(epoch, position);
