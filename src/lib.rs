@@ -24,6 +24,7 @@
 //! | `room` | one room: its members, its values, and what this tick has gathered |
 //! | `server` | sockets, tasks and time around the core |
 //! | `client` | a small asynchronous client |
+//! | `recording` | what a room sent, in a file |
 //!
 //! # Invariants
 //!
@@ -86,6 +87,9 @@ pub mod server;
 
 #[cfg(feature = "client")]
 pub mod client;
+
+#[cfg(feature = "cli")]
+pub mod recording;
 
 /// The README's code is compiled.
 #[cfg(all(doctest, feature = "server"))]

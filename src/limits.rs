@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::deflate::Deflater;
 use crate::wire::Record;
 
 /// The bounds of a server. Start from [`Limits::default`] and change what you must.
@@ -40,6 +41,9 @@ pub struct Limits {
     /// Bytes a room gathers for one flush, presence of newcomers included. 128 KiB: half of the outbox, so that one batch alone
     /// never closes a receiver who has read everything before it.
     pub max_batch: usize,
+    /// Bytes of records from which a frame is compressed for those who can read that. 128: below, a
+    /// deflate stream saves less than it costs.
+    pub deflate_threshold: usize,
     /// Bytes that all rooms together keep: history and values. 256 MiB: a thousand busy rooms with a
     /// minute of the past each. Shards share it evenly; the oldest history goes first.
     pub kept_bytes: usize,
@@ -194,6 +198,7 @@ impl Default for Limits {
             max_member_values: 256,
             max_value_bytes: 1024 * 1024,
             max_batch: 128 * 1024,
+            deflate_threshold: Deflater::THRESHOLD,
             kept_bytes: 256 * 1024 * 1024,
             max_directs: 256,
             max_early_flushes: 4,

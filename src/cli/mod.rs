@@ -1,13 +1,17 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | bench ──> Failure ──> message, exit status
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench ──> Failure ──> message, exit status
 //! ```
 
 mod bench;
 mod config;
+mod contents;
 mod output;
+mod progress;
 mod pub_;
+mod record;
+mod replay;
 mod serve;
 mod sub;
 mod units;
@@ -40,6 +44,10 @@ enum Command {
     Sub(sub::SubArguments),
     /// Publish to a room
     Pub(pub_::PubArguments),
+    /// Write what a room sends to a file
+    Record(record::RecordArguments),
+    /// Publish a recording, or print what is in it
+    Replay(replay::ReplayArguments),
     /// Put load on a server, and check and measure every delivery
     Bench(bench::BenchArguments),
 }
@@ -51,6 +59,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Sub(arguments) => sub::run(arguments),
         Command::Pub(arguments) => pub_::run(arguments),
+        Command::Record(arguments) => record::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {
@@ -122,11 +132,16 @@ fn no_connection(url: &Url, error: &Error) -> Failure {
     Failure::Runtime(format!("{url}: {}{hint}", output::error(error)))
 }
 
-/// Runs a future on one thread, until it ends or Ctrl-C.
-fn run_until_interrupted(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Runs a future on one thread, until it ends.
+fn run_on_one_thread(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Runtime(format!("the runtime does not start: {error}")))?;
-    runtime.block_on(async {
+    runtime.block_on(future)
+}
+
+/// Runs a future on one thread, until it ends or Ctrl-C.
+fn run_until_interrupted(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    run_on_one_thread(async {
         tokio::select! {
             done = future => done,
             interrupted = tokio::signal::ctrl_c() => {

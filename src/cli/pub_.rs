@@ -84,7 +84,7 @@ impl Window {
         if self.messages >= WINDOW_MESSAGES || (self.messages > 0 && self.bytes + payload.len() > WINDOW_BYTES) {
             self.settle().await?;
         }
-        self.client.sender().publish(self.membership.handle, self.target, self.timing, payload).await?;
+        self.client.publish(self.membership.handle, self.target, self.timing, payload).await?;
         self.messages += 1;
         self.bytes += payload.len();
         Ok(())
@@ -112,7 +112,7 @@ impl Window {
             return Ok(());
         }
         let (handle, me) = (self.membership.handle, self.membership.member);
-        let direct = self.client.sender().publish(handle, Target::Direct(me), self.timing, b"").await?;
+        let direct = self.client.publish(handle, Target::Direct(me), self.timing, b"").await?;
         loop {
             match self.client.next().await? {
                 Event::Direct(batch) if batch.records().any(|record| record.member == me) => break,

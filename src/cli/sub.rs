@@ -2,17 +2,22 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use tickwire::client::{Batch, Client, Event, Url};
+use tickwire::client::{Batch, Client, Event, Membership, Sample, Url};
 use tickwire::wire::control::Mode;
-use tickwire::wire::{Handle, Key, Kind, Presence, Reason, Record};
+use tickwire::wire::{Handle, Key, Kind, Position, Presence, Reason, Record};
+use tokio::time::Instant;
 
 use super::{Failure, connect, output, run_until_interrupted};
 
 /// Where a server listens that was started without flags.
 pub(super) const DEFAULT_URL: &str = "ws://127.0.0.1:7070/ws";
+
+/// Pings before anything is printed. 4: one of them is quick.
+const CLOCK_PINGS: usize = 4;
 
 /// What to print, and how.
 #[derive(Debug, Args)]
@@ -26,7 +31,8 @@ pub(crate) struct SubArguments {
     /// End after so many messages: events, values (also those set before) and directs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Print a JSON object for each
+    /// Print a JSON object for each, with the microseconds it was late after its tick; the first tells
+    /// the clock
     #[arg(long, conflicts_with = "raw")]
     json: bool,
     /// Print only payloads, as they are, each with a newline
@@ -49,33 +55,53 @@ pub(crate) fn run(arguments: SubArguments) -> Result<(), Failure> {
 
 async fn subscribe(arguments: SubArguments) -> Result<(), Failure> {
     let mut client = connect(&arguments.url).await?;
-    let mut names = HashMap::new();
+    let mut rooms = HashMap::new();
     for room in arguments.rooms {
         let shown = output::escaped(room.as_bytes());
         let joined = client.join(&room, Mode::RECEIVE).await;
         let membership = joined.map_err(|error| Failure::Runtime(format!("{shown}: {}", output::error(&error))))?;
-        names.insert(membership.handle, room);
+        rooms.insert(membership.handle, Room { name: room, membership, has_values: false });
     }
     let format = match (arguments.json, arguments.raw) {
         (true, _) => Format::Json,
         (_, true) => Format::Raw,
         _ => Format::Human,
     };
-    let mut printer = Printer { out: io::stdout(), format, names, left: arguments.count };
+    let mut printer = Printer { out: io::stdout(), format, rooms, left: arguments.count };
+    printer.clock(measure_clock(&mut client).await?)?;
     print_all(&mut client, &mut printer).await?;
     // Enough was printed; a server that does not say goodbye changes nothing.
     let _ = client.close().await;
     Ok(())
 }
 
+/// The server's clock from here, by the best of a few pings. What comes meanwhile is kept.
+async fn measure_clock(client: &mut Client) -> Result<Sample, Failure> {
+    let mut sample = client.ping().await?;
+    for _ in 1..CLOCK_PINGS {
+        client.ping().await?;
+        sample = client.clock().best().unwrap_or(sample);
+    }
+    Ok(sample)
+}
+
 async fn print_all<W: Write>(client: &mut Client, printer: &mut Printer<W>) -> Result<(), Failure> {
     while printer.left != Some(0) {
-        match client.next().await? {
-            Event::Batch(batch) | Event::Snapshot(batch) | Event::Direct(batch) => printer.messages(&batch)?,
+        let event = client.next().await?;
+        let now = client.clock().server_time(Instant::now());
+        match event {
+            Event::Batch(batch) | Event::Direct(batch) => printer.messages(&batch, now)?,
+            Event::Snapshot(batch) => {
+                printer.messages(&batch, now)?;
+                if let Some(notice) = printer.snapshot(batch.room(), batch.has_more()) {
+                    eprintln!("tickwire: {notice}");
+                }
+            }
+            Event::Gap { handle, from, to, .. } => eprintln!("tickwire: {}", printer.gap(handle, from, to)),
             Event::Presence(batch) => printer.presence(&batch)?,
             Event::Left { handle, reason, .. } => {
                 printer.left_room(handle, reason)?;
-                if printer.names.is_empty() {
+                if printer.rooms.is_empty() {
                     return Err(Failure::Runtime("no room is left".into()));
                 }
             }
@@ -97,13 +123,40 @@ async fn print_all<W: Write>(client: &mut Client, printer: &mut Printer<W>) -> R
 struct Printer<W> {
     out: W,
     format: Format,
-    names: HashMap<Handle, String>,
+    rooms: HashMap<Handle, Room>,
     left: Option<u64>,
 }
 
+/// A room that is printed.
+struct Room {
+    name: String,
+    membership: Membership,
+    /// Whether a snapshot has come whole.
+    has_values: bool,
+}
+
 impl<W: Write> Printer<W> {
-    fn messages(&mut self, batch: &Batch) -> io::Result<()> {
-        let name = self.names.get(&batch.room()).cloned().unwrap_or_default();
+    /// How well the server's clock is known: what lateness is measured by.
+    fn clock(&mut self, Sample { round_trip, offset }: Sample) -> io::Result<()> {
+        let micros = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
+        match self.format {
+            Format::Raw => Ok(()),
+            Format::Human => {
+                eprintln!("tickwire: round trip {micros} us, clock offset {offset} us");
+                Ok(())
+            }
+            Format::Json => {
+                let line = json!({ "type": "clock", "round_trip_us": micros, "offset_us": offset });
+                self.write(format!("{line}\n").as_bytes())
+            }
+        }
+    }
+
+    /// `now` is server time, in microseconds.
+    fn messages(&mut self, batch: &Batch, now: Option<u64>) -> io::Result<()> {
+        let room = self.rooms.get(&batch.room());
+        let lateness = room.zip(now).and_then(|(room, now)| room.membership.lateness(batch, now));
+        let name = self.name(batch.room());
         let mut lines = Vec::new();
         for record in batch.records() {
             match &mut self.left {
@@ -113,7 +166,7 @@ impl<W: Write> Printer<W> {
             }
             match self.format {
                 Format::Human => lines.extend(human(&name, batch.kind(), &record).as_bytes()),
-                Format::Json => lines.extend(json(&name, batch, &record).to_string().as_bytes()),
+                Format::Json => lines.extend(json(&name, batch, &record, lateness).to_string().as_bytes()),
                 Format::Raw => lines.extend(record.payload),
             }
             lines.push(b'\n');
@@ -122,7 +175,7 @@ impl<W: Write> Printer<W> {
     }
 
     fn presence(&mut self, batch: &Batch) -> io::Result<()> {
-        let name = self.names.get(&batch.room()).cloned().unwrap_or_default();
+        let name = self.name(batch.room());
         for (member, presence) in batch.changes() {
             let line = match self.format {
                 Format::Raw => continue,
@@ -145,9 +198,30 @@ impl<W: Write> Printer<W> {
     }
 
     fn left_room(&mut self, handle: Handle, reason: Reason) -> io::Result<()> {
-        let Some(name) = self.names.remove(&handle) else { return Ok(()) };
+        let Some(Room { name, .. }) = self.rooms.remove(&handle) else { return Ok(()) };
         eprintln!("tickwire: the server ended the membership of {name}, {reason}");
         Ok(())
+    }
+
+    /// What to say when a snapshot is whole that replaces values which were known.
+    fn snapshot(&mut self, handle: Handle, has_more: bool) -> Option<String> {
+        let room = self.rooms.get_mut(&handle).filter(|_| !has_more)?;
+        let had_values = std::mem::replace(&mut room.has_values, true);
+        had_values.then(|| format!("the snapshot replaces all values of {}", room.name))
+    }
+
+    /// What to say of batches that will never come.
+    fn gap(&self, handle: Handle, from: Position, to: Position) -> String {
+        let name = self.name(handle);
+        if to < from {
+            format!("values of {name} were skipped")
+        } else {
+            format!("batches {from} to {to} of {name} are lost")
+        }
+    }
+
+    fn name(&self, handle: Handle) -> String {
+        self.rooms.get(&handle).map(|room| room.name.clone()).unwrap_or_default()
     }
 
     /// Writes and flushes: whoever reads a pipe wants to see it now.
@@ -191,7 +265,7 @@ fn human_presence(presence: &Presence<'_>) -> (String, Option<String>) {
     }
 }
 
-fn json(room: &str, batch: &Batch, record: &Record<'_>) -> Value {
+fn json(room: &str, batch: &Batch, record: &Record<'_>, lateness: Option<Duration>) -> Value {
     let kind = match batch.kind() {
         Kind::Value => "value",
         Kind::Snapshot => "snapshot",
@@ -204,6 +278,9 @@ fn json(room: &str, batch: &Batch, record: &Record<'_>) -> Value {
     object.insert("position".into(), json!(batch.position().0));
     object.insert("tick".into(), json!(batch.tick()));
     object.insert("member".into(), json!(record.member.0));
+    if let Some(lateness) = lateness {
+        object.insert("lateness_us".into(), json!(u64::try_from(lateness.as_micros()).unwrap_or(u64::MAX)));
+    }
     if let (Kind::Value | Kind::Snapshot, Some(key)) = (batch.kind(), record.key) {
         let key = Key::from_wire(key);
         object.insert("key".into(), json!(key.number()));
@@ -249,6 +326,39 @@ fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
 mod tests {
     use super::*;
     use tickwire::wire::MemberNumber;
+    use tickwire::wire::control::Joined;
+
+    fn printer(format: Format) -> Printer<Vec<u8>> {
+        let membership = Membership::new(&Joined::default());
+        let room = Room { name: "demo".into(), membership, has_values: false };
+        Printer { out: Vec::new(), format, rooms: HashMap::from([(Handle(1), room)]), left: None }
+    }
+
+    #[test]
+    fn gaps_and_replaced_values_are_told() {
+        let mut printer = printer(Format::Human);
+        assert_eq!(printer.gap(Handle(1), Position(4), Position(6)), "batches 4 to 6 of demo are lost");
+        assert_eq!(printer.gap(Handle(1), Position(4), Position(3)), "values of demo were skipped");
+        assert_eq!(printer.snapshot(Handle(1), false), None, "the first one replaces nothing");
+        assert_eq!(printer.snapshot(Handle(1), true), None, "more of it follows");
+        let replaced = printer.snapshot(Handle(1), false);
+        assert_eq!(replaced.as_deref(), Some("the snapshot replaces all values of demo"));
+        assert_eq!(printer.snapshot(Handle(2), false), None);
+    }
+
+    #[test]
+    fn the_clock_is_told_to_programs() {
+        let sample = Sample { round_trip: Duration::from_micros(250), offset: -3 };
+        for (format, expected) in [
+            (Format::Json, "{\"offset_us\":-3,\"round_trip_us\":250,\"type\":\"clock\"}\n"),
+            (Format::Raw, ""),
+            (Format::Human, ""),
+        ] {
+            let mut printer = printer(format);
+            printer.clock(sample).unwrap();
+            assert_eq!(String::from_utf8(printer.out).unwrap(), expected);
+        }
+    }
 
     #[test]
     fn lines_tell_what_a_record_is() {

@@ -41,6 +41,15 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     }
 }
 
+/// A size in the largest unit of which there is one.
+pub(crate) fn show_size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.iter().find(|(_, bits)| bytes >> bits > 0) {
+        Some((name, bits)) => format!("{:.1} {name}", bytes as f64 / (1_u64 << bits) as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +90,15 @@ mod tests {
         assert_eq!(show_duration(Duration::from_millis(33)), "33 ms");
         assert_eq!(show_duration(Duration::from_millis(2000)), "2 s");
         assert_eq!(show_duration(Duration::from_micros(16_667)), "16667 us");
+    }
+
+    #[test]
+    fn sizes_are_shown_short() {
+        let check = |bytes, shown: &str| assert_eq!(show_size(bytes), shown);
+        check(0, "0 B");
+        check(1023, "1023 B");
+        check(1536, "1.5 KiB");
+        check(1 << 20, "1.0 MiB");
+        check(5 << 30, "5.0 GiB");
     }
 }

@@ -94,6 +94,71 @@ pub(super) fn micros_since(start: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// A question and its answer over simulated ways: how long each takes and how long the server held
+    /// it, in microseconds.
+    #[derive(Clone, Copy, Debug)]
+    struct Exchange {
+        asked: u64,
+        there: u64,
+        held: u64,
+        back: u64,
+    }
+
+    impl Exchange {
+        /// What a client makes of it whose clock is behind the server's by `offset`.
+        fn sample(self, offset: i64) -> Sample {
+            let received = (self.asked + self.there).checked_add_signed(offset).unwrap();
+            let heard = self.asked + self.there + self.held + self.back;
+            Sample::new(self.asked, received, received + self.held, heard).unwrap()
+        }
+
+        /// Half the difference of the two ways, and a microsecond for rounding.
+        const fn bound(self) -> u64 {
+            self.there.abs_diff(self.back) / 2 + 1
+        }
+    }
+
+    fn exchange() -> impl Strategy<Value = Exchange> {
+        // Up to 2 s each way, and half a minute in the server; asked within 30 years.
+        let times = (1_u64 << 40..1 << 50, 0_u64..2_000_000, 0_u64..30_000_000, 0_u64..2_000_000);
+        times.prop_map(|(asked, there, held, back)| Exchange { asked, there, held, back })
+    }
+
+    proptest! {
+        #[test]
+        fn an_offset_is_wrong_by_at_most_half_the_asymmetry(
+            exchange in exchange(),
+            offset in -(1_i64 << 40)..1 << 52,
+        ) {
+            let sample = exchange.sample(offset);
+            prop_assert!(sample.offset.abs_diff(offset) <= exchange.bound());
+            prop_assert_eq!(sample.round_trip, Duration::from_micros(exchange.there + exchange.back));
+        }
+
+        #[test]
+        fn the_clock_is_as_right_as_its_best_sample(
+            exchanges in proptest::collection::vec(exchange(), 1..20),
+            offset in -(1_i64 << 40)..1 << 52,
+        ) {
+            let start = Instant::now();
+            let mut clock = Clock::new(start);
+            for exchange in &exchanges {
+                clock.handle_sample(1, exchange.sample(offset));
+            }
+            let last = &exchanges[exchanges.len().saturating_sub(Clock::SAMPLES)..];
+            let best = last.iter().min_by_key(|exchange| exchange.there + exchange.back).unwrap();
+            let found = clock.best().unwrap();
+            prop_assert_eq!(found.round_trip, Duration::from_micros(best.there + best.back));
+            prop_assert!(found.offset.abs_diff(offset) <= best.bound());
+            // Nothing can be more asymmetric than all of its round trip.
+            prop_assert!(best.bound() <= (best.there + best.back) / 2 + 1);
+            if let Some(now) = clock.server_time(start + Duration::from_secs(1)) {
+                prop_assert!(now.abs_diff(1_000_000_u64.saturating_add_signed(offset)) <= best.bound());
+            }
+        }
+    }
 
     #[test]
     fn a_sample_follows_the_formula_of_the_protocol() {

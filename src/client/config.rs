@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::Url;
+use super::{Token, Url};
+use crate::wire::Capabilities;
 
 /// Where to connect, and how long to wait. Start from [`ClientConfig::new`].
 #[derive(Clone, Debug)]
@@ -10,17 +11,60 @@ use super::Url;
 pub struct ClientConfig {
     /// The server.
     pub url: Url,
+    /// Who this client is, where the server wants to know (PROTOCOL 6.1). None.
+    pub token: Option<Token>,
+    /// What is offered (PROTOCOL 10.3). All that this client can do; fewer to save memory or to
+    /// behave like a small client. Others are never offered.
+    pub capabilities: Capabilities,
     /// From the start until the server has welcomed us. 10 s: two lost packets on a bad network.
     pub connect_timeout: Duration,
     /// Until a command is answered. 10 s: a server that is busy longer is as good as gone.
     pub answer_timeout: Duration,
+    /// Bytes of messages kept until the server has accepted them (PROTOCOL 12.3), at least 256 KiB.
+    /// 1 MiB: half a second of a fast sender. Beyond, publishing waits.
+    pub unaccepted_bytes: usize,
+    /// Messages kept until the server has accepted them, at least 16. 4096: of 16 bytes, what the
+    /// bytes allow is twice as many.
+    pub unaccepted_messages: usize,
 }
 
 impl ClientConfig {
+    /// What this client can do: each needs code here that uses it.
+    pub const CAPABILITIES: Capabilities = Capabilities(
+        Capabilities::RESUME.0
+            | Capabilities::HISTORY.0
+            | Capabilities::DEFLATE.0
+            | Capabilities::RECEIVE.0
+            | Capabilities::ACCEPTED.0
+            | Capabilities::PAGES.0,
+    );
+
     /// The defaults, for this server.
     #[must_use]
     pub const fn new(url: Url) -> Self {
-        Self { url, connect_timeout: Duration::from_secs(10), answer_timeout: Duration::from_secs(10) }
+        Self {
+            url,
+            token: None,
+            capabilities: Self::CAPABILITIES,
+            connect_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(10),
+            unaccepted_bytes: 1024 * 1024,
+            unaccepted_messages: 4096,
+        }
+    }
+
+    /// Sets who this client is.
+    #[must_use]
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Sets what is offered.
+    #[must_use]
+    pub const fn capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
     }
 
     /// Sets how long connecting may take.
@@ -34,6 +78,14 @@ impl ClientConfig {
     #[must_use]
     pub const fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
+        self
+    }
+
+    /// Sets how much is kept until it is accepted: bytes and messages.
+    #[must_use]
+    pub const fn unaccepted(mut self, bytes: usize, messages: usize) -> Self {
+        self.unaccepted_bytes = bytes;
+        self.unaccepted_messages = messages;
         self
     }
 }

@@ -44,6 +44,8 @@ pub enum Error {
     },
     /// So much came while an answer was waited for that the rest is left where it is.
     TooMuchWaiting,
+    /// A room has more members than are gathered at once.
+    TooManyMembers,
 }
 
 impl Error {
@@ -89,8 +91,30 @@ pub enum Surprise {
     },
     /// Compressed data, which was not negotiated.
     Compressed,
+    /// Compressed data that is not exactly one deflate stream (PROTOCOL 12.4).
+    Corrupt,
+    /// Compressed data of more than 64 KiB (PROTOCOL 12.4).
+    Inflated,
     /// More rooms than were ever asked for.
     TooManyRooms,
+    /// A session was resumed that nobody wanted to resume (PROTOCOL 12.2).
+    ResumedUnasked,
+    /// A room was recovered from another place than it was asked for (PROTOCOL 12.1).
+    Recovered {
+        /// The last position this client has.
+        asked: Position,
+        /// The one that the server goes on from; maybe in another life of the room.
+        found: Position,
+    },
+    /// A message was accepted that was not sent, or one is not accepted any more (PROTOCOL 12.3).
+    Accepted {
+        /// The highest that was sent.
+        sent: u64,
+        /// The number that came.
+        found: u64,
+    },
+    /// A page of members that does not follow the one before (PROTOCOL 6.16).
+    Page,
 }
 
 impl fmt::Display for Error {
@@ -114,6 +138,7 @@ impl fmt::Display for Error {
                 write!(f, "the message has {len} bytes, the server takes {limit}")
             }
             Self::TooMuchWaiting => f.write_str("too many events came while an answer was waited for"),
+            Self::TooManyMembers => f.write_str("the room has more members than can be gathered"),
         }
     }
 }
@@ -131,7 +156,17 @@ impl fmt::Display for Surprise {
                 write!(f, "direct {found} came where {expected} had to")
             }
             Self::Compressed => f.write_str("compressed data came, which was not negotiated"),
+            Self::Corrupt => f.write_str("compressed data came that cannot be inflated"),
+            Self::Inflated => f.write_str("compressed data came that inflates to more than 64 KiB"),
             Self::TooManyRooms => f.write_str("more rooms were joined than were asked for"),
+            Self::ResumedUnasked => f.write_str("a session was resumed that nobody wanted to resume"),
+            Self::Recovered { asked, found } => {
+                write!(f, "a room was recovered from position {found} where {asked} was asked for")
+            }
+            Self::Accepted { sent, found } => {
+                write!(f, "message {found} is the last accepted one, of {sent} that were sent")
+            }
+            Self::Page => f.write_str("a page of members came that does not follow the one before"),
         }
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Membership, Sample};
+use super::{MembersPage, Membership, Sample};
 use crate::wire::header::flags;
-use crate::wire::{Handle, Kind, MemberNumber, Position, Presence, Reason, Record, Records, RequestId};
+use crate::wire::{Epoch, Handle, Kind, MemberNumber, Position, Presence, Reason, Record, Records, RequestId};
 
 /// Something that happened. Payloads share the read buffer: copy what you keep for long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub enum Event {
     Gap {
         /// The room.
         handle: Handle,
+        /// Its present life.
+        epoch: Epoch,
         /// The first that is lost.
         from: Position,
         /// The last that is lost; below `from` where none is.
@@ -53,6 +55,16 @@ pub enum Event {
         /// Which.
         request: RequestId,
     },
+    /// A page of members.
+    Page {
+        /// The question it answers.
+        request: RequestId,
+        /// The members.
+        page: MembersPage,
+    },
+    /// Every message up to this number was accepted, or refused by a [`Refusal`] of its own
+    /// (PROTOCOL 12.3). Told where it is news; [`Sender::accepted`](super::Sender::accepted) always knows.
+    Accepted(u64),
     /// A ping of this client was answered.
     Pong(Sample),
     /// The server is about to stop.
@@ -64,6 +76,20 @@ pub enum Event {
     },
     /// The session has ended. Nothing follows.
     Closed(Closing),
+}
+
+impl Event {
+    /// What it costs to keep the event, in bytes; `wire` is what its frame had.
+    pub(super) fn cost(&self, wire: u64) -> u64 {
+        // Compressed records have become more than their frame.
+        let inflated = match self {
+            Self::Batch(batch) | Self::Presence(batch) | Self::Snapshot(batch) | Self::Direct(batch) => {
+                batch.records.len() as u64
+            }
+            _ => 0,
+        };
+        wire.max(inflated).saturating_add(size_of::<Self>() as u64)
+    }
 }
 
 /// One data frame of a room, whose records can all be read.

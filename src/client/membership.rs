@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::Batch;
 use crate::wire::control::{Joined, Mode, Outcome, Welcome};
-use crate::wire::{Capabilities, Epoch, Handle, MemberNumber, Position, RoomId};
+use crate::wire::extension::kind;
+use crate::wire::{Capabilities, Epoch, Extensions, Handle, Kind, MemberNumber, Position, Reader, RoomId};
 
 /// What the server said in its WELCOME (PROTOCOL 6.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +29,21 @@ pub struct Terms {
     pub max_rooms: u64,
     /// Silence after which the server pings.
     pub ping: Duration,
+    /// How long after the connection the session may be resumed, where it may (PROTOCOL 12.2).
+    pub grace: Option<Duration>,
+    /// Who the server takes this client for; empty where it does not say.
+    pub subject: Bytes,
 }
 
 impl Terms {
-    pub(super) const fn new(welcome: &Welcome<'_>) -> Self {
+    /// What a WELCOME says to a client that has `offered` these capabilities.
+    pub(super) fn new(welcome: &Welcome<'_>, offered: Capabilities) -> Self {
+        let extensions = welcome.extensions;
+        let grace = extensions.get(kind::GRACE).and_then(|grace| Reader::new(grace).varint().ok());
         Self {
-            capabilities: welcome.capabilities,
+            capabilities: welcome.capabilities.common(offered),
+            grace: grace.map(Duration::from_millis),
+            subject: extensions.get(kind::SUBJECT).map(Bytes::copy_from_slice).unwrap_or_default(),
             clock: welcome.clock,
             time: welcome.time,
             wall: welcome.wall,
@@ -64,8 +77,13 @@ pub struct Membership {
     pub outcome: Outcome,
     /// The room's present life.
     pub epoch: Epoch,
-    /// The last position before what comes live.
+    /// The last position before what follows: the one that was asked for where the room was recovered,
+    /// the last that is lost behind a gap, else the room's own.
     pub position: Position,
+    /// First and last position that are lost, where the server knows.
+    pub lost: Option<(Position, Position)>,
+    /// What the room's logic answered; mostly empty.
+    pub answer: Bytes,
     /// The room's period, in microseconds.
     pub period: u64,
     /// The tick that was the current one.
@@ -77,7 +95,7 @@ pub struct Membership {
 impl Membership {
     /// What a JOINED says.
     #[must_use]
-    pub const fn new(joined: &Joined<'_>) -> Self {
+    pub fn new(joined: &Joined<'_>) -> Self {
         Self {
             handle: joined.handle,
             room: joined.room,
@@ -86,6 +104,8 @@ impl Membership {
             outcome: joined.outcome,
             epoch: joined.epoch,
             position: joined.position,
+            lost: two_varints(joined.extensions, kind::LOST).map(|(first, last)| (Position(first), Position(last))),
+            answer: joined.extensions.get(kind::LOGIC).map(Bytes::copy_from_slice).unwrap_or_default(),
             period: joined.period,
             tick: joined.tick,
             tick_time: joined.tick_time,
@@ -102,6 +122,19 @@ impl Membership {
         } else {
             self.tick_time.saturating_sub((self.tick - tick).saturating_mul(period))
         }
+    }
+
+    /// How long after its tick began a batch is here, at this server time in microseconds. None for
+    /// what has no moment to be late for: rooms that send at once, batches that left early, snapshots,
+    /// and directs, which may wait for a tick.
+    #[must_use]
+    pub fn lateness(&self, batch: &Batch, server_time: u64) -> Option<Duration> {
+        let scheduled = matches!(batch.kind(), Kind::Event | Kind::Value | Kind::Presence);
+        if !scheduled || batch.is_early() || self.period == 0 {
+            return None;
+        }
+        // A clock is wrong by a little: nothing is here before it was sent.
+        Some(Duration::from_micros(server_time.saturating_sub(self.tick_begins(batch.tick()))))
     }
 
     /// The whole tick nearest to `near` that has these low 16 bits (PROTOCOL 8.1, 18.12).
@@ -121,9 +154,17 @@ impl Membership {
     }
 }
 
+/// An extension of two varints, where it is there and can be read.
+pub(super) fn two_varints(extensions: Extensions<'_>, kind: u64) -> Option<(u64, u64)> {
+    let mut reader = Reader::new(extensions.get(kind)?);
+    Some((reader.varint().ok()?, reader.varint().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::header::flags;
+    use crate::wire::put_extension;
 
     #[test]
     fn ticks_are_extended_to_the_nearest() {
@@ -145,5 +186,36 @@ mod tests {
         assert_eq!(membership.tick_begins(u64::MAX), u64::MAX);
         let drained = Membership { period: 0, ..membership };
         assert_eq!(drained.tick_begins(4), 1_151_000);
+    }
+
+    #[test]
+    fn lateness_counts_from_the_beginning_of_the_tick() {
+        let joined = Joined { period: 50_000, tick: 3, tick_time: 1_150_000, ..Joined::default() };
+        let membership = Membership::new(&joined);
+        let check = |kind, options, period, server_time, expected: Option<u64>| {
+            let membership = Membership { period, ..membership.clone() };
+            let batch =
+                Batch { handle: Handle(1), kind, options, position: Position(1), tick: 4, records: Bytes::new() };
+            assert_eq!(membership.lateness(&batch, server_time), expected.map(Duration::from_micros));
+        };
+        check(Kind::Event, 0, 50_000, 1_200_700, Some(700));
+        check(Kind::Value, flags::MORE, 50_000, 1_200_000, Some(0));
+        check(Kind::Event, 0, 50_000, 1_199_000, Some(0));
+        check(Kind::Event, flags::URGENT, 50_000, 1_200_700, None);
+        check(Kind::Snapshot, 0, 50_000, 1_200_700, None);
+        check(Kind::Event, 0, 0, 1_200_700, None);
+    }
+
+    #[test]
+    fn the_answer_and_what_is_lost_are_told() {
+        let mut extensions = Vec::new();
+        put_extension(kind::LOGIC, b"hello", &mut extensions);
+        put_extension(kind::LOST, &[3, 0xc8, 1], &mut extensions);
+        let extensions = Extensions::from_encoded(&extensions).unwrap();
+        let membership = Membership::new(&Joined { extensions, ..Joined::default() });
+        assert_eq!(membership.answer, &b"hello"[..]);
+        assert_eq!(membership.lost, Some((Position(3), Position(200))));
+        let cut_off = Extensions::from_encoded(&[4, 1, 3]).unwrap();
+        assert_eq!(Membership::new(&Joined { extensions: cut_off, ..Joined::default() }).lost, None);
     }
 }

@@ -12,17 +12,41 @@
 //! and not hidden by a queue; it also means that pings are answered only then. Whoever holds a
 //! connection open keeps calling [`Client::next`].
 //!
-//! The client reconnects nothing and retries nothing.
+//! What a server may offer beyond the minimum (PROTOCOL 10.3, 12), and what this client makes of it:
+//!
+//! | capability | here |
+//! |---|---|
+//! | `resume` | [`Client::resume_point`] is what is left of a broken connection, [`Client::resume`] goes on with it |
+//! | `history` | [`JoinOptions::since`] with what [`Client::position`] told: [`Membership::outcome`] is recovered or gap |
+//! | `deflate` | compressed batches are inflated, to at most 64 KiB each |
+//! | `receive` | [`Client::receive`] asks for all, for events only, or for nothing |
+//! | `accepted` | messages are kept until they are accepted, within bounds; [`Event::Accepted`] tells |
+//! | `pages` | [`Client::members`] lists the members of a room |
+//!
+//! All are offered; [`ClientConfig::capabilities`] offers fewer. The server's clock comes with every
+//! answer to a ping ([`Clock`]), and [`Membership::lateness`] tells how late a batch is by it.
+//!
+//! The client reconnects nothing and retries nothing by itself.
 
 mod clock;
 mod config;
+mod directs;
 mod error;
 mod event;
+mod greeting;
+mod inflate;
+mod members;
 mod membership;
+mod options;
+mod progress;
 mod receiver;
+mod resume;
+mod room;
 mod sender;
 mod session;
+mod token;
 mod transport;
+mod unaccepted;
 mod url;
 
 #[cfg(test)]
@@ -30,21 +54,25 @@ mod tests;
 
 use std::time::Duration;
 
-use bytes::BytesMut;
 use tokio::time::{Instant, timeout};
 
 pub use self::clock::{Clock, Sample};
 pub use self::config::ClientConfig;
 pub use self::error::{Error, Surprise, Wait};
 pub use self::event::{Batch, Closing, Event, Refusal};
+pub use self::members::{Member, MembersPage};
 pub use self::membership::{Membership, Terms};
+pub use self::options::{JoinOptions, What};
 pub use self::receiver::Receiver;
+pub use self::resume::{ResumePoint, Resumed, Unconfirmed};
 pub use self::sender::{Sender, Timing};
+pub use self::token::Token;
 pub use self::url::{Scheme, Url, UrlError};
 
-use self::session::Session;
-use crate::wire::control::{Command, Hello, Mode};
-use crate::wire::{Control, Handle, Key, MAGIC, MemberNumber, RequestId, VERSION};
+use self::greeting::Greeting;
+use self::resume::Beginning;
+use crate::wire::control::Mode;
+use crate::wire::{Capabilities, Epoch, Handle, Key, MemberNumber, Position, Reason, RequestId, Target};
 
 /// A connection whose hello was accepted.
 #[derive(Debug)]
@@ -64,31 +92,32 @@ impl Client {
     /// Where there is nobody, or somebody who does not want this client. [`Error::Closed`] has the
     /// server's reason.
     pub async fn connect(config: &ClientConfig) -> Result<Self, Error> {
-        let connecting = Self::connect_unbounded(config);
+        let connecting = Self::connect_unbounded(config, None);
         let connected = timeout(config.connect_timeout, connecting).await;
-        connected.map_err(|_| Error::TimedOut(Wait::Connect))?
+        connected.map_err(|_| Error::TimedOut(Wait::Connect))?.map(|(client, _)| client)
     }
 
-    async fn connect_unbounded(config: &ClientConfig) -> Result<Self, Error> {
+    /// Connects, and goes on from `point` where there is one.
+    async fn connect_unbounded(config: &ClientConfig, point: Option<&ResumePoint>) -> Result<(Self, Resumed), Error> {
+        let mut offered = config.capabilities.common(ClientConfig::CAPABILITIES);
+        if point.is_some() {
+            // A session cannot go on without what it rests on.
+            offered = offered.with(Capabilities::RESUME).with(Capabilities::ACCEPTED);
+        }
+        let resume = point.map(|point| (&point.token, point.directs));
+        let hello = greeting::hello(config, offered, resume)?;
         let (mut reader, mut writer) = transport::connect(&config.url).await?;
         let start = Instant::now();
-        writer.write(hello(config.url.scheme()).freeze()).await?;
+        writer.write(hello).await?;
 
-        let mut session = Session::new();
-        while session.terms().is_none() {
-            let Some(frame) = reader.buffered()? else {
-                if let transport::Filled::End(reason) = reader.fill().await? {
-                    return Err(Error::Closed(Closing::without_frame(reason)));
-                }
-                continue;
-            };
-            let now = clock::micros_since(start);
-            if let Some(Event::Closed(closing)) = session.handle_frame(frame, now)? {
-                return Err(Error::Closed(closing));
-            }
+        let greeted = greet(&mut reader, offered, start).await;
+        let begun = greeted.and_then(|greeting| Ok(Beginning::new(&greeting, config, point)?));
+        if let Err(Error::Decode(_) | Error::Surprise(_)) = &begun {
+            // PROTOCOL 6: a broken server is told so; whether it listens changes nothing here.
+            let _ = writer.write(sender::close(Reason::MALFORMED)).await;
         }
-        let (sender, receiver) = receiver::start(session, reader, writer, start);
-        Ok(Self { sender, receiver, answer_timeout: config.answer_timeout })
+        let (sender, receiver, resumed) = receiver::start(begun?, reader, writer, start);
+        Ok((Self { sender, receiver, answer_timeout: config.answer_timeout }, resumed))
     }
 
     /// Joins a room and waits until the server has answered. Events that come meanwhile are kept
@@ -100,7 +129,16 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] where the server does not want it, and whatever ends a connection.
     pub async fn join(&mut self, name: &str, mode: Mode) -> Result<Membership, Error> {
-        let (asked, _) = self.sender.join(name, mode).await?;
+        self.join_with(name, JoinOptions::new(mode)).await
+    }
+
+    /// Joins a room with everything a join can say, and waits until the server has answered. See
+    /// [`join`](Self::join).
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub async fn join_with(&mut self, name: &str, options: JoinOptions) -> Result<Membership, Error> {
+        let (asked, _) = self.sender.join_with(name, options).await?;
         let event = self.answer(asked, |event| matches!(event, Event::Joined { request, .. } if *request == asked));
         match event.await? {
             Event::Joined { membership, .. } => Ok(membership),
@@ -119,6 +157,24 @@ impl Client {
         Ok(())
     }
 
+    /// Asks for more or less of a room, and waits until the server has answered; needs the capability
+    /// `receive`. As for cancelling, see [`join`](Self::join).
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub async fn receive(&mut self, handle: Handle, what: What) -> Result<(), Error> {
+        let asked = self.sender.receive(handle, what).await?;
+        self.answer(asked, |event| matches!(event, Event::Done { request } if *request == asked)).await?;
+        Ok(())
+    }
+
+    /// The room's life and the last position that was taken whole by [`next`](Self::next), for
+    /// [`JoinOptions::since`]. See [`Receiver::position`].
+    #[must_use]
+    pub fn position(&self, handle: Handle) -> Option<(Epoch, Position)> {
+        self.receiver.position(handle)
+    }
+
     /// Measures round trip and clock offset. As for cancelling, see [`join`](Self::join).
     ///
     /// # Errors
@@ -131,28 +187,48 @@ impl Client {
         }
     }
 
-    /// Publishes an event. See [`Sender::publish`].
+    /// Publishes. Where it must wait until other messages are accepted, it reads meanwhile, and keeps
+    /// what comes for [`next`](Self::next). Cancel safe: a future that is dropped early has sent
+    /// nothing. See [`Sender::publish`].
     ///
     /// # Errors
-    /// As for [`Sender::publish`].
+    /// As for [`Sender::publish`]; where it had to wait, [`Error::TooMuchWaiting`] and whatever ends a
+    /// connection.
+    pub async fn publish(
+        &mut self,
+        handle: Handle,
+        target: Target,
+        timing: Timing,
+        payload: &[u8],
+    ) -> Result<u64, Error> {
+        while !self.sender.may_publish(handle, target, payload) {
+            self.receiver.set_aside().await?;
+        }
+        self.sender.publish(handle, target, timing, payload).await
+    }
+
+    /// Publishes an event. See [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish).
     pub async fn event(&mut self, handle: Handle, payload: &[u8]) -> Result<u64, Error> {
-        self.sender.event(handle, payload).await
+        self.publish(handle, Target::Event, Timing::Tick, payload).await
     }
 
-    /// Sets a value; an empty payload deletes it. See [`Sender::publish`].
+    /// Sets a value; an empty payload deletes it. See [`publish`](Self::publish).
     ///
     /// # Errors
-    /// As for [`Sender::publish`].
+    /// As for [`publish`](Self::publish).
     pub async fn value(&mut self, handle: Handle, key: Key, payload: &[u8]) -> Result<u64, Error> {
-        self.sender.value(handle, key, payload).await
+        self.publish(handle, Target::Value(key), Timing::Tick, payload).await
     }
 
-    /// Sends to one member. See [`Sender::publish`].
+    /// Sends to one member. See [`publish`](Self::publish).
     ///
     /// # Errors
-    /// As for [`Sender::publish`].
+    /// As for [`publish`](Self::publish).
     pub async fn direct(&mut self, handle: Handle, member: MemberNumber, payload: &[u8]) -> Result<u64, Error> {
-        self.sender.direct(handle, member, payload).await
+        self.publish(handle, Target::Direct(member), Timing::Tick, payload).await
     }
 
     /// What happens next. Cancel safe: no event is lost when the future is dropped.
@@ -202,6 +278,12 @@ impl Client {
         (self.sender, self.receiver)
     }
 
+    /// The server broke the protocol in a way that only the caller could see.
+    fn break_off(&mut self, surprise: Surprise) -> Error {
+        self.receiver.break_off();
+        surprise.into()
+    }
+
     /// Waits for the event that answers `asked`, or for its refusal.
     async fn answer(&mut self, asked: RequestId, wanted: impl Fn(&Event) -> bool) -> Result<Event, Error> {
         let refused =
@@ -215,14 +297,20 @@ impl Client {
     }
 }
 
-/// What a client sends first (PROTOCOL 4.1, 6.1).
-fn hello(scheme: Scheme) -> BytesMut {
-    let mut out = BytesMut::new();
-    if scheme == Scheme::Tcp {
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[VERSION]);
+/// Reads until WELCOME.
+async fn greet(reader: &mut transport::FrameReader, offered: Capabilities, start: Instant) -> Result<Greeting, Error> {
+    loop {
+        match reader.buffered()? {
+            Some(frame) => {
+                if let Some(greeting) = Greeting::read(&frame, offered, clock::micros_since(start))? {
+                    return Ok(greeting);
+                }
+            }
+            None => {
+                if let transport::Filled::End(reason) = reader.fill().await? {
+                    return Err(Error::Closed(Closing::without_frame(reason)));
+                }
+            }
+        }
     }
-    // No capabilities: each needs code here that uses it.
-    Control::new(RequestId(1), Command::Hello(Hello::default())).encode(&mut out);
-    out
 }

@@ -1,7 +1,6 @@
 //! The receiving half of a client.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,11 +10,12 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::error::Error;
 use super::event::{Closing, Event};
+use super::resume::{Beginning, ResumePoint, Resumed};
 use super::sender::close;
 use super::session::Session;
 use super::transport::{Filled, FrameReader, FrameWriter, write_queue};
 use super::{Sender, Terms};
-use crate::wire::{Frame, Header, Reason};
+use crate::wire::{Epoch, Frame, Handle, Header, Position, Reason};
 
 /// Chunks that wait for the writer. 64: a burst of messages, and with the largest ones a megabyte.
 const QUEUE: usize = 64;
@@ -24,14 +24,17 @@ const QUEUE: usize = 64;
 /// does not read answers is slowed down. 4 KiB: a hundred answers.
 const MAX_REPLIES: usize = 4 * 1024;
 
-/// Bytes of frames kept while an answer is waited for. 1 MiB: a snapshot, and what a busy room
-/// sends meanwhile.
-const MAX_WAITING: u64 = 1024 * 1024;
+/// What events may cost that are kept while an answer is waited for, in bytes. 4 MiB: a snapshot, and
+/// what a busy room sends meanwhile, each with its place in the queue.
+const MAX_WAITING: u64 = 4 * 1024 * 1024;
 
 /// How long bytes that are here may take to be found. 1 s: far longer than the runtime takes.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Reads frames, answers pings, and hands out events.
+///
+/// When it is dropped, the sending half publishes nothing more: nobody would answer pings, or hear
+/// what is refused or accepted.
 #[derive(Debug)]
 pub struct Receiver {
     session: Session,
@@ -41,30 +44,32 @@ pub struct Receiver {
     clock: Clock,
     /// Events that came while an answer was waited for, with their frames' bytes.
     waiting: VecDeque<(Event, u64)>,
-    waiting_bytes: u64,
+    /// What they cost.
+    waiting_cost: u64,
     heard: Instant,
     ended: bool,
 }
 
 /// Makes the halves of a session that is open, and starts the task that writes.
 pub(super) fn start(
-    mut session: Session,
+    beginning: Beginning,
     reader: FrameReader,
     writer: FrameWriter,
     start: Instant,
-) -> (Sender, Receiver) {
+) -> (Sender, Receiver, Resumed) {
     let (queue, chunks) = mpsc::channel(QUEUE);
-    let terms = session.terms().expect("the session is open").clone();
-    tokio::spawn(write_queue(chunks, writer, terms.max_frame));
     let mut clock = Clock::new(start);
-    let sender = Sender::new(queue.clone(), Arc::clone(&session.consumption), clock.clone(), &terms);
+    let sender = Sender::new(queue.clone(), &beginning, clock.clone());
+    let Beginning { mut session, frames, resumed, .. } = beginning;
+    let terms = session.terms().clone();
+    tokio::spawn(write_queue(frames, chunks, writer, terms.max_frame));
     if let Some((id, sample)) = session.take_sample() {
         clock.handle_sample(id, sample);
     }
     let waiting = VecDeque::new();
     let heard = Instant::now();
-    let receiver = Receiver { session, terms, reader, queue, clock, waiting, waiting_bytes: 0, heard, ended: false };
-    (sender, receiver)
+    let receiver = Receiver { session, terms, reader, queue, clock, waiting, waiting_cost: 0, heard, ended: false };
+    (sender, receiver, resumed)
 }
 
 impl Receiver {
@@ -76,17 +81,22 @@ impl Receiver {
     pub async fn next(&mut self) -> Result<Event, Error> {
         let (event, bytes) = match self.waiting.pop_front() {
             Some(first) => {
-                self.waiting_bytes -= first.1;
+                self.waiting_cost -= first.0.cost(first.1);
                 first
             }
             None => self.read().await?,
         };
         // PROTOCOL 9: the application takes it now.
         let direct = match &event {
-            Event::Direct(batch) => Some(batch.position().0 + (batch.records().count() as u64).saturating_sub(1)),
+            // A frame without directs has the number of one that did not come yet.
+            Event::Direct(batch) => {
+                let count = batch.records().count() as u64;
+                (count > 0).then(|| batch.position().0 + (count - 1))
+            }
             _ => None,
         };
         self.session.consumption.handle_taken(bytes, direct);
+        self.session.progress.handle_taken(&event);
         Ok(event)
     }
 
@@ -102,22 +112,71 @@ impl Receiver {
         &self.terms
     }
 
+    /// The room's life and the last position that was taken whole: from there a later join goes on
+    /// (PROTOCOL 12.1). None before [`Event::Joined`] and after [`Event::Left`].
+    #[must_use]
+    pub fn position(&self, handle: Handle) -> Option<(Epoch, Position)> {
+        self.session.progress.position(handle)
+    }
+
+    /// What another connection needs to go on with this session. See
+    /// [`Client::resume_point`](super::Client::resume_point).
+    #[must_use]
+    pub fn resume_point(&self) -> Option<ResumePoint> {
+        self.session.progress.resume_point(self.session.consumption.directs())
+    }
+
     /// Waits for an event, and keeps those before it for [`next`](Self::next). Cancel safe in that
     /// no other event is lost; the one that was waited for then comes from `next`.
     pub(super) async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<Event, Error> {
-        while self.waiting_bytes < MAX_WAITING {
-            let (event, bytes) = self.read().await?;
+        loop {
+            let (event, bytes) = self.read_aside().await?;
             if wanted(&event) {
                 self.session.consumption.handle_taken(bytes, None);
+                self.session.progress.handle_taken(&event);
                 return Ok(event);
             }
-            if let Event::Closed(closing) = event {
-                return Err(Error::Closed(closing));
-            }
-            self.waiting_bytes += bytes;
-            self.waiting.push_back((event, bytes));
+            self.keep(event, bytes);
         }
-        Err(Error::TooMuchWaiting)
+    }
+
+    /// Reads one event, and keeps it for [`next`](Self::next). Cancel safe.
+    pub(super) async fn set_aside(&mut self) -> Result<(), Error> {
+        let (event, bytes) = self.read_aside().await?;
+        self.keep(event, bytes);
+        Ok(())
+    }
+
+    /// The next event, where there is a place to keep it. The end of the session is an error.
+    async fn read_aside(&mut self) -> Result<(Event, u64), Error> {
+        if self.waiting_cost >= MAX_WAITING {
+            return Err(Error::TooMuchWaiting);
+        }
+        let read = self.read().await?;
+        if let (Event::Closed(closing), _) = &read {
+            self.session.progress.handle_taken(&read.0);
+            return Err(Error::Closed(closing.clone()));
+        }
+        Ok(read)
+    }
+
+    fn keep(&mut self, event: Event, bytes: u64) {
+        self.waiting_cost += event.cost(bytes);
+        self.waiting.push_back((event, bytes));
+    }
+
+    /// The server broke the protocol: it is told so, and nothing follows.
+    pub(super) fn break_off(&mut self) {
+        if let Ok(permit) = self.queue.try_reserve() {
+            // PROTOCOL 6: a broken server is told so, if it still listens.
+            permit.send(close(Reason::MALFORMED));
+        }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.session.progress.end();
     }
 
     /// The next event off the connection, with the bytes of its frame.
@@ -126,14 +185,11 @@ impl Receiver {
             return Err(Error::Ended);
         }
         let read = self.read_event().await;
-        if matches!(read, Err(Error::Decode(_) | Error::Surprise(_)))
-            && let Ok(permit) = self.queue.try_reserve()
-        {
-            // PROTOCOL 6: a broken server is told so, if it still listens.
-            permit.send(close(Reason::MALFORMED));
+        if matches!(read, Err(Error::Decode(_) | Error::Surprise(_))) {
+            self.break_off();
         }
         if matches!(read, Err(_) | Ok((Event::Closed(_), _))) {
-            self.ended = true;
+            self.end();
         }
         read
     }
@@ -207,5 +263,12 @@ impl Receiver {
             self.heard = now.checked_sub(patience).map_or(now, |then| then + GRACE);
         }
         self.heard + patience
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // Nobody hears any more what is accepted: who waits for it must not wait for ever.
+        self.session.progress.end();
     }
 }

@@ -5,28 +5,34 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-use super::Terms;
 use super::clock::Clock;
 use super::error::Error;
+use super::progress::Progress;
+use super::resume::Beginning;
 use super::session::Consumption;
+use super::{JoinOptions, ResumePoint, What};
 use crate::name::RoomName;
-use crate::wire::control::{Close, Command, Join, Leave, Mode, SetPresence};
+use crate::wire::control::{Close, Command, Join, Leave, Members, Mode, Receive, SetPresence};
 use crate::wire::header::flags;
 use crate::wire::{ClientData, Control, Extensions, Handle, Key, MemberNumber, Reason, Record, RequestId, Target};
 
 /// Sends commands and messages. What it sends waits in a bounded queue, so that a method waits
 /// where the server does not read.
 ///
+/// Where the server tells which messages it has accepted (PROTOCOL 12.3), messages are kept until then,
+/// within the bounds of the [`ClientConfig`](super::ClientConfig); [`publish`](Self::publish) waits for
+/// a place. Somebody must ask the other half for events meanwhile: it hears what is accepted.
+///
 /// Every method is cancel safe: a future that is dropped early has sent nothing.
 #[derive(Debug)]
 pub struct Sender {
     queue: mpsc::Sender<Bytes>,
     consumption: Arc<Consumption>,
+    progress: Arc<Progress>,
     clock: Clock,
     max_message: usize,
     requests: u64,
     handles: u64,
-    data_frames: u64,
 }
 
 /// When a message is to leave.
@@ -40,12 +46,20 @@ pub enum Timing {
 }
 
 impl Sender {
-    pub(super) fn new(queue: mpsc::Sender<Bytes>, consumption: Arc<Consumption>, clock: Clock, terms: &Terms) -> Self {
+    pub(super) fn new(queue: mpsc::Sender<Bytes>, beginning: &Beginning, clock: Clock) -> Self {
+        let session = &beginning.session;
+        let terms = session.terms();
         // Whatever the server says: with its arguments, a message must fit the 16 bits of a length.
         let largest = u64::from(u16::MAX).min(terms.max_frame) - terms.max_frame.min(Record::MAX_OVERHEAD as u64);
-        let max_message = usize::try_from(terms.max_message.min(largest)).unwrap_or(0);
-        // Request 1 was hello.
-        Self { queue, consumption, clock, max_message, requests: 1, handles: 0, data_frames: 0 }
+        Self {
+            queue,
+            consumption: Arc::clone(&session.consumption),
+            progress: Arc::clone(&session.progress),
+            clock,
+            max_message: usize::try_from(terms.max_message.min(largest)).unwrap_or(0),
+            requests: beginning.requests,
+            handles: beginning.handles,
+        }
     }
 
     /// Asks to join a room. [`Event::Joined`](super::Event::Joined) or
@@ -55,10 +69,26 @@ impl Sender {
     /// # Errors
     /// [`Error::RoomName`], or [`Error::Ended`].
     pub async fn join(&mut self, name: &str, mode: Mode) -> Result<(RequestId, Handle), Error> {
+        self.join_with(name, JoinOptions::new(mode)).await
+    }
+
+    /// Asks to join a room, with everything a join can say. See [`join`](Self::join).
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join), and [`Error::MessageTooLarge`] where the data certainly is.
+    pub async fn join_with(&mut self, name: &str, options: JoinOptions) -> Result<(RequestId, Handle), Error> {
         let name = RoomName::new(name.as_bytes()).ok_or(Error::RoomName)?;
         let handle = Handle(self.handles + 1);
-        let join = Join { handle, mode, name: name.as_str().as_bytes(), extensions: Extensions::NONE };
-        let request = self.ask(Command::Join(join)).await?;
+        let encoded = options.extensions();
+        if !encoded.is_empty() {
+            // The name and the numbers need a place in the frame as well.
+            self.check_len(encoded.len() + RoomName::MAX_LEN)?;
+        }
+        let extensions = Extensions::from_encoded(&encoded)?;
+        let join = Join { handle, mode: options.mode, name: name.as_str().as_bytes(), extensions };
+        let known = name.clone();
+        let note = |progress: &Progress, request| progress.handle_join(handle, known, options, request);
+        let request = self.ask_and_note(Command::Join(join), note).await?;
         self.handles = handle.0;
         Ok((request, handle))
     }
@@ -68,7 +98,28 @@ impl Sender {
     /// # Errors
     /// [`Error::Ended`].
     pub async fn leave(&mut self, handle: Handle) -> Result<RequestId, Error> {
-        self.ask(Command::Leave(Leave { handle, extensions: Extensions::NONE })).await
+        let leave = Leave { handle, extensions: Extensions::NONE };
+        self.ask_and_note(Command::Leave(leave), |progress, _| progress.handle_leave(handle)).await
+    }
+
+    /// Asks for more or less of a room; needs the capability `receive`. [`Event::Done`](super::Event::Done)
+    /// answers; behind more, a gap and a snapshot follow.
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    pub async fn receive(&mut self, handle: Handle, what: What) -> Result<RequestId, Error> {
+        // PROTOCOL 6.11: in this version the divisor is 1 and the area 0.
+        let receive = Receive { handle, what: what as u8, divisor: 1, area: 0, extensions: Extensions::NONE };
+        self.ask(Command::Receive(receive)).await
+    }
+
+    /// Asks for a page of members with higher numbers than `after`; needs the capability `pages`.
+    /// [`Event::Page`](super::Event::Page) answers.
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    pub async fn members(&mut self, handle: Handle, after: MemberNumber) -> Result<RequestId, Error> {
+        self.ask(Command::Members(Members { handle, after, extensions: Extensions::NONE })).await
     }
 
     /// Replaces what this member shows of itself. [`Event::Done`](super::Event::Done) answers.
@@ -76,12 +127,14 @@ impl Sender {
     /// # Errors
     /// [`Error::Ended`], and [`Error::MessageTooLarge`] where the data certainly is.
     pub async fn set_presence(&mut self, handle: Handle, data: &[u8]) -> Result<RequestId, Error> {
-        self.check(data)?;
-        self.ask(Command::SetPresence(SetPresence { handle, data, extensions: Extensions::NONE })).await
+        self.check_len(data.len())?;
+        let presence = SetPresence { handle, data, extensions: Extensions::NONE };
+        let note = |progress: &Progress, _| progress.handle_presence(handle, Bytes::copy_from_slice(data));
+        self.ask_and_note(Command::SetPresence(presence), note).await
     }
 
     /// Publishes. The result is the message's number, by which a
-    /// [`Refusal`](super::Refusal) names it.
+    /// [`Refusal`](super::Refusal) and [`Event::Accepted`](super::Event::Accepted) name it.
     ///
     /// # Errors
     /// [`Error::MessageTooLarge`], or [`Error::Ended`].
@@ -92,19 +145,45 @@ impl Sender {
         timing: Timing,
         payload: &[u8],
     ) -> Result<u64, Error> {
-        self.check(payload)?;
+        self.check_len(payload.len())?;
         let options = match timing {
             Timing::Tick => 0,
             Timing::Urgent => flags::URGENT,
         };
         let data = ClientData { handle, target, options, payload };
+        let len = data.encoded_len();
+        self.progress.has_place(len).await?;
         let permit = self.queue.reserve().await.map_err(|_| Error::Ended)?;
-        let mut out = BytesMut::with_capacity(data.encoded_len());
-        data.encode(&mut out);
-        permit.send(out.freeze());
-        // PROTOCOL 12.3: numbered from 1, without the number being sent.
-        self.data_frames += 1;
-        Ok(self.data_frames)
+        // From here on nothing waits: what has a number is on its way.
+        let (number, frame) = self.progress.handle_sent(len, |asks| {
+            let mut out = BytesMut::with_capacity(len);
+            ClientData { options: options | asks, ..data }.encode(&mut out);
+            out.freeze()
+        })?;
+        permit.send(frame);
+        Ok(number)
+    }
+
+    /// Whether a message of so many bytes need not wait until others are accepted.
+    pub(super) fn may_publish(&self, handle: Handle, target: Target, payload: &[u8]) -> bool {
+        // What is too large is refused, and does not wait.
+        let is_too_large = self.check_len(payload.len()).is_err();
+        is_too_large || self.progress.may_send(ClientData { handle, target, options: 0, payload }.encoded_len())
+    }
+
+    /// The highest number up to which every message was accepted, or refused by a refusal of its own; 0
+    /// where the server does not tell.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.progress.accepted()
+    }
+
+    /// What another connection needs to go on with this session. See
+    /// [`Client::resume_point`](super::Client::resume_point); while the receiving half still hands out
+    /// events, they are not all in it.
+    #[must_use]
+    pub fn resume_point(&self) -> Option<ResumePoint> {
+        self.progress.resume_point(self.consumption.directs())
     }
 
     /// Publishes an event with the next tick.
@@ -154,18 +233,28 @@ impl Sender {
     }
 
     async fn ask(&mut self, command: Command<'_>) -> Result<RequestId, Error> {
+        self.ask_and_note(command, |_, _| {}).await
+    }
+
+    async fn ask_and_note(
+        &mut self,
+        command: Command<'_>,
+        note: impl FnOnce(&Progress, RequestId),
+    ) -> Result<RequestId, Error> {
         let permit = self.queue.reserve().await.map_err(|_| Error::Ended)?;
         self.requests += 1;
         let request = RequestId(self.requests);
         let mut out = BytesMut::new();
         Control::new(request, command).encode(&mut out);
+        // First: the answer may be read before this returns.
+        note(&self.progress, request);
         permit.send(out.freeze());
         Ok(request)
     }
 
-    const fn check(&self, payload: &[u8]) -> Result<(), Error> {
-        if payload.len() > self.max_message {
-            return Err(Error::MessageTooLarge { len: payload.len(), limit: self.max_message });
+    const fn check_len(&self, len: usize) -> Result<(), Error> {
+        if len > self.max_message {
+            return Err(Error::MessageTooLarge { len, limit: self.max_message });
         }
         Ok(())
     }

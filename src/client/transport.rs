@@ -1,5 +1,6 @@
 //! Bytes of a connection as frames, over TCP and over WebSocket (PROTOCOL 4).
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -172,24 +173,30 @@ impl FrameWriter {
     }
 }
 
-/// Writes what is queued, gathered into as few writes as there are, until the queue's senders are gone.
+/// Writes `first`, and then what is queued, gathered into as few writes as there are, until the
+/// queue's senders are gone.
 ///
 /// PROTOCOL 4.2: a message is at most the server's `max_frame` + 4 bytes.
-pub(super) async fn write_queue(mut queue: mpsc::Receiver<Bytes>, mut writer: FrameWriter, max_frame: u64) {
+pub(super) async fn write_queue(
+    first: Vec<Bytes>,
+    mut queue: mpsc::Receiver<Bytes>,
+    mut writer: FrameWriter,
+    max_frame: u64,
+) {
     let most = usize::try_from(max_frame).map_or(MAX_WRITE, |largest| MAX_WRITE.min(Header::LEN + largest));
     let mut gathered = BytesMut::new();
-    let mut held = None;
+    let mut ready = VecDeque::from(first);
     loop {
-        let Some(first) = (match held.take() {
-            Some(held) => Some(held),
+        let Some(first) = (match ready.pop_front() {
+            Some(ready) => Some(ready),
             None => queue.recv().await,
         }) else {
             break;
         };
         gathered.extend_from_slice(&first);
-        while let Ok(next) = queue.try_recv() {
+        while let Some(next) = ready.pop_front().or_else(|| queue.try_recv().ok()) {
             if gathered.len() + next.len() > most {
-                held = Some(next);
+                ready.push_front(next);
                 break;
             }
             gathered.extend_from_slice(&next);

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::name::RoomName;
+
 /// Where a server is, and how to talk to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -46,6 +48,18 @@ impl Url {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The room that the path names (PROTOCOL 4.2).
+    pub(super) fn room(&self) -> Option<RoomName> {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let mut encoded = path.strip_prefix("/ws/")?.bytes();
+        let mut name = Vec::new();
+        while let Some(byte) = encoded.next() {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            name.push(if byte == b'%' { digit(encoded.next())? * 16 + digit(encoded.next())? } else { byte });
+        }
+        RoomName::new(&name)
     }
 
     /// Host and port as they stand in a URL and in an HTTP request.

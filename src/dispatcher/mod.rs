@@ -125,6 +125,7 @@ impl<H: Clone> Dispatcher<H> {
             ids: RoomIds::new(config.shard, config.shards),
             budget: Budget::new(config.limits.kept_bytes / config.shards.max(1) as usize),
             random: config.seed ^ u64::from(config.shard).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            tools: Tools::new(&config.limits),
             config,
             rooms: Vec::new(),
             free: Vec::new(),
@@ -138,7 +139,6 @@ impl<H: Clone> Dispatcher<H> {
             straggling: Vec::new(),
             tend_at: None,
             unsettled: Vec::new(),
-            tools: Tools::default(),
         }
     }
 

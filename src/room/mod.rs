@@ -111,6 +111,12 @@ pub(crate) enum Due {
     Now,
 }
 
+impl Tools {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { deflater: Deflater::new(limits.deflate_threshold), ..Self::default() }
+    }
+}
+
 impl<H: Clone> Room<H> {
     pub(crate) fn new(id: RoomId, name: RoomName, class: RoomClass, epoch: Epoch, start: Time) -> Self {
         Self {

@@ -11,6 +11,7 @@ use super::{Output, Session, State};
 use crate::time::{Time, micros};
 use crate::wire::control::{Command as Tell, Refused, Welcome};
 use crate::wire::extension::kind;
+use crate::wire::header::flags;
 use crate::wire::{Capabilities, Control, Extensions, Handle, Reason, RequestId, put_extension, put_varint};
 
 /// A resume token: who has it may continue the session.
@@ -234,7 +235,7 @@ impl Session {
         }
         let welcome = Welcome {
             capabilities: self.capabilities,
-            flags: u8::from(resumed),
+            flags: if resumed { flags::RESUMED } else { 0 },
             clock: self.facts.clock,
             time: now.micros(),
             wall: self.facts.wall,

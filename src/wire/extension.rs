@@ -76,6 +76,16 @@ pub mod kind {
     pub const TOKEN: u64 = 1;
     /// HELLO: the client's software.
     pub const AGENT: u64 = 2;
+    /// HELLO: a resume token, and the highest direct seen.
+    pub const RESUME: u64 = 4;
+    /// WELCOME: the resume token.
+    pub const RESUME_TOKEN: u64 = 2;
+    /// WELCOME: milliseconds within which the session may be resumed.
+    pub const GRACE: u64 = 4;
+    /// WELCOME: first and last direct that is lost.
+    pub const LOST_DIRECTS: u64 = 6;
+    /// WELCOME: the subject the server knows the client by.
+    pub const SUBJECT: u64 = 8;
     /// REFUSED and CLOSE: a text for people. JOIN and JOINED: data for and from the room's logic.
     pub const TEXT: u64 = 2;
     /// JOIN: data for the room's logic.
@@ -84,16 +94,6 @@ pub mod kind {
     pub const AFTER: u64 = 4;
     /// JOIN: epoch and last position.
     pub const SINCE: u64 = 4;
-    /// HELLO: the session to resume (PROTOCOL 12.2).
-    pub const RESUME: u64 = 4;
-    /// WELCOME: the token to resume with.
-    pub const RESUME_TOKEN: u64 = 2;
-    /// WELCOME: the grace in milliseconds.
-    pub const GRACE: u64 = 4;
-    /// WELCOME: first and last direct that is lost.
-    pub const LOST_DIRECTS: u64 = 6;
-    /// WELCOME: who the server knows the client to be.
-    pub const SUBJECT: u64 = 8;
     /// JOINED: positions that are lost.
     pub const LOST: u64 = 4;
     /// REFUSED, CLOSE and GOING_AWAY: another address.

@@ -166,4 +166,6 @@ pub mod flags {
     pub const MORE: u8 = 0x40;
     /// Ping: this is an answer.
     pub const ANSWER: u8 = 0x01;
+    /// WELCOME: the session was resumed.
+    pub const RESUMED: u8 = 0x01;
 }

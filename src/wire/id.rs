@@ -131,6 +131,12 @@ impl Capabilities {
         self.0 & other.0 == other.0
     }
 
+    /// The bits that either has.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The bits that both have.
     #[must_use]
     pub const fn common(self, other: Self) -> Self {

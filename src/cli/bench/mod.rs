@@ -125,6 +125,7 @@ async fn bench(arguments: &BenchArguments) -> Result<(), Failure> {
     let tally = run.shared.tally.borrow();
     let report = Report {
         url: &arguments.url,
+        clock: clock.best(),
         scenario: arguments.workload,
         workload: &workload,
         missing: tally.missing(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
-use tickwire::client::Url;
+use tickwire::client::{Sample, Url};
 
 use super::tally::{Missing, Tally};
 use super::workload::{Scenario, Workload};
@@ -15,6 +15,8 @@ use crate::cli::output;
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     pub(super) url: &'a Url,
+    /// The server's clock as lateness was measured by it, if it was.
+    pub(super) clock: Option<Sample>,
     pub(super) scenario: Scenario,
     pub(super) workload: &'a Workload,
     pub(super) tally: &'a Tally,
@@ -55,7 +57,11 @@ impl Report<'_> {
             "p999_ms": millis(&window.latency, 0.999),
             "max_ms": millis(&window.latency, 1.0),
             "lateness_p50_ms": millis(&window.lateness, 0.5),
+            "lateness_p90_ms": millis(&window.lateness, 0.9),
             "lateness_p99_ms": millis(&window.lateness, 0.99),
+            "lateness_max_ms": millis(&window.lateness, 1.0),
+            "clock_round_trip_us": self.clock.map(|sample| sample.round_trip.as_micros() as u64),
+            "clock_offset_us": self.clock.map(|sample| sample.offset),
             "slowest_send_ms": self.slowest_send as f64 / 1e6,
             "server_cpu_ns_per_delivery": self.per_delivery(self.server_cpu),
             "server_cpu_percent": self.cpu_percent(),
@@ -81,10 +87,16 @@ impl Report<'_> {
             )?;
             writeln!(out, "{}", if conflated > 0 { format!(", conflated {conflated}") } else { String::new() })?;
             latencies(out, "latency", &window.latency, &[("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)])?;
-            latencies(out, "lateness", &window.lateness, &[("p50", 0.5), ("p99", 0.99)])?;
+            // How long after its tick began a batch was here, by the server's clock.
+            let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];
+            latencies(out, "lateness", &window.lateness, &quantiles)?;
             if let Some(bytes) = self.per_delivery(Some(window.bytes)) {
                 writeln!(out, "  bytes       {bytes:.1} a delivery, {} of them payload", self.workload.payload)?;
             }
+        }
+        if let Some(Sample { round_trip, offset }) = self.clock {
+            let micros = round_trip.as_micros();
+            writeln!(out, "  clock       offset {offset} us, measured over a round trip of {micros} us")?;
         }
         self.write_server(out)?;
         if counts.unsent > 0 {
@@ -169,4 +181,51 @@ fn rounded(mut object: Value) -> Value {
         }
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::tally::Messages;
+    use crate::cli::bench::workload::Changes;
+
+    #[test]
+    fn lateness_and_the_clock_are_reported() {
+        let changes = Changes { members: Some(2), payload: Some(16), ..Changes::default() };
+        let workload = Workload::new(Scenario::Arena, changes);
+        let mut tally = Tally::new(&workload, Vec::new(), Messages::Events);
+        tally.start_measuring();
+        for micros in 1..=100 {
+            tally.count_lateness(micros * 1000);
+        }
+        let url: Url = "ws://host/ws".parse().unwrap();
+        let report = Report {
+            url: &url,
+            clock: Some(Sample { round_trip: Duration::from_micros(120), offset: -7 }),
+            scenario: Scenario::Arena,
+            workload: &workload,
+            tally: &tally,
+            missing: tally.missing(),
+            measured: Duration::from_secs(1),
+            server_cpu: None,
+            server_rss_kib: None,
+            server_rss_before_kib: None,
+            slowest_send: 0,
+        };
+        let mut text = Vec::new();
+        report.write_text(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("lateness    p50 50.0 ms, p90 90.0 ms, p99 99.0 ms, max 100.0 ms\n"), "{text}");
+        assert!(text.contains("clock       offset -7 us, measured over a round trip of 120 us\n"), "{text}");
+        let mut line = Vec::new();
+        report.write_json(&mut line).unwrap();
+        let object: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!((&object["clock_round_trip_us"], &object["clock_offset_us"]), (&json!(120), &json!(-7)));
+        let quantiles =
+            ["p50", "p90", "p99", "max"].map(|name| object[format!("lateness_{name}_ms")].as_f64().unwrap());
+        for (found, expected) in quantiles.into_iter().zip([50.0, 90.0, 99.0, 100.0]) {
+            // Three digits are kept.
+            assert!((found - expected).abs() < 0.1, "{quantiles:?}");
+        }
+    }
 }

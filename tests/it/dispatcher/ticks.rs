@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use tickwire::class::PresenceMode;
+use tickwire::class::{PresenceMode, RoomClass, RoomClasses};
+use tickwire::dispatcher::{Dispatcher, DispatcherConfig};
+use tickwire::limits::Limits;
+use tickwire::name::Pattern;
 use tickwire::time::Time;
+use tickwire::wire::Target;
 
 use super::Desk;
 
@@ -54,6 +58,39 @@ fn rooms_of_one_period_flush_at_the_same_edges() {
     desk.run("at 1050");
     desk.check(1, &[r#"presence #1 @1 t1: 1 here """#]);
     desk.check(2, &[r#"presence #2 @1 t1: 1 here """#]);
+}
+
+#[test]
+fn periods_from_5_ms_to_1_s_live_together_on_one_shard() {
+    let periods = [5, 16, 50, 1000];
+    let mut desk = Desk::new();
+    let classes = periods.map(|period| {
+        let mut class = RoomClass::default();
+        class.period = Duration::from_millis(period);
+        (Pattern::new(&format!("p{period}")).unwrap(), class)
+    });
+    let mut config = DispatcherConfig::new(Limits::default(), RoomClasses::default(), 1);
+    config.classes.by_pattern = classes.into();
+    desk.dispatcher = Dispatcher::new(config);
+    for period in periods {
+        desk.join(period, 1, &format!("p{period}"), 3, None);
+    }
+    desk.at(3000);
+    desk.skip();
+    // Every millisecond of two seconds everyone says something: each room sends at its own edges only.
+    let mut flushes = [0; 4];
+    for now in 3001..=5000 {
+        for period in periods {
+            desk.publish(period, Target::Event, false, b"x");
+        }
+        desk.at(now);
+        for (period, count) in periods.into_iter().zip(&mut flushes) {
+            let seen = desk.seen(period).len();
+            assert!(seen == 0 || now % period == 0, "period {period} at {now}");
+            *count += u64::from(seen > 0);
+        }
+    }
+    assert_eq!(flushes, [400, 125, 40, 2]);
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod greeting;
 mod hear;
 mod http;
 mod limits;
+#[cfg(feature = "client")]
+mod own_client;
 mod peer;
 mod rooms;
 mod say;

@@ -1,126 +1,6 @@
-//! The client against a server that says exactly what a test wants, over loopback TCP.
+//! What the minimal client does.
 
-use std::time::Duration;
-
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-
-use super::*;
-use crate::wire::control::{Close, Joined, Left, Refused, Welcome};
-use crate::wire::header::flags;
-use crate::wire::{
-    DecodeError, Decoder, Extensions, Frame, FrameType, Head, Kind, Ping, PingBody, Position, Put, Reason, Record,
-    RoomId, ServerData, Target,
-};
-
-/// Nothing here takes longer, unless it hangs.
-const LONG: Duration = Duration::from_secs(10);
-
-const ROOM: RoomId = RoomId(7);
-
-/// The other end of a client.
-struct Script {
-    stream: TcpStream,
-    buffer: BytesMut,
-}
-
-impl Script {
-    async fn send(&mut self, command: Command<'_>, request: RequestId) {
-        let mut out = Vec::new();
-        Control::new(request, command).encode(&mut out);
-        self.stream.write_all(&out).await.unwrap();
-    }
-
-    /// A data frame with one record for each payload, from member 2.
-    async fn batch(&mut self, kind: Kind, options: u8, position: u64, payloads: &[&[u8]]) {
-        let key = kind.has_key().then_some(10);
-        let mut records = Vec::new();
-        for payload in payloads {
-            Record { member: MemberNumber(2), key, payload }.encode(&mut records);
-        }
-        let head = Head { room: ROOM, position: Position(position), tick: 4 };
-        let mut out = Vec::new();
-        ServerData { kind, options, head, records: &records }.encode(&mut out);
-        self.stream.write_all(&out).await.unwrap();
-    }
-
-    async fn receive(&mut self) -> Frame {
-        let decoder = Decoder::new(crate::wire::Sender::Client, 65_535);
-        loop {
-            if let Some(frame) = decoder.decode(&mut self.buffer).unwrap() {
-                return frame;
-            }
-            let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
-            assert_ne!(read, 0, "the client is still there");
-        }
-    }
-
-    async fn receive_request(&mut self) -> RequestId {
-        let frame = self.receive().await;
-        Control::decode(&frame.payload).unwrap().request
-    }
-}
-
-fn joined(handle: Handle) -> Command<'static> {
-    let joined = Joined { handle, room: ROOM, member: MemberNumber(1), mode: Mode::BOTH, tick: 3, ..Joined::default() };
-    Command::Joined(joined)
-}
-
-/// Runs a server's script against a client's.
-async fn check<S, C>(server: impl FnOnce(Script) -> S, client: impl FnOnce(Result<Client, Error>) -> C)
-where
-    S: Future<Output = ()>,
-    C: Future<Output = ()>,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url: Url = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let serve = async {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut script = Script { stream, buffer: BytesMut::new() };
-        let mut magic = [0; 4];
-        script.stream.read_exact(&mut magic).await.unwrap();
-        assert_eq!(magic, [0xd7, 0x54, 0x57, 1]);
-        assert_eq!(script.receive_request().await, RequestId(1));
-        server(script).await;
-    };
-    let config = ClientConfig::new(url);
-    let connect = async { client(Client::connect(&config).await).await };
-    timeout(LONG, async { tokio::join!(serve, connect) }).await.expect("nothing hangs");
-}
-
-/// As [`check`], with hello and a join already done.
-async fn check_joined<S, C>(server: impl FnOnce(Script) -> S, client: impl FnOnce(Client, Handle) -> C)
-where
-    S: Future<Output = ()>,
-    C: Future<Output = ()>,
-{
-    check(
-        async |mut script| {
-            welcome(&mut script).await;
-            let request = script.receive_request().await;
-            script.send(joined(Handle(1)), request).await;
-            server(script).await;
-        },
-        async |connected| {
-            let mut connected = connected.unwrap();
-            let membership = connected.join("room", Mode::BOTH).await.unwrap();
-            assert_eq!((membership.handle, membership.member), (Handle(1), MemberNumber(1)));
-            client(connected, membership.handle).await;
-        },
-    )
-    .await;
-}
-
-async fn welcome(script: &mut Script) {
-    let welcome =
-        Welcome { clock: 1, time: 1_000_000, max_message: 100, max_frame: 16_384, ping: 15_000, ..Welcome::default() };
-    script.send(Command::Welcome(welcome), RequestId(1)).await;
-}
-
-fn close(reason: Reason) -> Command<'static> {
-    Command::Close(Close { reason, extensions: Extensions::NONE })
-}
+use super::script::*;
 
 #[tokio::test]
 async fn events_come_in_order_and_carry_their_records() {
@@ -177,7 +57,7 @@ async fn hostile_bytes_are_errors() {
     /// Sends `bytes` to a client in a room.
     async fn check(bytes: &[u8], expected: fn(&Error) -> bool) {
         check_joined(
-            async |mut script| script.stream.write_all(bytes).await.unwrap(),
+            async |mut script| script.write(bytes).await,
             async |mut client, _| {
                 let error = client.next().await.unwrap_err();
                 assert!(expected(&error), "{bytes:02x?}: {error}");
@@ -202,10 +82,10 @@ async fn what_a_client_does_not_know_it_ignores() {
     check_joined(
         async |mut script| {
             // A reserved kind, an unknown command, an unknown even and an odd extension of LEFT.
-            script.stream.write_all(&[1, 0, 1, 0x0e, 0xff]).await.unwrap();
-            script.stream.write_all(&[2, 0, 3, 0, 0x70, 0, 9]).await.unwrap();
-            script.stream.write_all(&[2, 0, 7, 0, 6, 0, 1, 0xc8, 1, 9, 0]).await.unwrap();
-            script.stream.write_all(&[2, 0, 7, 0, 6, 0, 1, 0xc8, 1, 8, 0]).await.unwrap();
+            script.write(&[1, 0, 1, 0x0e, 0xff]).await;
+            script.write(&[2, 0, 3, 0, 0x70, 0, 9]).await;
+            script.write(&[2, 0, 7, 0, 6, 0, 1, 0xc8, 1, 9, 0]).await;
+            script.write(&[2, 0, 7, 0, 6, 0, 1, 0xc8, 1, 8, 0]).await;
         },
         async |mut client, handle| {
             let left = Event::Left { request: RequestId(0), handle, reason: Reason::FINISHED };
@@ -225,7 +105,7 @@ async fn pings_are_answered_with_what_was_taken() {
             let ask = Ping { time: 5, body: PingBody::ServerAsk { accepted: 0 }, extensions: Extensions::NONE };
             let mut out = Vec::new();
             ask.encode(&mut out);
-            script.stream.write_all(&out).await.unwrap();
+            script.write(&out).await;
             script.batch(Kind::Value, 0, 0, &[b"v"]).await;
             let answer = script.receive().await;
             assert_eq!((answer.header.frame_type, answer.header.flags), (FrameType::Ping, flags::ANSWER));
@@ -245,6 +125,52 @@ async fn pings_are_answered_with_what_was_taken() {
 }
 
 #[tokio::test]
+async fn what_is_kept_back_is_not_consumed() {
+    /// A ping of the client is answered: what it says of consumption.
+    async fn consumed(script: &mut Script) -> (u64, u64) {
+        let asked = script.receive().await;
+        let ping = Ping::decode(asked.header.flags, &asked.payload, crate::wire::Sender::Client).unwrap();
+        let PingBody::Client { answer: false, consumed, directs } = ping.body else { panic!("a question") };
+        let body = PingBody::ServerAnswer { clock: 1, received: 9, sent: 9, accepted: 0 };
+        let mut out = Vec::new();
+        Ping { time: ping.time, body, extensions: Extensions::NONE }.encode(&mut out);
+        script.write(&out).await;
+        (consumed, directs)
+    }
+    check_joined(
+        async |mut script| {
+            script.batch(Kind::Event, 0, 1, &[&[0; 200]]).await;
+            script.batch(Kind::Direct, 0, 1, &[&[0; 50]]).await;
+            // A frame of no directs tells of none.
+            script.batch(Kind::Direct, 0, 2, &[]).await;
+            let (before, directs) = consumed(&mut script).await;
+            assert_eq!(directs, 0);
+            // All of it was read behind the answer, and waits.
+            let (waiting, directs) = consumed(&mut script).await;
+            assert!(waiting - before < 40 && directs == 0, "only the answer was consumed: {before}, {waiting}");
+            let (taken, directs) = consumed(&mut script).await;
+            assert!(taken - waiting > 200 && directs == 0, "the batch, and not the direct: {waiting}, {taken}");
+            let (all, directs) = consumed(&mut script).await;
+            assert!(all - taken > 50 && directs == 1, "{taken}, {all}");
+            let request = script.receive_request().await;
+            script.send(close(Reason::FINISHED), request).await;
+        },
+        async |mut client, _| {
+            client.ping().await.unwrap();
+            client.ping().await.unwrap();
+            assert_eq!(next_batch(&mut client).await.0, 1);
+            client.ping().await.unwrap();
+            for _ in 0..2 {
+                next_batch(&mut client).await;
+            }
+            client.ping().await.unwrap();
+            client.close().await.unwrap();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn an_own_ping_sets_the_clock() {
     check_joined(
         async |mut script| {
@@ -254,7 +180,7 @@ async fn an_own_ping_sets_the_clock() {
             let body = PingBody::ServerAnswer { clock: 1, received: 9_000_000, sent: 9_000_000, accepted: 0 };
             let mut out = Vec::new();
             Ping { time: ping.time, body, extensions: Extensions::NONE }.encode(&mut out);
-            script.stream.write_all(&out).await.unwrap();
+            script.write(&out).await;
         },
         async |mut client, _| {
             let sample = client.ping().await.unwrap();
@@ -304,7 +230,7 @@ async fn publishing_numbers_messages_and_checks_their_size() {
 async fn refusals_and_closes_are_told() {
     check(
         async |mut script| {
-            welcome(&mut script).await;
+            script.welcome(WELCOME).await;
             let request = script.receive_request().await;
             let refused = Refused { number: 0, reason: Reason::ROOM_FULL, extensions: Extensions::NONE };
             script.send(Command::Refused(refused), request).await;
@@ -350,16 +276,30 @@ async fn a_server_that_does_not_welcome_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn silence_and_missing_answers_end_the_wait() {
     // With nothing to do, the paused clock jumps to the next deadline.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url: Url = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let error = Client::connect(&ClientConfig::new(url)).await.unwrap_err();
+    let listener = Listener::bind().await;
+    let error = Client::connect(&listener.config).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut(Wait::Connect)));
 }
 
 #[test]
 fn hello_is_that_of_the_protocol() {
-    assert_eq!(&hello(Scheme::WebSocket)[..], [2, 0, 5, 0, 1, 1, 0, 0, 0]);
-    let mut with_magic = Vec::new();
-    with_magic.put(&[0xd7, 0x54, 0x57, 1, 2, 0, 5, 0, 1, 1, 0, 0, 0]);
-    assert_eq!(hello(Scheme::Tcp), with_magic);
+    let hello = |url: &str, capabilities, resume| {
+        let config = ClientConfig::new(url.parse().unwrap());
+        greeting::hello(&config, capabilities, resume).unwrap()
+    };
+    let none = Capabilities(0);
+    assert_eq!(&hello("ws://host/ws", none, None)[..], [2, 0, 5, 0, 1, 1, 0, 0, 0]);
+    let with_magic = [0xd7, 0x54, 0x57, 1, 2, 0, 5, 0, 1, 1, 0, 0, 0];
+    assert_eq!(&hello("tcp://host", none, None)[..], with_magic);
+    assert_eq!(&hello("ws://host/ws", ClientConfig::CAPABILITIES, None)[..], [2, 0, 5, 0, 1, 1, 0x6f, 0, 0]);
+    let token = Token::new(&b"abc"[..]);
+    let resuming = [2, 0, 13, 0, 1, 1, 0, 0, 0, 4, 6, 3, b'a', b'b', b'c', 0xc8, 1];
+    assert_eq!(&hello("ws://host/ws", none, Some((&token, 200)))[..], resuming);
+
+    let url: Url = "ws://host/ws".parse().unwrap();
+    let config = ClientConfig::new(url.clone()).token(token);
+    let expected = [2, 0, 10, 0, 1, 1, 0, 0, 0, 1, 3, b'a', b'b', b'c'];
+    assert_eq!(&greeting::hello(&config, none, None).unwrap()[..], expected);
+    let config = ClientConfig::new(url).token(Token::new(vec![0; 70_000]));
+    assert!(matches!(greeting::hello(&config, none, None), Err(Error::MessageTooLarge { .. })));
 }

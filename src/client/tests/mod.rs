@@ -1,0 +1,9 @@
+//! The client against a server that says exactly what a test wants.
+
+mod accepted;
+mod basics;
+mod capabilities;
+mod history;
+mod resume;
+mod script;
+mod time;
