@@ -11,6 +11,7 @@ mod serving;
 
 use std::time::Duration;
 
+use tickwire::client::Event;
 use tickwire::logic::{Asked, Context, Message, RoomLogic, Verdict};
 use tickwire::wire::control::Mode;
 use tickwire::wire::{MemberNumber, Reason, Target};
@@ -60,7 +61,7 @@ async fn shout(url: String) -> Result<(), serving::Failure> {
                 asked.insert(number, std::time::SystemTime::now());
             }
             event = client.next() => match event? {
-                tickwire::client::Event::Direct(batch) => {
+                Event::Direct(batch) => {
                     for record in batch.records() {
                         let answers = record.key.unwrap_or_default();
                         let waited = asked.remove(&answers).and_then(|asked| asked.elapsed().ok()).unwrap_or_default();
@@ -68,7 +69,7 @@ async fn shout(url: String) -> Result<(), serving::Failure> {
                         println!("request {answers} came back after {} us: {text}", waited.as_micros());
                     }
                 }
-                tickwire::client::Event::Closed(_) => return Ok(()),
+                Event::GoingAway { .. } | Event::Closed(_) => return Ok(()),
                 _ => {}
             },
         }

@@ -106,7 +106,7 @@ async fn measure(url: String, device: u64) -> Result<(), serving::Failure> {
     let joined = client.join(ROOM, Mode::PUBLISH).await?;
     let mut half_second = tokio::time::interval(Duration::from_millis(500));
     let mut random = device;
-    let mut tenths: i32 = 200;
+    let mut tenths = 200 + random as i32 % 97;
     loop {
         tokio::select! {
             _ = half_second.tick() => {
@@ -115,7 +115,7 @@ async fn measure(url: String, device: u64) -> Result<(), serving::Failure> {
                 client.value(joined.handle, TEMPERATURE, degrees(tenths).as_bytes()).await?;
             }
             // Nothing comes, but pings want to be answered.
-            event = client.next() => if let Event::Closed(_) = event? {
+            event = client.next() => if let Event::GoingAway { .. } | Event::Closed(_) = event? {
                 return Ok(());
             },
         }
@@ -134,7 +134,7 @@ async fn watch(url: String) -> Result<(), serving::Failure> {
             _ = second.tick() => table.print(),
             event = client.next() => match event? {
                 Event::Batch(batch) | Event::Snapshot(batch) => table.handle(&batch),
-                Event::Closed(_) => return Ok(()),
+                Event::GoingAway { .. } | Event::Closed(_) => return Ok(()),
                 _ => {}
             },
         }

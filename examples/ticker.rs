@@ -140,7 +140,7 @@ async fn trade(url: String, trader: u64) -> Result<(), serving::Failure> {
                         }
                     }
                 }
-                Event::Closed(_) => return Ok(()),
+                Event::GoingAway { .. } | Event::Closed(_) => return Ok(()),
                 _ => {}
             },
         }

@@ -61,7 +61,7 @@ async fn play(url: String, bot: u16) -> Result<(), serving::Failure> {
             _ = second.tick(), if bot == 1 => view.print(),
             event = client.next() => match event? {
                 Event::Batch(batch) | Event::Snapshot(batch) => view.handle(&batch),
-                Event::Closed(_) | Event::Left { .. } => return Ok(()),
+                Event::GoingAway { .. } | Event::Left { .. } | Event::Closed(_) => return Ok(()),
                 _ => {}
             },
         }
