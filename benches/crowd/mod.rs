@@ -34,6 +34,10 @@ impl Outlet<u64> for Count {
         panic!("nothing here is refused, but {refusal:?}");
     }
 
+    fn released(&mut self, _to: &u64, handle: Handle) {
+        panic!("nobody here is removed, but {handle}");
+    }
+
     fn close(&mut self, _to: &u64, reason: Reason) {
         panic!("nobody here is closed, but {reason:?}");
     }

@@ -95,7 +95,7 @@ impl View {
         self.sequence = self.sequence.wrapping_add(1);
         let turn = (self.sequence / (20 + bot * 3) + bot) % 4;
         let (dx, dy) = [(1, 0), (0, 1), (-1, 0), (0, -1)][usize::from(turn)];
-        let input = Input { sequence: self.sequence, dx, dy, shoots: self.sequence % 15 == 0 };
+        let input = Input { sequence: self.sequence, dx, dy, shoots: self.sequence.is_multiple_of(15) };
         self.sent.push_back(input);
         if let Some(mark) = &mut self.predicted {
             apply(mark, input);

@@ -24,7 +24,6 @@ pub(crate) fn builder(period: Duration) -> Result<Builder, Failure> {
 }
 
 /// The default class with another period.
-#[expect(clippy::field_reassign_with_default, reason = "a class is non-exhaustive")]
 pub(crate) fn class(period: Duration) -> RoomClass {
     let mut class = RoomClass::default();
     class.period = period;

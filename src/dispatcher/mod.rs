@@ -11,6 +11,8 @@ mod budget;
 mod ids;
 mod left;
 mod logic;
+mod membership;
+mod rooms;
 mod schedule;
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,19 +21,18 @@ use smallvec::SmallVec;
 
 use self::budget::Budget;
 use self::ids::RoomIds;
-use self::left::left;
 use self::schedule::Schedule;
 use crate::class::RoomClasses;
-use crate::command::{Command, JoinCommand, Publish, SessionId};
+use crate::command::{Command, Publish, SessionId};
 use crate::limits::Limits;
 use crate::logic::Logics;
 use crate::name::RoomName;
-use crate::rights::{Asking, Authorise};
+use crate::rights::Authorise;
 pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
-use crate::room::{Due, FlushScratch, Room, Thinking, Tools, Turn, What, encode};
-use crate::time::{Time, micros};
+use crate::room::{Due, FlushScratch, Room, Tools, Turn, encode};
+use crate::time::Time;
 use crate::wire::control::{Command as Tell, Done};
-use crate::wire::{Control, Epoch, Extensions, Handle, MemberNumber, Reason, RequestId};
+use crate::wire::{Control, Extensions, Handle, MemberNumber, Reason, RequestId};
 
 type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
@@ -309,289 +310,5 @@ impl<H: Clone> Dispatcher<H> {
             self.settle(seat.room, now, out);
         }
         published.map(|_| ())
-    }
-
-    fn join(
-        &mut self,
-        session: SessionId,
-        outlet: &H,
-        join: &JoinCommand,
-        now: Time,
-        out: &mut impl Outlet<H>,
-    ) -> Result<(), Reason> {
-        if join.returning && self.come_back(session, outlet, join, now, out)? {
-            return Ok(());
-        }
-        let seats = self.seats.get(&session).map_or(&[][..], SmallVec::as_slice);
-        if let Some(index) = self.names.get(&join.name)
-            && seats.iter().any(|seat| seat.room == *index)
-        {
-            return Err(Reason::ALREADY_JOINED);
-        }
-        // The session bounds these too, but it hears of refused joins later than a hostile client
-        // can use that.
-        if seats.iter().any(|seat| seat.handle == join.handle) {
-            return Err(Reason::HANDLE_IN_USE);
-        }
-        if seats.len() >= self.config.limits.max_rooms {
-            return Err(Reason::TOO_MANY_JOINS);
-        }
-        let rights = self.authorise(join)?;
-        let index = self.room(&join.name, now)?;
-        let slot = self.rooms.get_mut(index.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
-        slot.room.allow_growth(self.budget.allows_growth());
-        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-        let joined = slot.room.join(session, outlet, join, rights, &mut turn);
-        let joined = joined.and_then(|member| Ok((member, slot.room.admit(member, join, turn.thinking())?)));
-        let (member, answer) = match joined {
-            Ok(joined) => joined,
-            Err(reason) => {
-                self.handle_refused(index, now, out);
-                return Err(reason);
-            }
-        };
-        slot.room.welcome(member, join, &answer, &mut turn);
-        if let Some(until) = slot.lingers_until.take() {
-            self.lingering.remove(&(until, index));
-        }
-        self.seats.entry(session).or_default().push(Seat { handle: join.handle, room: index, member });
-        self.mark_dirty(index, now);
-        self.mark_straggling(index, now);
-        self.settle(index, now, out);
-        Ok(())
-    }
-
-    /// A join was refused, and nothing of it is left.
-    fn handle_refused(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
-        self.settle(index, now, out);
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
-        if slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
-            // Made for nothing: it lingers like any other that is empty.
-            slot.lingers_until = Some(now);
-            self.lingering.insert((now, index));
-        }
-    }
-
-    /// A resumed session joins again on a handle it holds: it keeps its number. False where the
-    /// membership has ended meanwhile, so that it joins like any other.
-    fn come_back(
-        &mut self,
-        session: SessionId,
-        outlet: &H,
-        join: &JoinCommand,
-        now: Time,
-        out: &mut impl Outlet<H>,
-    ) -> Result<bool, Reason> {
-        let Ok(seat) = self.seat(session, join.handle) else { return Ok(false) };
-        if self.names.get(&join.name) != Some(&seat.room) {
-            return Err(Reason::HANDLE_IN_USE);
-        }
-        let rights = self.authorise(join)?;
-        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
-        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-        let was_away = slot.room.is_away(seat.member);
-        slot.room.come_back(seat.member, outlet, join, rights);
-        slot.room.welcome(seat.member, join, &[], &mut turn);
-        if was_away {
-            slot.room.tell_back(seat.member, turn.thinking());
-        }
-        self.mark_dirty(seat.room, now);
-        self.mark_straggling(seat.room, now);
-        self.settle(seat.room, now, out);
-        Ok(true)
-    }
-
-    /// PROTOCOL 15: one decision for live batches, history, snapshots and resumed sessions.
-    fn authorise(&self, join: &JoinCommand) -> Result<crate::rights::Rights, Reason> {
-        self.config.authorise.ask(&Asking { subject: &join.subject, room: &join.name, mode: join.mode })
-    }
-
-    fn receive(
-        &mut self,
-        session: SessionId,
-        handle: Handle,
-        request: RequestId,
-        what: What,
-        now: Time,
-        out: &mut impl Outlet<H>,
-    ) -> Result<(), Reason> {
-        let seat = self.seat(session, handle)?;
-        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
-        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-        slot.room.receive(seat.member, request, what, &mut turn)?;
-        self.mark_straggling(seat.room, now);
-        Ok(())
-    }
-
-    fn members(&mut self, seat: Seat, request: RequestId, after: MemberNumber, now: Time, out: &mut impl Outlet<H>) {
-        if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
-            let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-            slot.room.members_page(seat.member, request, after, &mut turn);
-        }
-    }
-
-    fn leave(
-        &mut self,
-        session: SessionId,
-        outlet: &H,
-        request: RequestId,
-        handle: Handle,
-        now: Time,
-        out: &mut impl Outlet<H>,
-    ) -> Result<(), Reason> {
-        let seat = self.seat(session, handle)?;
-        self.unseat(session, seat.room);
-        if let Some(slot) = self.rooms.get(seat.room.0).and_then(Option::as_ref) {
-            out.frame(outlet, FrameClass::Control, &left(request, handle, Reason::FINISHED, &slot.room));
-        }
-        self.end_membership(seat, Reason::FINISHED, now);
-        self.settle(seat.room, now, out);
-        Ok(())
-    }
-
-    fn set_presence(&mut self, session: SessionId, handle: Handle, data: &[u8], now: Time) -> Result<(), Reason> {
-        let seat = self.seat(session, handle)?;
-        if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
-            slot.room.set_presence(seat.member, data, &self.config.limits)?;
-            self.mark_dirty(seat.room, now);
-        }
-        Ok(())
-    }
-
-    fn end_membership(&mut self, seat: Seat, reason: Reason, now: Time) {
-        let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) else { return };
-        slot.room.leave(seat.member, reason);
-        self.mark_dirty(seat.room, now);
-        self.tell_left(seat, reason, now);
-    }
-
-    #[inline]
-    fn seat(&self, session: SessionId, handle: Handle) -> Result<Seat, Reason> {
-        let seats = self.seats.get(&session).ok_or(Reason::NOT_JOINED)?;
-        seats.iter().find(|seat| seat.handle == handle).copied().ok_or(Reason::NOT_JOINED)
-    }
-
-    /// The room of this name, made where there is none.
-    fn room(&mut self, name: &RoomName, now: Time) -> Result<RoomIndex, Reason> {
-        if let Some(index) = self.names.get(name) {
-            return Ok(*index);
-        }
-        if self.names.len() >= self.config.limits.max_shard_rooms {
-            return Err(Reason::TOO_MANY_ROOMS);
-        }
-        let logic = self.make_logic(name)?;
-        let class = self.config.classes.of(name).clone();
-        let start = match micros(class.period) {
-            0 => now,
-            period => self.schedule.edge(period, self.config.shard, self.config.shards, now),
-        };
-        let epoch = self.epoch();
-        let mut room = Room::new(self.ids.take(), name.clone(), class, epoch, start);
-        if let Some(logic) = logic {
-            room.set_logic(logic);
-        }
-        let slot = Slot { room, scheduled: false, tended: false, lingers_until: None, kept: (0, 0) };
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.rooms.push(None);
-            RoomIndex(self.rooms.len() - 1)
-        });
-        self.rooms[index.0] = Some(slot);
-        self.names.insert(name.clone(), index);
-        Ok(index)
-    }
-
-    fn mark_dirty(&mut self, index: RoomIndex, now: Time) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
-        if slot.scheduled {
-            return;
-        }
-        slot.scheduled = true;
-        match micros(slot.room.class.period) {
-            0 => self.drained.push(index),
-            period => self.schedule.push(period, self.config.shard, self.config.shards, index, now),
-        }
-    }
-
-    fn flush(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
-        slot.scheduled = false;
-        self.flush_early_or_due(index, urgent, now, out);
-    }
-
-    /// The room stays scheduled: at its tick there may be nothing more to do, which is cheap.
-    fn flush_early(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
-        self.flush_early_or_due(index, true, now, out);
-    }
-
-    fn flush_early_or_due(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
-        slot.room.allow_growth(self.budget.allows_growth());
-        slot.room.before_flush(Thinking { now, limits: &self.config.limits, counters: &mut self.tools.counters });
-        if slot.room.is_dirty() {
-            let position = slot.room.position();
-            let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-            slot.room.flush(urgent, &mut self.scratch, &mut turn);
-            let added = slot.room.position() != position && slot.room.kept_batches() > 0;
-            let entry = added.then(|| (index, slot.room.epoch(), slot.room.position()));
-            let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
-            self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, entry);
-        }
-        self.settle(index, now, out);
-        self.linger(index, now);
-        self.mark_straggling(index, now);
-        self.keep_to_budget();
-    }
-
-    /// Puts a room down to be looked after, where receivers of it wait for something.
-    fn mark_straggling(&mut self, index: RoomIndex, now: Time) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
-        if slot.room.is_straggling() && !std::mem::replace(&mut slot.tended, true) {
-            self.straggling.push(index);
-            self.tend_at.get_or_insert_with(|| now.after(TEND));
-        }
-    }
-
-    /// Lets go of the oldest batches, and then of the rooms that were empty for longest, while
-    /// rooms keep more than they may together.
-    fn keep_to_budget(&mut self) {
-        while let Some((index, epoch, position)) = self.budget.oldest_over() {
-            let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { continue };
-            if slot.room.epoch() == epoch {
-                let batches = slot.room.kept_batches();
-                slot.room.evict_through(position);
-                let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
-                self.tools.counters.evicted += (batches - kept.1) as u64;
-                self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, None);
-            }
-        }
-        let rooms = &self.rooms;
-        self.budget.tidy(|(index, epoch, position)| {
-            let slot = rooms.get(index.0).and_then(Option::as_ref);
-            slot.is_some_and(|slot| slot.room.epoch() == *epoch && slot.room.keeps(*position))
-        });
-        while !self.budget.allows_growth()
-            && let Some((_, index)) = self.lingering.pop_first()
-        {
-            self.forget(index);
-        }
-    }
-
-    fn forget(&mut self, index: RoomIndex) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::take) else { return };
-        self.unlist(index, &slot);
-        let Slot { room, kept, .. } = slot;
-        self.names.remove(&room.name);
-        self.budget.change(kept, (0, 0), None);
-        self.ids.give_back(room.id, std::sync::Arc::clone(&room.lease));
-        self.free.push(index);
-    }
-
-    /// The next epoch: SplitMix64, whose numbers do not repeat in its period. An epoch is no secret.
-    fn epoch(&mut self) -> Epoch {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Epoch((mixed ^ (mixed >> 31)).to_be_bytes())
     }
 }

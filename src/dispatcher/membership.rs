@@ -1,0 +1,190 @@
+//! Who is in which room: joining, coming back, leaving.
+//!
+//! ```text
+//! JOIN ──> allowed? ──> room, made where there is none ──> its logic ──> JOINED, and a seat
+//! ```
+
+use smallvec::SmallVec;
+
+use super::left::left;
+use super::{Dispatcher, FrameClass, Outlet, RoomIndex, Seat};
+use crate::command::{JoinCommand, SessionId};
+use crate::rights::{Asking, Rights};
+use crate::room::{Turn, What};
+use crate::time::Time;
+use crate::wire::{Handle, MemberNumber, Reason, RequestId};
+
+impl<H: Clone> Dispatcher<H> {
+    pub(super) fn join(
+        &mut self,
+        session: SessionId,
+        outlet: &H,
+        join: &JoinCommand,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) -> Result<(), Reason> {
+        if join.returning && self.come_back(session, outlet, join, now, out)? {
+            return Ok(());
+        }
+        let seats = self.seats.get(&session).map_or(&[][..], SmallVec::as_slice);
+        if let Some(index) = self.names.get(&join.name)
+            && seats.iter().any(|seat| seat.room == *index)
+        {
+            return Err(Reason::ALREADY_JOINED);
+        }
+        // The session bounds these too, but it hears of refused joins later than a hostile client
+        // can use that.
+        if seats.iter().any(|seat| seat.handle == join.handle) {
+            return Err(Reason::HANDLE_IN_USE);
+        }
+        if seats.len() >= self.config.limits.max_rooms {
+            return Err(Reason::TOO_MANY_JOINS);
+        }
+        let rights = self.authorise(join)?;
+        let index = self.room(&join.name, now)?;
+        let slot = self.rooms.get_mut(index.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+        slot.room.allow_growth(self.budget.allows_growth());
+        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
+        let joined = slot.room.join(session, outlet, join, rights, &mut turn);
+        let joined = joined.and_then(|member| Ok((member, slot.room.admit(member, join, turn.thinking())?)));
+        let (member, answer) = match joined {
+            Ok(joined) => joined,
+            Err(reason) => {
+                self.handle_refused(index, now, out);
+                return Err(reason);
+            }
+        };
+        slot.room.welcome(member, join, &answer, &mut turn);
+        if let Some(until) = slot.lingers_until.take() {
+            self.lingering.remove(&(until, index));
+        }
+        self.seats.entry(session).or_default().push(Seat { handle: join.handle, room: index, member });
+        self.mark_dirty(index, now);
+        self.mark_straggling(index, now);
+        self.settle(index, now, out);
+        Ok(())
+    }
+
+    /// A join was refused, and nothing of it is left.
+    fn handle_refused(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
+        self.settle(index, now, out);
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        if slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
+            // Made for nothing: it lingers like any other that is empty.
+            slot.lingers_until = Some(now);
+            self.lingering.insert((now, index));
+        }
+    }
+
+    /// A resumed session joins again on a handle it holds: it keeps its number. False where the
+    /// membership has ended meanwhile, so that it joins like any other.
+    fn come_back(
+        &mut self,
+        session: SessionId,
+        outlet: &H,
+        join: &JoinCommand,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) -> Result<bool, Reason> {
+        let Ok(seat) = self.seat(session, join.handle) else { return Ok(false) };
+        if self.names.get(&join.name) != Some(&seat.room) {
+            return Err(Reason::HANDLE_IN_USE);
+        }
+        let rights = self.authorise(join)?;
+        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
+        let was_away = slot.room.is_away(seat.member);
+        slot.room.come_back(seat.member, outlet, join, rights);
+        slot.room.welcome(seat.member, join, &[], &mut turn);
+        if was_away {
+            slot.room.tell_back(seat.member, turn.thinking());
+        }
+        self.mark_dirty(seat.room, now);
+        self.mark_straggling(seat.room, now);
+        self.settle(seat.room, now, out);
+        Ok(true)
+    }
+
+    /// PROTOCOL 15: one decision for live batches, history, snapshots and resumed sessions.
+    fn authorise(&self, join: &JoinCommand) -> Result<Rights, Reason> {
+        self.config.authorise.ask(&Asking { subject: &join.subject, room: &join.name, mode: join.mode })
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        session: SessionId,
+        handle: Handle,
+        request: RequestId,
+        what: What,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) -> Result<(), Reason> {
+        let seat = self.seat(session, handle)?;
+        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
+        slot.room.receive(seat.member, request, what, &mut turn)?;
+        self.mark_straggling(seat.room, now);
+        Ok(())
+    }
+
+    pub(super) fn members(
+        &mut self,
+        seat: Seat,
+        request: RequestId,
+        after: MemberNumber,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) {
+        if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
+            let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
+            slot.room.members_page(seat.member, request, after, &mut turn);
+        }
+    }
+
+    pub(super) fn leave(
+        &mut self,
+        session: SessionId,
+        outlet: &H,
+        request: RequestId,
+        handle: Handle,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) -> Result<(), Reason> {
+        let seat = self.seat(session, handle)?;
+        self.unseat(session, seat.room);
+        if let Some(slot) = self.rooms.get(seat.room.0).and_then(Option::as_ref) {
+            out.frame(outlet, FrameClass::Control, &left(request, handle, Reason::FINISHED, &slot.room));
+        }
+        self.end_membership(seat, Reason::FINISHED, now);
+        self.settle(seat.room, now, out);
+        Ok(())
+    }
+
+    pub(super) fn set_presence(
+        &mut self,
+        session: SessionId,
+        handle: Handle,
+        data: &[u8],
+        now: Time,
+    ) -> Result<(), Reason> {
+        let seat = self.seat(session, handle)?;
+        if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
+            slot.room.set_presence(seat.member, data, &self.config.limits)?;
+            self.mark_dirty(seat.room, now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_membership(&mut self, seat: Seat, reason: Reason, now: Time) {
+        let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) else { return };
+        slot.room.leave(seat.member, reason);
+        self.mark_dirty(seat.room, now);
+        self.tell_left(seat, reason, now);
+    }
+
+    #[inline]
+    pub(super) fn seat(&self, session: SessionId, handle: Handle) -> Result<Seat, Reason> {
+        let seats = self.seats.get(&session).ok_or(Reason::NOT_JOINED)?;
+        seats.iter().find(|seat| seat.handle == handle).copied().ok_or(Reason::NOT_JOINED)
+    }
+}

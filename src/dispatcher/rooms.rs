@@ -1,0 +1,138 @@
+//! Lives of rooms: made, put down for a flush, flushed, kept within the budget, forgotten.
+//!
+//! ```text
+//! made ──> dirty ──> flushed ──> empty: lingers ──> forgotten
+//!            ^─────────┘
+//! ```
+
+use super::{Dispatcher, Outlet, RoomIndex, Slot, TEND};
+use crate::name::RoomName;
+use crate::room::{Room, Thinking, Turn};
+use crate::time::{Time, micros};
+use crate::wire::{Epoch, Reason};
+
+impl<H: Clone> Dispatcher<H> {
+    /// The room of this name, made where there is none.
+    pub(super) fn room(&mut self, name: &RoomName, now: Time) -> Result<RoomIndex, Reason> {
+        if let Some(index) = self.names.get(name) {
+            return Ok(*index);
+        }
+        if self.names.len() >= self.config.limits.max_shard_rooms {
+            return Err(Reason::TOO_MANY_ROOMS);
+        }
+        let logic = self.make_logic(name)?;
+        let class = self.config.classes.of(name).clone();
+        let start = match micros(class.period) {
+            0 => now,
+            period => self.schedule.edge(period, self.config.shard, self.config.shards, now),
+        };
+        let epoch = self.epoch();
+        let mut room = Room::new(self.ids.take(), name.clone(), class, epoch, start);
+        if let Some(logic) = logic {
+            room.set_logic(logic);
+        }
+        let slot = Slot { room, scheduled: false, tended: false, lingers_until: None, kept: (0, 0) };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.rooms.push(None);
+            RoomIndex(self.rooms.len() - 1)
+        });
+        self.rooms[index.0] = Some(slot);
+        self.names.insert(name.clone(), index);
+        Ok(index)
+    }
+
+    pub(super) fn mark_dirty(&mut self, index: RoomIndex, now: Time) {
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        if slot.scheduled {
+            return;
+        }
+        slot.scheduled = true;
+        match micros(slot.room.class.period) {
+            0 => self.drained.push(index),
+            period => self.schedule.push(period, self.config.shard, self.config.shards, index, now),
+        }
+    }
+
+    pub(super) fn flush(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        slot.scheduled = false;
+        self.flush_early_or_due(index, urgent, now, out);
+    }
+
+    /// The room stays scheduled: at its tick there may be nothing more to do, which is cheap.
+    pub(super) fn flush_early(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
+        self.flush_early_or_due(index, true, now, out);
+    }
+
+    fn flush_early_or_due(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        slot.room.allow_growth(self.budget.allows_growth());
+        slot.room.before_flush(Thinking { now, limits: &self.config.limits, counters: &mut self.tools.counters });
+        if slot.room.is_dirty() {
+            let position = slot.room.position();
+            let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
+            slot.room.flush(urgent, &mut self.scratch, &mut turn);
+            let added = slot.room.position() != position && slot.room.kept_batches() > 0;
+            let entry = added.then(|| (index, slot.room.epoch(), slot.room.position()));
+            let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
+            self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, entry);
+        }
+        self.settle(index, now, out);
+        self.linger(index, now);
+        self.mark_straggling(index, now);
+        self.keep_to_budget();
+    }
+
+    /// Puts a room down to be looked after, where receivers of it wait for something.
+    pub(super) fn mark_straggling(&mut self, index: RoomIndex, now: Time) {
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        if slot.room.is_straggling() && !std::mem::replace(&mut slot.tended, true) {
+            self.straggling.push(index);
+            self.tend_at.get_or_insert_with(|| now.after(TEND));
+        }
+    }
+
+    /// Lets go of the oldest batches, and then of the rooms that were empty for longest, while
+    /// rooms keep more than they may together.
+    fn keep_to_budget(&mut self) {
+        while let Some((index, epoch, position)) = self.budget.oldest_over() {
+            let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { continue };
+            if slot.room.epoch() == epoch {
+                let batches = slot.room.kept_batches();
+                slot.room.evict_through(position);
+                let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
+                self.tools.counters.evicted += (batches - kept.1) as u64;
+                self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, None);
+            }
+        }
+        let rooms = &self.rooms;
+        self.budget.tidy(|(index, epoch, position)| {
+            let slot = rooms.get(index.0).and_then(Option::as_ref);
+            slot.is_some_and(|slot| slot.room.epoch() == *epoch && slot.room.keeps(*position))
+        });
+        while !self.budget.allows_growth()
+            && let Some((_, index)) = self.lingering.pop_first()
+        {
+            self.forget(index);
+        }
+    }
+
+    pub(super) fn forget(&mut self, index: RoomIndex) {
+        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::take) else { return };
+        self.unlist(index, &slot);
+        let Slot { room, kept, .. } = slot;
+        self.names.remove(&room.name);
+        self.budget.change(kept, (0, 0), None);
+        self.ids.give_back(room.id, std::sync::Arc::clone(&room.lease));
+        self.free.push(index);
+    }
+
+    /// The next epoch: SplitMix64, whose numbers do not repeat in its period. An epoch is no secret.
+    fn epoch(&mut self) -> Epoch {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Epoch((mixed ^ (mixed >> 31)).to_be_bytes())
+    }
+}
