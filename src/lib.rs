@@ -36,7 +36,8 @@
 //! 5. Between two sockets an event's payload is copied once, whatever the number of members. A
 //!    value's is copied twice: into the latest values, and from there into the segment.
 //! 6. Session ids are never used again.
-//! 7. `PROTOCOL.md` is the authority, and its examples run as tests.
+//! 7. A panic in an application's logic closes its room, and nothing else.
+//! 8. `PROTOCOL.md` is the authority, and its examples run as tests.
 //!
 //! # Features
 //!

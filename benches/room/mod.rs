@@ -5,6 +5,7 @@ use tickwire::class::RoomClasses;
 use tickwire::command::{Command, JoinCommand, Publish, SessionId};
 use tickwire::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet, Refusal};
 use tickwire::limits::Limits;
+use tickwire::logic::Logics;
 use tickwire::name::RoomName;
 use tickwire::time::Time;
 use tickwire::wire::control::Mode;
@@ -47,7 +48,14 @@ pub(crate) struct Room {
 impl Room {
     /// A room of `members` sessions that publish and receive.
     pub(crate) fn new(members: u64) -> Self {
-        let dispatcher = Dispatcher::new(DispatcherConfig::new(Limits::default(), RoomClasses::default(), 1));
+        Self::with(members, Logics::none())
+    }
+
+    /// A room whose name is "arena", with rules.
+    pub(crate) fn with(members: u64, logics: Logics) -> Self {
+        let mut config = DispatcherConfig::new(Limits::default(), RoomClasses::default(), 1);
+        config.logics = logics;
+        let dispatcher = Dispatcher::new(config);
         let mut room = Self { dispatcher, sink: Sink::default(), members, now: 1_000_000 };
         for session in 1..=members {
             let name = RoomName::new(b"arena").unwrap();

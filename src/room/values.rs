@@ -25,6 +25,7 @@ pub(super) struct Values {
     pending: Vec<Write>,
     /// Buffers of earlier writes, kept so that a steady room allocates nothing.
     spare: Vec<Vec<u8>>,
+    spare_bytes: usize,
     /// Payloads and overhead of all values, as they will be after the flush.
     bytes: usize,
     pending_bytes: usize,
@@ -61,8 +62,12 @@ struct Write {
     payload: Vec<u8>,
 }
 
-/// Buffers kept for reuse. 64: more than most ticks change, and little memory.
-const SPARE: usize = 64;
+/// Bytes of buffers kept for reuse, [`SPARE_OVERHEAD`] counted for each. 64 KiB: a thousand small values
+/// that change in every tick.
+const SPARE: usize = 64 * 1024;
+
+/// What a buffer costs beside its bytes.
+const SPARE_OVERHEAD: usize = 32;
 
 /// The largest buffer kept for reuse, in bytes, so that one large value does not stay.
 const SPARE_LEN: usize = 1024;
@@ -163,9 +168,10 @@ impl Values {
                 entry.stored.replace(Stored { sender, payload, changed }).map(|stored| stored.payload)
             };
             if let Some(spare) = spare
-                && self.spare.len() < SPARE
-                && spare.capacity() <= SPARE_LEN
+                && (1..=SPARE_LEN).contains(&spare.capacity())
+                && self.spare_bytes + SPARE_OVERHEAD + spare.capacity() <= SPARE
             {
+                self.spare_bytes += SPARE_OVERHEAD + spare.capacity();
                 self.spare.push(spare);
             }
         }
@@ -221,7 +227,10 @@ impl Values {
         entry.pending = Some(self.pending.len());
         self.pending_bytes += payload.len() + Record::MAX_OVERHEAD;
         let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.clear();
+        if buffer.capacity() > 0 {
+            self.spare_bytes -= SPARE_OVERHEAD + buffer.capacity();
+            buffer.clear();
+        }
         buffer.extend_from_slice(payload);
         self.pending.push(Write { key, sender, payload: buffer });
     }

@@ -21,6 +21,7 @@ mod greeting;
 mod hear;
 mod http;
 mod limits;
+mod logic;
 #[cfg(feature = "client")]
 mod own_client;
 mod peer;
