@@ -41,6 +41,8 @@ pub(crate) const TOO_FAST: Reason = Reason(961);
 #[derive(Default)]
 pub(crate) struct Arena {
     players: BTreeMap<MemberNumber, Player>,
+    /// Those whose marks are still to be deleted.
+    gone: Vec<MemberNumber>,
 }
 
 struct Player {
@@ -65,11 +67,9 @@ impl RoomLogic for Arena {
         Ok([SIDE.to_be_bytes(), SPEED.to_be_bytes()].concat().into())
     }
 
-    fn left(&mut self, member: MemberNumber, _reason: Reason, room: &mut Context<'_>) {
+    fn left(&mut self, member: MemberNumber, _reason: Reason, _room: &mut Context<'_>) {
         self.players.remove(&member);
-        // Full only where others have filled the tick; then the next flush of nobody's mark is overdue,
-        // and clients see the member leave.
-        let _full = room.delete(member.0);
+        self.gone.push(member);
     }
 
     /// Inputs go no further than this. Their effect is told by values and events of the room.
@@ -92,9 +92,10 @@ impl RoomLogic for Arena {
         for step in (0..tick.elapsed.min(MAKE_UP)).rev() {
             self.step(tick.number - step, room);
         }
+        // What a full tick refuses is done at the next one.
+        self.gone.retain(|member| room.delete(member.0).is_err());
         for (member, player) in &mut self.players {
             if player.changed {
-                // Where the tick is full the mark stays changed, and the next one sets it.
                 player.changed = room.set(member.0, &player.mark.encode()).is_err();
             }
         }
