@@ -336,7 +336,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         self.session.handle_accepted(notices.oldest, &mut self.output);
         let mut wanted = notices.take_overs.into_iter();
-        if let Some(wanted) = wanted.find(|wanted| self.session.accepts(wanted.token, &wanted.subject)) {
+        if let Some(wanted) = wanted.rfind(|wanted| self.session.accepts(wanted.token, &wanted.subject)) {
             self.taken_by = Some(wanted.reply);
             return Err(Ending::because(Reason::TAKEN_OVER).into());
         }

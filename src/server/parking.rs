@@ -64,8 +64,9 @@ impl Handover {
             if notices.going_away.is_some() {
                 return Poll::Ready(None);
             }
+            // The latest is most likely the one whose client is still there.
             let mut wanted = notices.take_overs.into_iter();
-            match wanted.find(|wanted| self.session.accepts(wanted.token, &wanted.subject)) {
+            match wanted.rfind(|wanted| self.session.accepts(wanted.token, &wanted.subject)) {
                 Some(wanted) => Poll::Ready(Some(wanted.reply)),
                 None => Poll::Pending,
             }

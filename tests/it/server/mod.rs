@@ -22,6 +22,7 @@ pub mod hear;
 mod http;
 mod limits;
 mod peer;
+mod resume;
 mod rooms;
 pub mod say;
 mod support;

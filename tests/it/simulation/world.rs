@@ -34,6 +34,8 @@ pub struct Plan {
     pub classes: RoomClasses,
     /// The longest time between a cut and the next connection, in milliseconds.
     pub longest_pause: u64,
+    /// The longest time between two messages of a publisher, in milliseconds.
+    pub longest_silence: u64,
     /// Whether some lines are slow.
     pub slow_lines: bool,
 }
@@ -230,7 +232,7 @@ impl Actor {
         }
         let fate = Fate::bad(&mut self.chance);
         if self.world.plan.slow_lines && self.chance.percent(30) {
-            return Fate { budgets: fate.budgets.map(|[up, down]| [up, down * 4]), slowest: 400, piece: 200, ..fate };
+            return Fate { budgets: fate.budgets.map(|[up, down]| [up, down * 4]), slowest: 300, piece: 150, ..fate };
         }
         fate
     }
@@ -262,7 +264,16 @@ impl Actor {
         match self.client.speaks() {
             _ if out.is_empty() => Ok(()),
             Speaks::Tcp => io.write_all(&out).await,
-            Speaks::WebSocket => io.write_all(&say::binary(&out)).await,
+            // PROTOCOL 4.2: whole frames, and not too many at once.
+            Speaks::WebSocket => {
+                let mut rest = &out[..];
+                while let [_, high, low, _, ..] = *rest {
+                    let (frame, more) = rest.split_at(4 + usize::from(u16::from_be_bytes([high, low])));
+                    io.write_all(&say::binary(frame)).await?;
+                    rest = more;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -294,7 +305,7 @@ impl Actor {
         if self.act_at > Instant::now() {
             return;
         }
-        self.act_at += self.chance.millis(1_000);
+        self.act_at += self.chance.millis(self.world.plan.longest_silence);
         let publishes = (1..=PUBLISHERS).contains(&self.client.id);
         if !publishes || !self.client.ready || self.world.is_settling() {
             return;
