@@ -444,21 +444,66 @@ mod tests {
         assert!(push(&outbox, 1));
     }
 
-    #[test]
-    fn directs_are_numbered_over_all_rooms() {
-        let outbox = outbox(100, 10);
-        let direct = |room: u64| Direct {
+    fn direct(room: u64) -> Direct {
+        Direct {
             room: crate::wire::RoomId(room),
             tick: 1,
             from: crate::wire::MemberNumber(2),
             answers: 0,
             payload: Bytes::from_static(b"x"),
             urgent: false,
-        };
+        }
+    }
+
+    #[test]
+    fn directs_are_numbered_over_all_rooms() {
+        let outbox = outbox(100, 10);
         outbox.push_direct(&direct(7));
         outbox.push_direct(&direct(8));
         let mut queue = VecDeque::new();
         outbox.take(Charge::default(), 0, &mut queue);
         assert_eq!(queue, [&[1, 0, 8, 6, 7, 1, 0, 1, 1, 2, 0, b'x'][..], &[1, 0, 8, 6, 8, 2, 0, 1, 1, 2, 0, b'x']]);
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_goes_on_with_the_session() {
+        let first = Arc::new(outbox(100, 10));
+        let refusal = Refusal {
+            request: crate::wire::RequestId(0),
+            number: 7,
+            reason: Reason::NOT_PUBLISHING,
+            joining: None,
+            avoidable: true,
+        };
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        let token = crate::session::Token::new(1, [0; 16]);
+        first.refuse(&refusal);
+        first.take_over(TakeOver { token, subject: Bytes::new(), reply });
+        let (second, _) = first.succeed(0);
+        // From then on it goes there at once.
+        first.refuse(&refusal);
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        first.take_over(TakeOver { token, subject: Bytes::new(), reply });
+        let notices = second.take(Charge::default(), 0, &mut VecDeque::new());
+        assert_eq!(notices.refusals, [refusal.clone(), refusal]);
+        assert_eq!(notices.take_overs.len(), 2);
+    }
+
+    #[test]
+    fn a_room_that_is_never_joined_again_finds_the_latest_connection_at_once() {
+        /// So many that a chain of them would not fit a stack.
+        const TIMES: usize = 100_000;
+        let first = Arc::new(outbox(100, 10));
+        let mut latest = Arc::clone(&first);
+        for _ in 0..TIMES {
+            latest = latest.succeed(0).0;
+        }
+        first.push_direct(&direct(7));
+        let mut queue = VecDeque::new();
+        latest.take(Charge::default(), 0, &mut queue);
+        assert_eq!(queue.len(), 1);
+        // Only the room and the connection have one still.
+        assert_eq!(latest.lock().predecessors.iter().filter(|before| before.strong_count() > 0).count(), 1);
+        assert!(latest.lock().predecessors.len() <= 2);
     }
 }
