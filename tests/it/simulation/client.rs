@@ -284,7 +284,7 @@ impl Client {
         self.token = welcome.extensions.get(kind::RESUME_TOKEN).map(Bytes::copy_from_slice);
         // PROTOCOL 12.2: exactly the later ones again. Before the joins or behind them.
         let again: Vec<u8> = self.unaccepted.iter().flat_map(|(_, frame)| frame).copied().collect();
-        let behind = self.seen % 2 == 0;
+        let behind = self.seen.is_multiple_of(2);
         if !behind {
             self.out.extend(&again);
         }

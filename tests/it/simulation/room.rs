@@ -154,7 +154,7 @@ impl Room {
     }
 
     fn put_value(&mut self, member: u64, key: u64, payload: Bytes) {
-        let owner = if key % 2 == 0 { member } else { 0 };
+        let owner = if key.is_multiple_of(2) { member } else { 0 };
         if payload.is_empty() {
             self.values.remove(&(owner, key));
         } else {
