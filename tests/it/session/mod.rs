@@ -6,6 +6,7 @@ mod extensions;
 mod hello;
 mod refusals;
 mod resume;
+mod returning;
 
 use std::sync::Arc;
 
