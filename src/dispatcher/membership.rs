@@ -90,14 +90,24 @@ impl<H: Clone> Dispatcher<H> {
         if self.names.get(&join.name) != Some(&seat.room) {
             return Err(Reason::HANDLE_IN_USE);
         }
-        let rights = self.authorise(join)?;
-        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
-        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-        let was_away = slot.room.is_away(seat.member);
-        slot.room.come_back(seat.member, outlet, join, rights);
-        slot.room.welcome(seat.member, join, &[], &mut turn);
-        if was_away {
-            slot.room.tell_back(seat.member, turn.thinking());
+        let rights = self.authorise(join);
+        let came = rights.and_then(|rights| {
+            let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+            let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
+            let was_away = slot.room.is_away(seat.member);
+            slot.room.come_back(seat.member, outlet, join, rights, &turn)?;
+            slot.room.welcome(seat.member, join, &[], &mut turn);
+            if was_away {
+                slot.room.tell_back(seat.member, turn.thinking());
+            }
+            Ok(())
+        });
+        if let Err(reason) = came {
+            // PROTOCOL 6.6: a refused join frees its handle, so there is no member behind it any more.
+            self.unseat(session, seat.room);
+            self.end_membership(seat, reason, now);
+            self.settle(seat.room, now, out);
+            return Err(reason);
         }
         self.mark_dirty(seat.room, now);
         self.mark_straggling(seat.room, now);
@@ -130,6 +140,7 @@ impl<H: Clone> Dispatcher<H> {
     pub(super) fn members(
         &mut self,
         seat: Seat,
+        outlet: &H,
         request: RequestId,
         after: MemberNumber,
         now: Time,
@@ -137,7 +148,7 @@ impl<H: Clone> Dispatcher<H> {
     ) {
         if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
             let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-            slot.room.members_page(seat.member, request, after, &mut turn);
+            slot.room.members_page(seat.member, outlet, request, after, &mut turn);
         }
     }
 

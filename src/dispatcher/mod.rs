@@ -200,7 +200,8 @@ impl<H: Clone> Dispatcher<H> {
                 self.receive(session, handle, request, what, now, out).map_err(|reason| (request, 0, reason, None))
             }
             Command::Members { request, handle, after } => {
-                let told = self.seat(session, handle).map(|seat| self.members(seat, request, after, now, out));
+                let seat = self.seat(session, handle);
+                let told = seat.map(|seat| self.members(seat, outlet, request, after, now, out));
                 told.map_err(|reason| (request, 0, reason, None))
             }
         };

@@ -18,15 +18,16 @@ mod flow;
 mod framing;
 mod garbage;
 mod greeting;
-mod hear;
+pub mod hear;
 mod http;
 mod limits;
 mod logic;
 #[cfg(feature = "client")]
 mod own_client;
 mod peer;
+mod resume;
 mod rooms;
-mod say;
+pub mod say;
 mod support;
 mod values;
 mod vectors;
