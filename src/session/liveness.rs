@@ -47,11 +47,17 @@ impl Liveness {
         }
     }
 
+    /// Hello was accepted on this connection. What was asked on one before it, nobody will answer.
     pub(super) const fn handle_open(&mut self, now: Time) {
-        self.hello_until = None;
-        self.roomless_since = Some(now);
-        self.heard = now;
-        self.asked = now;
+        *self = Self {
+            hello_until: None,
+            heard: now,
+            asked: now,
+            unanswered: None,
+            roomless_since: Some(now),
+            paused_since: None,
+            resumed: now,
+        };
     }
 
     pub(super) const fn handle_heard(&mut self, now: Time) {

@@ -5,6 +5,7 @@ mod deadlines;
 mod extensions;
 mod hello;
 mod refusals;
+mod resume;
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ impl Peer {
         Self::of(Session::over_tcp(facts(|_| {}), Time::ZERO))
     }
 
-    fn of(session: Session) -> Self {
+    pub fn of(session: Session) -> Self {
         Self { session, output: Output::default(), now: 0 }
     }
 
