@@ -188,7 +188,7 @@ impl<H: Clone> Dispatcher<H> {
                 self.receive(session, handle, request, what, now, out).map_err(|reason| (request, 0, reason, None))
             }
             Command::Members { request, handle, after } => {
-                let told = self.seat(session, handle).map(|seat| self.members(seat, request, after, now, out));
+                let told = self.seat(session, handle).map(|seat| self.members(outlet, seat, request, after, now, out));
                 told.map_err(|reason| (request, 0, reason, None))
             }
         };
@@ -351,7 +351,15 @@ impl<H: Clone> Dispatcher<H> {
         if self.names.get(&join.name) != Some(&seat.room) {
             return Err(Reason::HANDLE_IN_USE);
         }
-        let rights = self.authorise(join)?;
+        let rights = match self.authorise(join) {
+            Ok(rights) => rights,
+            Err(reason) => {
+                // PROTOCOL 12.2: who may not come back has left, as its session takes a refusal.
+                self.give_up(session, join.handle);
+                self.end_membership(seat, reason, now);
+                return Err(reason);
+            }
+        };
         let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
         let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
         slot.room.come_back(seat.member, outlet, join, rights);
@@ -383,10 +391,18 @@ impl<H: Clone> Dispatcher<H> {
         Ok(())
     }
 
-    fn members(&mut self, seat: Seat, request: RequestId, after: MemberNumber, now: Time, out: &mut impl Outlet<H>) {
+    fn members(
+        &mut self,
+        outlet: &H,
+        seat: Seat,
+        request: RequestId,
+        after: MemberNumber,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) {
         if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
             let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-            slot.room.members_page(seat.member, request, after, &mut turn);
+            slot.room.members_page(outlet, seat.member, request, after, &mut turn);
         }
     }
 
@@ -400,12 +416,7 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
         let seat = self.seat(session, handle)?;
-        if let Some(seats) = self.seats.get_mut(&session) {
-            seats.retain(|seat| seat.handle != handle);
-            if seats.is_empty() {
-                self.seats.remove(&session);
-            }
-        }
+        self.give_up(session, handle);
         let left = Left { handle, reason: Reason::FINISHED, extensions: Extensions::NONE };
         let frame = encode(Control::new(request, Tell::Left(left)));
         if let Some(slot) = self.rooms.get(seat.room.0).and_then(Option::as_ref) {
@@ -424,6 +435,16 @@ impl<H: Clone> Dispatcher<H> {
             self.mark_dirty(seat.room, now);
         }
         Ok(())
+    }
+
+    /// The handle names no membership any more.
+    fn give_up(&mut self, session: SessionId, handle: Handle) {
+        if let Some(seats) = self.seats.get_mut(&session) {
+            seats.retain(|seat| seat.handle != handle);
+            if seats.is_empty() {
+                self.seats.remove(&session);
+            }
+        }
     }
 
     fn end_membership(&mut self, seat: Seat, reason: Reason, now: Time) {

@@ -191,10 +191,11 @@ impl<H: Clone> Members<H> {
 
     /// A member's connection is gone, its place is kept.
     pub(super) fn away(&mut self, number: MemberNumber) -> bool {
+        let touched = self.is_touched(number);
         let Some(member) = self.get_mut(number).filter(|member| !member.away) else { return false };
         member.away = true;
         let (receiver, told) = (member.receiver.take(), member.state == MemberState::Here);
-        if told && !self.is_touched(number) {
+        if told && !touched {
             self.touched.push(number);
         }
         if let Some(place) = receiver {

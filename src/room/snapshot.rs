@@ -123,9 +123,11 @@ impl<H: Clone> Room<H> {
         Head { room: self.id, position: self.position, tick: Self::wire_tick(self.flushed_tick) }
     }
 
-    /// Answers MEMBERS with a page (PROTOCOL 6.15).
+    /// Answers MEMBERS with a page (PROTOCOL 6.15). `outlet` is where the question came from: a member
+    /// that is away still has the one of its old connection.
     pub(crate) fn members_page(
         &mut self,
+        outlet: &H,
         number: MemberNumber,
         request: RequestId,
         after: MemberNumber,
@@ -152,7 +154,7 @@ impl<H: Clone> Room<H> {
         let (handle, position) = (asking.handle, self.position);
         let page = Page { handle, position, next, records: &records, extensions: Extensions::NONE };
         let frame = encode(Control::new(request, Tell::Page(page)));
-        turn.out.frame(&asking.outlet, super::FrameClass::Control, &frame);
+        turn.out.frame(outlet, super::FrameClass::Control, &frame);
     }
 
     /// What a page's records may take: a frame, without what stands around them.
