@@ -388,7 +388,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let resumable = session.is_resumable();
         let handover = Handover { session, outbox, place, rooms };
         match taken_by {
-            Some(reply) => handover.hand_over(reply),
+            Some(reply) => handover.take_along(reply),
             None if parks && resumable => {
                 // Another connection need not wait for the end of this one.
                 let closing = async move { closing::run(&mut io, writer, stopped, framing, limits).await };

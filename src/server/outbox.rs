@@ -14,7 +14,8 @@
 //!
 //! When another connection resumes the session, it gets an outbox of its own, the *successor*. Rooms
 //! keep the old one until the client has joined again: batches for it are dropped, refusals and
-//! directs go on to the successor.
+//! directs go on to the newest one. All of a session's outboxes know that one, so that a session which
+//! is resumed often makes no chain of them.
 //!
 //! # The lock
 //!
@@ -22,11 +23,12 @@
 //! shared. A lock that is held for an append or a swap of two pointers is cheaper than a lock-free
 //! list whose nodes are allocated, and it keeps bytes, counts and state consistent without further
 //! thought. It is never held across a write, a wake or an await, and no code of others runs under
-//! it. Locks are taken in this order: an outbox, its successor, the directs.
+//! it. Locks are taken in this order: an outbox, the cell with the newest one, its successors from old
+//! to new, the directs; the cell's is let go of at once.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -51,6 +53,8 @@ pub(crate) struct Outbox {
     /// Chunks of this session that wait in mailboxes. Its successors count on.
     chunks: Arc<AtomicUsize>,
     directs: Arc<Lock<Directs>>,
+    /// The session's newest outbox, once there is another than the first.
+    newest: Arc<Lock<Weak<Outbox>>>,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +68,8 @@ struct State {
     marked: bool,
     /// Closing absorbs: whatever comes after this is dropped.
     closed: bool,
-    successor: Option<Arc<Outbox>>,
+    /// The session goes on with a newer one.
+    succeeded: bool,
     notices: Notices,
     /// Chunks with data frames that shards are not done with.
     under_way: SmallVec<[Chunk; 4]>,
@@ -122,6 +127,7 @@ impl Outbox {
             facts: Arc::clone(facts),
             chunks: Arc::default(),
             directs: Arc::default(),
+            newest: Arc::default(),
         }
     }
 
@@ -145,8 +151,10 @@ impl Outbox {
             facts: Arc::clone(&self.facts),
             chunks: Arc::clone(&self.chunks),
             directs: Arc::clone(&self.directs),
+            newest: Arc::clone(&self.newest),
         });
-        state.successor = Some(Arc::clone(&successor));
+        state.succeeded = true;
+        *lock(&self.newest) = Arc::downgrade(&successor);
         (successor, lost)
     }
 
@@ -184,7 +192,7 @@ impl Outbox {
     /// Numbers a direct and appends it as a frame of its own.
     pub(crate) fn push_direct(&self, direct: &Direct) -> Pushed {
         let mut state = self.lock();
-        if let Some(successor) = &state.successor {
+        if let Some(successor) = self.successor(&state) {
             let pushed = successor.push_direct(direct);
             return successor.wake_for(pushed);
         }
@@ -205,7 +213,7 @@ impl Outbox {
     /// A shard refused something. The session says so, and counts it.
     pub(crate) fn refuse(&self, refusal: &Refusal) -> Pushed {
         let mut state = self.lock();
-        if let Some(successor) = &state.successor {
+        if let Some(successor) = self.successor(&state) {
             let pushed = successor.refuse(refusal);
             return successor.wake_for(pushed);
         }
@@ -217,7 +225,7 @@ impl Outbox {
     /// A room has ended a membership: its handle is free again.
     pub(crate) fn released(&self, handle: Handle) -> Pushed {
         let mut state = self.lock();
-        if let Some(successor) = &state.successor {
+        if let Some(successor) = self.successor(&state) {
             let pushed = successor.released(handle);
             return successor.wake_for(pushed);
         }
@@ -314,7 +322,7 @@ impl Outbox {
         // The reader registered its waker before it looked, so one of the two sees the other.
         if before == self.facts.limits.connection_chunks {
             self.wake();
-            state.successor.iter().for_each(|successor| successor.wake());
+            self.successor(&state).iter().for_each(|successor| successor.wake());
         }
         acknowledge && !std::mem::replace(&mut state.marked, true)
     }
@@ -322,6 +330,11 @@ impl Outbox {
     /// Whether as many chunks wait as may: then the socket is not read.
     pub(crate) fn is_backlogged(&self) -> bool {
         self.chunks.load(Ordering::SeqCst) >= self.facts.limits.connection_chunks
+    }
+
+    /// The session's newest outbox, where that is another one; `None` also when the session has ended.
+    fn successor(&self, state: &State) -> Option<Arc<Self>> {
+        if state.succeeded { lock(&self.newest).upgrade() } else { None }
     }
 
     fn append(&self, state: &mut State, frame: Bytes) -> Pushed {
@@ -443,5 +456,16 @@ mod tests {
         let mut queue = VecDeque::new();
         outbox.take(Charge::default(), 0, &mut queue);
         assert_eq!(queue, [&[1, 0, 8, 6, 7, 1, 0, 1, 1, 2, 0, b'x'][..], &[1, 0, 8, 6, 8, 2, 0, 1, 1, 2, 0, b'x']]);
+    }
+
+    #[test]
+    fn a_session_may_be_resumed_often_without_joining_again() {
+        let first = outbox(1000, 10);
+        let mut newest = first.succeed(0).0;
+        for _ in 0..100_000 {
+            newest = newest.succeed(0).0;
+        }
+        first.released(Handle(7));
+        assert_eq!(newest.take(Charge::default(), 0, &mut VecDeque::new()).released, [Handle(7)]);
     }
 }

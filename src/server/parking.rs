@@ -76,8 +76,15 @@ impl Handover {
         }
     }
 
+    /// Gives the session away from a connection that still lives. As for one that broke, its members
+    /// are away until the client has joined again (PROTOCOL 12.2).
+    pub(super) fn take_along(mut self, reply: oneshot::Sender<Self>) {
+        self.rooms.away();
+        self.hand_over(reply);
+    }
+
     /// Gives the session away. Where nobody takes it any more, it ends.
-    pub(super) fn hand_over(self, reply: oneshot::Sender<Self>) {
+    fn hand_over(self, reply: oneshot::Sender<Self>) {
         let _ended = reply.send(self);
     }
 }
