@@ -232,7 +232,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             },
         };
         match found {
-            Some(handover) => self.go_on_with(handover, seen, now),
+            Some(handover) => {
+                self.go_on_with(handover, seen, now);
+                // It is another outbox now, and a shard may answer before we look into it again.
+                self.outbox.register(cx.waker());
+            }
             None => self.session.handle_not_resumed(now, &mut self.output)?,
         }
         Ok(true)

@@ -22,6 +22,7 @@ mod hear;
 mod http;
 mod limits;
 mod peer;
+mod resume;
 mod rooms;
 mod say;
 mod support;
