@@ -148,9 +148,6 @@ impl Outbox {
         }
         let lost = directs.lost(seen);
         drop(directs);
-        // What came since the old connection looked for the last time.
-        queued.notices.refusals = std::mem::take(&mut state.notices.refusals);
-        queued.notices.released = std::mem::take(&mut state.notices.released);
         let successor = Arc::new(Self {
             state: Lock::new(queued),
             waker: AtomicWaker::new(),
