@@ -11,6 +11,7 @@ mod order;
 mod pages;
 mod presence;
 mod receive;
+mod returns;
 mod rights;
 mod slow;
 mod ticks;

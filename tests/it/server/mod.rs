@@ -26,6 +26,7 @@ mod logic;
 mod own_client;
 mod peer;
 mod resume;
+mod returns;
 mod rooms;
 pub mod say;
 mod support;

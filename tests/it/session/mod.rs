@@ -1,5 +1,6 @@
 //! What a session promises (PROTOCOL 9, 10 and 13), with simulated time.
 
+mod clocks;
 mod commands;
 mod deadlines;
 mod extensions;
