@@ -12,6 +12,7 @@
 //! has the room's values, position and members.
 
 mod client;
+mod steps;
 mod truth;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -37,7 +38,7 @@ use crate::rights::{Asking, Authorise, Rights};
 use crate::session::Facts;
 use crate::time::Time;
 use crate::wire::control::Mode;
-use crate::wire::{Capabilities, Handle, Key, MemberNumber, Position, Reason, RequestId, Target};
+use crate::wire::{Capabilities, Handle, Position, Reason, RequestId, Target};
 
 /// Clients beside the observer.
 const CLIENTS: usize = 5;
@@ -109,7 +110,7 @@ impl World {
         limits.number_quarantine = Duration::from_millis(100);
         assert_eq!(limits.check(), Ok(()));
         let mut classes = RoomClasses::default();
-        classes.default.history = match setup >> 4 & 3 {
+        classes.default.history = match (setup >> 4) & 3 {
             0 => HistoryBounds::NONE,
             1 => HistoryBounds { batches: 6, bytes: 100_000, age: Duration::from_secs(60) },
             2 => HistoryBounds { batches: 1000, bytes: 6000, age: Duration::from_secs(60) },
@@ -270,9 +271,9 @@ impl World {
         let mode = if lists { Mode(7) } else { Mode::BOTH };
         let mut join = JoinCommand::new(RequestId(2), HANDLE, room(), mode);
         // Of the subjects, half see everything.
-        let subject = if returning { rights_name(line.client.rights) } else { b >> 1 & 7 };
+        let subject = if returning { rights_name(line.client.rights) } else { (b >> 1) & 7 };
         join.subject = Bytes::copy_from_slice(&[subject]);
-        join.capabilities = Capabilities(Capabilities::HISTORY.0 | Capabilities::DEFLATE.0 * u64::from(b >> 4 & 1));
+        join.capabilities = Capabilities(Capabilities::HISTORY.0 | (Capabilities::DEFLATE.0 * u64::from((b >> 4) & 1)));
         join.since = line.client.epoch.filter(|_| since).map(|epoch| (epoch, Position(line.client.last)));
         join.returning = returning;
         line.client.since = join.since.map(|(_, position)| position.0);
@@ -292,97 +293,6 @@ impl World {
         line.data_frames += 1;
         let number = line.data_frames;
         self.ask(Some(index), message(number, target, urgent, payload));
-    }
-
-    fn step(&mut self, [op, who, b, c]: Op) {
-        let index = usize::from(who) % CLIENTS;
-        let link = self.lines[index].link;
-        let is_in = matches!(link, Link::In | Link::Resumed);
-        let payload = |len: u8| (0..usize::from(len) * 3).map(|at| (at as u8).wrapping_mul(b | 1) ^ c).collect();
-        match op % 26 {
-            0 | 1 if link == Link::Out || link == Link::Resumed => self.join(index, b, c & 1 == 0),
-            2 if link == Link::In && b < 64 => {
-                self.lines[index].link = Link::Leaving;
-                self.answered(index, 20);
-                self.ask(Some(index), Command::Leave { request: RequestId(3), handle: HANDLE });
-            }
-            3 | 4 if is_in => self.publish(index, Target::Event, c & 7 == 0, payload(b)),
-            5..=8 if is_in => {
-                let values = u64::from(c >> 5) + 1;
-                for key in (u64::from(c)..).take(usize::try_from(values).unwrap_or_default()) {
-                    let key = if who & 64 == 0 { Key::member(key % 40) } else { Key::room(key % 40) };
-                    self.publish(index, Target::Value(key), false, payload(b / 2));
-                }
-            }
-            9 if is_in => {
-                let key = Key::member(u64::from(c % 40));
-                self.publish(index, Target::Value(key), false, Vec::new());
-            }
-            // So much in one tick that who stalls is soon far behind.
-            10..=13 => {
-                for _ in 0..=c % 8 {
-                    for _ in 0..2 {
-                        self.ask(None, message(1, Target::Event, false, vec![b; 800]));
-                    }
-                    self.pass(50);
-                }
-            }
-            14 if link == Link::In => {
-                let what = [What::All, What::Events, What::Paused, What::All][usize::from(b & 3)];
-                self.receive(index, what);
-            }
-            15 if is_in => {
-                let data = Bytes::copy_from_slice(&[b; 4]);
-                self.answered(index, 20);
-                self.ask(Some(index), Command::SetPresence { request: RequestId(4), handle: HANDLE, data });
-            }
-            16 if is_in => {
-                let to = usize::from(b) % CLIENTS;
-                let target = Target::Direct(MemberNumber(self.lines[to].client.number));
-                // Whoever has the number by now.
-                (0..CLIENTS).for_each(|other| self.answered(other, usize::from(c) * 3 + 40));
-                self.publish(index, target, b & 64 != 0, payload(c));
-            }
-            17 if b < 80 => match link {
-                Link::Broken => self.resume(index),
-                Link::In | Link::Resumed => self.break_off(index),
-                _ => self.end(index),
-            },
-            17 if link == Link::Broken => self.resume(index),
-            // It breaks and comes back at once, before or after what it has is read.
-            23 if link == Link::In => {
-                if b & 1 == 0 {
-                    self.pump(index, usize::from(c) * 8);
-                }
-                if self.lines[index].link == Link::In {
-                    self.break_off(index);
-                }
-                self.pass(u64::from(b & 64));
-                if self.lines[index].link == Link::Broken {
-                    self.resume(index);
-                    self.join(index, 0, true);
-                }
-            }
-            // More answers than anybody may leave unread.
-            24 if is_in => {
-                let to = MemberNumber(self.lines[usize::from(c) % CLIENTS].client.number);
-                for _ in 0..20 {
-                    (0..CLIENTS).for_each(|other| self.answered(other, 640));
-                    self.publish(index, Target::Direct(to), false, vec![b; 600]);
-                    self.pass(20);
-                }
-            }
-            18 => self.pass(50 + u64::from(c)),
-            19 => {
-                let line = &mut self.lines[index];
-                line.hoards = b & 1 == 0;
-                line.unconsumed = line.unconsumed.saturating_sub(usize::from(c) * 64);
-                self.take(index);
-            }
-            20 | 21 => self.pump(index, usize::from(b) * 16 + 1),
-            22 => self.pump(index, usize::MAX),
-            _ => self.pass(10),
-        }
     }
 
     fn receive(&mut self, index: usize, what: What) {

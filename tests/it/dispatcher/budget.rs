@@ -66,9 +66,9 @@ fn values_drive_history_out_then_lingering_rooms_and_then_nothing_may_grow() {
     desk.run(&format!("1 set k3 {long}, tick"));
     assert!(desk.recorder.take_refusals().is_empty());
     desk.run("1 set k4 a");
-    assert_eq!(desk.lines(1).pop().unwrap(), "refused n7 106");
+    assert_eq!(desk.lines(1).pop().unwrap(), "refused n6 106");
     desk.run(&format!("1 set k0 {long}y"));
-    desk.check(1, &["refused n8 106"]);
+    desk.check(1, &["refused n7 106"]);
     desk.run(&format!("1 set k0 {}, 1 del k3, tick, 1 set k4 b, tick", "z".repeat(3000)));
     assert!(desk.recorder.take_refusals().iter().all(|(_, handle)| handle.is_none()));
     assert!(desk.lines(1).iter().all(|line| !line.starts_with("refused")), "what does not grow is taken");

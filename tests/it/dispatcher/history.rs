@@ -167,6 +167,30 @@ fn a_batch_that_fits_no_outbox_is_left_out_of_a_replay_too() {
 }
 
 #[test]
+fn a_batch_that_fits_no_more_for_now_waits() {
+    let mut desk = Desk::with(|limits, class| {
+        limits.outbox_frames = 16;
+        limits.max_frame = 100;
+        class.history = bounds(100);
+    });
+    desk.run("1 join");
+    let Seen::Joined { epoch, .. } = desk.seen(1)[0] else { panic!("not joined") };
+    desk.run("tick");
+    (0..6).for_each(|_| desk.run("1 say a, tick"));
+    (0..6).for_each(|_| desk.run(&format!("1 say {}", "x".repeat(70))));
+    desk.run("tick, 2 stall");
+    since(&mut desk, 2, 3, Epoch(epoch), 1);
+    // JOINED and six more; batches may have twelve, and the next has six.
+    let lines = desk.lines(2);
+    assert_eq!(lines.len(), 7, "{lines:?}");
+    desk.run("tend");
+    assert_eq!(desk.lines(2).len(), 0);
+    desk.run("2 drain 0, tend");
+    let lines = desk.lines(2);
+    assert!(lines[..6].iter().all(|line| line.starts_with("events #1 @8")), "{lines:?}");
+}
+
+#[test]
 fn a_number_is_not_used_again_while_history_names_it() {
     let mut desk = Desk::with(|_, class| class.history = bounds(3));
     desk.run("1 join, 2 join, tick, 2 leave, tick, 1 say a, tick, at 40000, 3 join");

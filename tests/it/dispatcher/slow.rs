@@ -2,6 +2,7 @@
 //! drained.
 
 use tickwire::class::SlowPolicy;
+use tickwire::dispatcher::Outlet;
 use tickwire::limits::Limits;
 use tickwire::time::Time;
 use tickwire::wire::{Kind, Reason};
@@ -162,6 +163,34 @@ fn a_snapshot_above_the_low_water_goes_out_in_pieces_with_batches_but_no_values_
     assert!(!middle.is_empty() && middle.iter().all(|frame| frame.starts_with("snapshot #1 @1 t1 more:")));
     desk.run("1 set k1 new, tick");
     desk.check(2, &[r#"values #1 @2 t7: 1k1="new""#]);
+}
+
+/// A long list is sent at once: what follows it waits, whatever the low water.
+#[test]
+fn a_list_and_a_snapshot_never_fill_the_outbox_together() {
+    let mut desk = Desk::with(|limits, _| limits.low_water = 196_608);
+    desk.run("1 join room prm, 2 join, tick");
+    for session in 10..490 {
+        desk.run(&format!("{session} join, {session} show {}", "d".repeat(250)));
+        desk.run(if session % 100 == 0 { "tick" } else { "1 show x" });
+    }
+    for key in 0..250 {
+        desk.run(&format!("2 set k{key} {}", "v".repeat(1000)));
+        desk.run(if key % 50 == 0 { "tick" } else { "2 say a" });
+    }
+    desk.run("tick, 1 stall 196608, 2 say a, tick, 1 drain 98304");
+    desk.skip();
+    let mut names = Vec::new();
+    for _ in 0..10 {
+        desk.run("tend");
+        let owed = desk.recorder.lag(&1).bytes;
+        assert!(owed <= 262_144, "{owed}");
+        let frames = desk.lines(1);
+        names.extend(frames.iter().map(|line| line.split([' ', ':']).next().unwrap_or_default().to_owned()));
+        desk.run("1 drain 30000");
+    }
+    names.dedup();
+    assert_eq!(names, ["gap", "members", "snapshot"]);
 }
 
 #[test]
