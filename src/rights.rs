@@ -98,7 +98,9 @@ pub struct Asking<'a> {
 /// Decides who may be in a room and what it is told there: asked at every join, also at those that
 /// resume a session.
 #[derive(Clone)]
-pub struct Authorise(Arc<dyn Fn(&Asking<'_>) -> Result<Rights, Reason> + Send + Sync>);
+pub struct Authorise(Arc<Decide>);
+
+type Decide = dyn Fn(&Asking<'_>) -> Result<Rights, Reason> + Send + Sync;
 
 impl Authorise {
     /// Decides by this function; what it refuses is refused with its reason.

@@ -188,7 +188,8 @@ impl<H: Clone> Dispatcher<H> {
                 self.receive(session, handle, request, what, now, out).map_err(|reason| (request, 0, reason, None))
             }
             Command::Members { request, handle, after } => {
-                let told = self.seat(session, handle).map(|seat| self.members(seat, request, after, now, out));
+                let seat = self.seat(session, handle);
+                let told = seat.map(|seat| self.members(seat, outlet, request, after, now, out));
                 told.map_err(|reason| (request, 0, reason, None))
             }
         };
@@ -351,11 +352,20 @@ impl<H: Clone> Dispatcher<H> {
         if self.names.get(&join.name) != Some(&seat.room) {
             return Err(Reason::HANDLE_IN_USE);
         }
-        let rights = self.authorise(join)?;
-        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
-        let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-        slot.room.come_back(seat.member, outlet, join, rights);
-        slot.room.welcome(seat.member, join, &[], &mut turn);
+        let rights = self.authorise(join);
+        let came = rights.and_then(|rights| {
+            let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+            let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
+            slot.room.come_back(seat.member, outlet, join, rights, &turn)?;
+            slot.room.welcome(seat.member, join, &[], &mut turn);
+            Ok(())
+        });
+        if let Err(reason) = came {
+            // PROTOCOL 6.6: a refused join frees its handle, so there is no member behind it any more.
+            self.unseat(session, join.handle);
+            self.end_membership(seat, reason, now);
+            return Err(reason);
+        }
         self.mark_dirty(seat.room, now);
         self.mark_straggling(seat.room, now);
         Ok(true)
@@ -383,10 +393,18 @@ impl<H: Clone> Dispatcher<H> {
         Ok(())
     }
 
-    fn members(&mut self, seat: Seat, request: RequestId, after: MemberNumber, now: Time, out: &mut impl Outlet<H>) {
+    fn members(
+        &mut self,
+        seat: Seat,
+        outlet: &H,
+        request: RequestId,
+        after: MemberNumber,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) {
         if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
             let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
-            slot.room.members_page(seat.member, request, after, &mut turn);
+            slot.room.members_page(seat.member, outlet, request, after, &mut turn);
         }
     }
 
@@ -400,12 +418,7 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
         let seat = self.seat(session, handle)?;
-        if let Some(seats) = self.seats.get_mut(&session) {
-            seats.retain(|seat| seat.handle != handle);
-            if seats.is_empty() {
-                self.seats.remove(&session);
-            }
-        }
+        self.unseat(session, handle);
         let left = Left { handle, reason: Reason::FINISHED, extensions: Extensions::NONE };
         let frame = encode(Control::new(request, Tell::Left(left)));
         if let Some(slot) = self.rooms.get(seat.room.0).and_then(Option::as_ref) {
@@ -436,6 +449,15 @@ impl<H: Clone> Dispatcher<H> {
     fn seat(&self, session: SessionId, handle: Handle) -> Result<Seat, Reason> {
         let seats = self.seats.get(&session).ok_or(Reason::NOT_JOINED)?;
         seats.iter().find(|seat| seat.handle == handle).copied().ok_or(Reason::NOT_JOINED)
+    }
+
+    fn unseat(&mut self, session: SessionId, handle: Handle) {
+        if let Some(seats) = self.seats.get_mut(&session) {
+            seats.retain(|seat| seat.handle != handle);
+            if seats.is_empty() {
+                self.seats.remove(&session);
+            }
+        }
     }
 
     /// The room of this name, made where there is none.

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::receivers::{Receiver, Standing, Traits, What};
 use super::{FrameClass, Outlet, Room, Turn, encode};
 use crate::command::JoinCommand;
+use crate::limits::Limits;
 use crate::rights::Rights;
 use crate::time::micros;
 use crate::wire::control::{Command as Tell, Done, Gap, Joined, Mode, Outcome};
@@ -43,16 +44,29 @@ impl<H: Clone> Room<H> {
         if self.members.len() >= turn.limits.max_members || !self.members.has_number(turn.now, oldest, turn.limits) {
             return Err(Reason::ROOM_FULL);
         }
-        if join.mode.has(Mode::MEMBERS) && rights.presence && self.list(turn.limits).is_none() {
-            return Err(Reason::CAPABILITY);
-        }
+        self.check_list(join, rights, turn.limits)?;
         self.gather_presence_bytes(join.subject.len() + join.presence.len(), turn.limits)?;
         Ok(self.members.insert(outlet.clone(), join, rights, turn.now, oldest, turn.limits))
     }
 
     /// A member that was away is back on another connection: it keeps its number.
-    pub(crate) fn come_back(&mut self, number: MemberNumber, outlet: &H, join: &JoinCommand, rights: Rights) {
+    pub(crate) fn come_back(
+        &mut self,
+        number: MemberNumber,
+        outlet: &H,
+        join: &JoinCommand,
+        rights: Rights,
+        turn: &Turn<'_, impl Outlet<H>>,
+    ) -> Result<(), Reason> {
+        self.check_list(join, rights, turn.limits)?;
         self.members.back(number, outlet.clone(), join, rights);
+        Ok(())
+    }
+
+    /// PROTOCOL 6.3: a list that is too long to be sent at once is not asked for.
+    fn check_list(&mut self, join: &JoinCommand, rights: Rights, limits: &Limits) -> Result<(), Reason> {
+        let asks = join.mode.has(Mode::MEMBERS) && rights.presence;
+        if asks && self.list(limits).is_none() { Err(Reason::CAPABILITY) } else { Ok(()) }
     }
 
     /// Answers a member that came or came back.

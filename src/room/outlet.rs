@@ -79,10 +79,7 @@ impl Batch<'_> {
     #[must_use]
     pub fn admit(&self, lag: Lag, limits: &Limits) -> Taken {
         let numbered = self.frames.len() - self.values.len();
-        let fits = |bytes: usize, frames: usize| {
-            let (most_bytes, most_frames) = (limits.outbox_batches(), limits.outbox_frames / 4 * 3);
-            lag.bytes.saturating_add(bytes) <= most_bytes && lag.frames.saturating_add(frames) <= most_frames
-        };
+        let fits = |bytes: usize, frames: usize| lag.fits(bytes, frames, limits);
         let all = self.numbered_bytes.saturating_add(self.value_bytes);
         if self.wants_values && lag.bytes <= limits.low_water && fits(all, self.frames.len()) {
             Taken::All
@@ -125,6 +122,12 @@ impl Lag {
     #[must_use]
     pub const fn has_room(self, limits: &Limits) -> bool {
         self.bytes < limits.low_water && self.frames < limits.outbox_frames / 2
+    }
+
+    /// Whether batches may take so much more: a quarter is kept for answers and directs.
+    pub(super) const fn fits(self, bytes: usize, frames: usize, limits: &Limits) -> bool {
+        let (most_bytes, most_frames) = (limits.outbox_batches(), limits.outbox_frames / 4 * 3);
+        self.bytes.saturating_add(bytes) <= most_bytes && self.frames.saturating_add(frames) <= most_frames
     }
 
     pub(super) const fn add(&mut self, frame: &Bytes) {

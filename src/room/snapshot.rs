@@ -127,6 +127,7 @@ impl<H: Clone> Room<H> {
     pub(crate) fn members_page(
         &mut self,
         number: MemberNumber,
+        outlet: &H,
         request: RequestId,
         after: MemberNumber,
         turn: &mut Turn<'_, impl super::Outlet<H>>,
@@ -152,7 +153,8 @@ impl<H: Clone> Room<H> {
         let (handle, position) = (asking.handle, self.position);
         let page = Page { handle, position, next, records: &records, extensions: Extensions::NONE };
         let frame = encode(Control::new(request, Tell::Page(page)));
-        turn.out.frame(&asking.outlet, super::FrameClass::Control, &frame);
+        // Not the member's: where its session was resumed, that is still the old connection's.
+        turn.out.frame(outlet, super::FrameClass::Control, &frame);
     }
 
     /// What a page's records may take: a frame, without what stands around them.

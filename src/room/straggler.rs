@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::receivers::{Cursor, Standing, Traits, What};
 use super::{FrameClass, Lag, Outlet, Room, Turn};
+use crate::limits::Limits;
 use crate::rights::{Rights, Shown};
 use crate::wire::{MemberNumber, Position};
 
@@ -58,6 +59,7 @@ impl<H: Clone> Room<H> {
                 Standing::Lost { from } if what != What::Paused && lag.has_drained(turn.limits) => {
                     self.gap(&outlet, from, self.position, turn);
                     self.send_list(&outlet, traits.listed, turn);
+                    lag = turn.out.lag(&outlet);
                     turn.tools.counters.caught_up_by_snapshot += 1;
                     Standing::Sending(self.cursor(traits.inflates, turn))
                 }
@@ -68,7 +70,7 @@ impl<H: Clone> Room<H> {
                 Standing::Sending(cursor) if lag.has_room(turn.limits) => {
                     self.send_on(&outlet, traits, cursor, &mut lag, turn)
                 }
-                Standing::Replaying { next } if lag.has_room(turn.limits) => {
+                Standing::Replaying { next } if self.may_replay(next, traits, lag, turn.limits) => {
                     self.replay(&outlet, traits, next, &mut lag, turn)
                 }
                 waiting => {
@@ -102,7 +104,8 @@ impl<H: Clone> Room<H> {
             values.changes(since, turn.limits.max_frame)
         });
         let frames = changes.map(|changes| changes.freeze_alone(&self.snapshot_head()));
-        match frames.filter(|frames| frames.iter().map(Bytes::len).sum::<usize>() <= turn.limits.low_water) {
+        let most = turn.limits.low_water.min(turn.limits.outbox_batches().saturating_sub(lag.bytes));
+        match frames.filter(|frames| frames.iter().map(Bytes::len).sum::<usize>() <= most) {
             Some(frames) => {
                 for frame in &frames {
                     show(outlet, traits.rights, FrameClass::Values, frame, lag, turn);
@@ -140,6 +143,16 @@ impl<H: Clone> Room<H> {
         }
     }
 
+    /// Whether the next step of a replay fits what the receiver owes: a batch, or the list of members
+    /// behind the last one, which is sent at once.
+    fn may_replay(&self, next: Position, traits: Traits, lag: Lag, limits: &Limits) -> bool {
+        match self.history.get(next) {
+            Some(frames) => lag.has_drained(limits) || lag.has_room(limits) && fits(frames, lag, limits),
+            None if next > self.position && traits.listed => lag.has_drained(limits),
+            None => lag.has_room(limits),
+        }
+    }
+
     /// Sends a batch from history.
     fn replay(
         &mut self,
@@ -151,6 +164,7 @@ impl<H: Clone> Room<H> {
     ) -> Standing {
         if next > self.position {
             self.send_list(outlet, traits.listed, turn);
+            *lag = turn.out.lag(outlet);
             return Standing::Sending(self.cursor(traits.inflates, turn));
         }
         let Some(frames) = self.history.get(next) else {
@@ -159,12 +173,23 @@ impl<H: Clone> Room<H> {
             self.gap(outlet, next, last, turn);
             return Standing::Replaying { next: last.next() };
         };
+        if !fits(frames, *lag, turn.limits) {
+            // It is too much even for one who has drained, as it was when it was sent.
+            self.gap(outlet, next, next, turn);
+            return Standing::Replaying { next: next.next() };
+        }
         for frame in frames {
             show(outlet, traits.rights, FrameClass::Numbered, frame, lag, turn);
         }
         turn.tools.counters.replayed += 1;
         Standing::Replaying { next: next.next() }
     }
+}
+
+/// Whether a batch may be queued for a receiver that owes so much: the second rung (PROTOCOL 12.5).
+fn fits(frames: &[Bytes], lag: Lag, limits: &Limits) -> bool {
+    let bytes = frames.iter().map(Bytes::len).sum();
+    lag.fits(bytes, frames.len(), limits)
 }
 
 /// Sends a frame as far as the receiver may see it.
