@@ -386,9 +386,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let limits = &surroundings.facts.limits;
         let parks = stopped == Stopped::Gone || [Reason::PONG_TIMEOUT, Reason::SLOW].contains(&reason);
         let resumable = session.is_resumable();
-        let handover = Handover { session, outbox, place, rooms };
+        let mut handover = Handover { session, outbox, place, rooms };
         match taken_by {
-            Some(reply) => handover.hand_over(reply),
+            Some(reply) => {
+                // PROTOCOL 12.2: rooms are silent, and the members away, until the client joins again.
+                handover.rooms.away();
+                handover.hand_over(reply);
+            }
             None if parks && resumable => {
                 // Another connection need not wait for the end of this one.
                 let closing = async move { closing::run(&mut io, writer, stopped, framing, limits).await };

@@ -90,8 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_not_confirmed_is_kept_and_what_does_not_fit_is_told() {
-        let mut limits = Limits::default();
-        limits.max_unconfirmed = 3;
+        let limits = Limits { max_unconfirmed: 3, ..Limits::default() };
         let mut directs = Directs::default();
         directs.keep();
         let payload = Bytes::from_static(b"x");

@@ -139,6 +139,9 @@ impl Outbox {
         }
         let lost = directs.lost(seen);
         drop(directs);
+        // What came since the old connection looked for the last time.
+        queued.notices.refusals = std::mem::take(&mut state.notices.refusals);
+        queued.notices.released = std::mem::take(&mut state.notices.released);
         let successor = Arc::new(Self {
             state: Lock::new(queued),
             waker: AtomicWaker::new(),
@@ -215,6 +218,7 @@ impl Outbox {
     }
 
     /// A room has ended a membership: its handle is free again.
+    #[allow(dead_code, reason = "for the logic of rooms")]
     pub(crate) fn released(&self, handle: Handle) -> Pushed {
         let mut state = self.lock();
         if let Some(successor) = &state.successor {

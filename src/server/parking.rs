@@ -56,8 +56,11 @@ impl Handover {
             self.outbox.register(cx.waker());
             let notices = self.outbox.take(Charge::default(), 0, &mut std::collections::VecDeque::new());
             for refusal in notices.refusals {
-                // It is told when the session goes on; there is nobody to close for too many.
-                let _too_many = self.session.handle_refusal(&refusal, now, &mut Output::default());
+                // It is told when the session goes on. Too many end it, as they would a connection:
+                // they are not kept, and what is not kept cannot be told.
+                if self.session.handle_refusal(&refusal, now, &mut Output::default()).is_err() {
+                    return Poll::Ready(None);
+                }
             }
             for handle in notices.released {
                 self.session.handle_released(handle, now);

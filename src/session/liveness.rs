@@ -47,11 +47,16 @@ impl Liveness {
         }
     }
 
+    /// Hello was accepted, also where it continues a session: what the connection before was asked,
+    /// nobody will answer any more.
     pub(super) const fn handle_open(&mut self, now: Time) {
         self.hello_until = None;
         self.roomless_since = Some(now);
         self.heard = now;
         self.asked = now;
+        self.unanswered = None;
+        self.paused_since = None;
+        self.resumed = now;
     }
 
     pub(super) const fn handle_heard(&mut self, now: Time) {

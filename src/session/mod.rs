@@ -84,8 +84,8 @@ pub struct Session {
     data_frames: u64,
     /// All data frames up to this one have been accepted or refused.
     accepted: u64,
-    /// The client wants to be told when this one is accepted.
-    acknowledge: Option<u64>,
+    /// The client wants to be told when these are accepted: the first of them, and the last.
+    acknowledge: Option<(u64, u64)>,
     consumption: Consumption,
     directs: u64,
     /// Who the peer is; empty where it is anonymous.
@@ -275,8 +275,9 @@ impl Session {
         let accepted = oldest.map_or(self.data_frames, |oldest| oldest.saturating_sub(1));
         // A session that was resumed has told more than its old connection's frames.
         self.accepted = self.accepted.max(accepted);
-        if self.acknowledge.is_some_and(|wanted| wanted <= self.accepted) {
-            self.acknowledge = None;
+        if let Some((_, last)) = self.acknowledge.filter(|(first, _)| *first <= self.accepted) {
+            // Which ones between them were wanted is not kept: those that follow may be told once more.
+            self.acknowledge = (last > self.accepted).then_some((self.accepted + 1, last));
             let accepted = Accepted { number: self.accepted, extensions: Extensions::NONE };
             Control::new(RequestId(0), Ask::Accepted(accepted)).encode(&mut output.replies);
         }
@@ -327,7 +328,8 @@ impl Session {
             Err(error) => return self.refuse_data(error.reason(), now, output),
         };
         if data.options & flags::ACKNOWLEDGE != 0 && self.capabilities.has(Capabilities::ACCEPTED) {
-            self.acknowledge = Some(self.data_frames);
+            let first = self.acknowledge.map_or(self.data_frames, |(first, _)| first);
+            self.acknowledge = Some((first, self.data_frames));
         }
         let known = self.rooms.iter().find(|held| held.handle == data.handle);
         let reason = match known {
