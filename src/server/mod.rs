@@ -22,6 +22,8 @@ mod directs;
 mod error;
 mod http;
 mod inbound;
+#[cfg(test)]
+mod ladder_tests;
 mod listener;
 mod outbox;
 mod parking;

@@ -160,14 +160,14 @@ fn handle(dispatcher: &mut Dispatcher<Arc<Outbox>>, mail: Mail, now: Time, out: 
 
 /// The outboxes that got something in this turn, to be woken at its end.
 #[derive(Debug, Default)]
-struct Touched {
+pub(super) struct Touched {
     outboxes: Vec<Arc<Outbox>>,
     /// Connections closed because answers and directs were too much for them.
     closed: u64,
 }
 
 impl Touched {
-    fn wake(&mut self) {
+    pub(super) fn wake(&mut self) {
         for outbox in self.outboxes.drain(..) {
             outbox.wake();
         }

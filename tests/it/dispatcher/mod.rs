@@ -1,10 +1,18 @@
 //! What the rooms promise (PROTOCOL 8 and 11), as scripts and what each session reads.
 
+mod away;
+mod budget;
+mod compress;
 mod frames;
+mod history;
 mod limits;
 mod lives;
 mod order;
+mod pages;
 mod presence;
+mod receive;
+mod rights;
+mod slow;
 mod ticks;
 mod values;
 
@@ -12,10 +20,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tickwire::class::{HistoryBounds, RoomClass, RoomClasses};
-use tickwire::command::{Command, JoinCommand, Publish, SessionId};
+use tickwire::command::{Command, JoinCommand, Publish, SessionId, What};
 use tickwire::dispatcher::{Dispatcher, DispatcherConfig};
 use tickwire::limits::Limits;
 use tickwire::name::RoomName;
+use tickwire::rights::Authorise;
 use tickwire::time::Time;
 use tickwire::wire::control::Mode;
 use tickwire::wire::{Epoch, Handle, Key, MemberNumber, Position, Reason, RequestId, Target};
@@ -41,14 +50,22 @@ impl Desk {
 
     /// With other limits, or another class for all rooms.
     pub fn with(change: impl FnOnce(&mut Limits, &mut RoomClass)) -> Self {
+        Self::with_rights(change, Authorise::default())
+    }
+
+    /// Where not everybody may be told everything.
+    pub fn with_rights(change: impl FnOnce(&mut Limits, &mut RoomClass), authorise: Authorise) -> Self {
         let (mut limits, mut class) = (Limits::default(), RoomClass::default());
         // What is kept keeps numbers from being used again; scripts about that turn it on.
         class.history = HistoryBounds::NONE;
         change(&mut limits, &mut class);
         let mut classes = RoomClasses::default();
         classes.default = class;
-        let dispatcher = Dispatcher::new(DispatcherConfig::new(limits, classes, 1));
-        Self { dispatcher, recorder: Recorder::default(), now: 1000, data_frames: BTreeMap::new() }
+        let mut recorder = Recorder::default();
+        recorder.limits = limits.clone();
+        let mut config = DispatcherConfig::new(limits, classes, 1);
+        config.authorise = authorise;
+        Self { dispatcher: Dispatcher::new(config), recorder, now: 1000, data_frames: BTreeMap::new() }
     }
 
     /// Runs a script: steps with commas between them.
@@ -57,7 +74,10 @@ impl Desk {
     /// 1 join [ROOM] [p|r|pr|prm]    1 leave    1 end    1 show DATA      1 is a session, and its handle is 1
     /// 1 say TEXT   1 set KEY TEXT   1 del KEY   1 tell MEMBER TEXT       keys: k0 of the member, r0 of the room
     /// 1 say! TEXT  1 set! ..                                             urgent
-    /// tick   at MILLIS   drained
+    /// 1 away     1 back [ROOM] [MODE]                                    its connection breaks, and is resumed
+    /// 1 receive 0   1 page AFTER                                         more or less of the room; its members
+    /// 1 stall [BYTES]   1 drain [BYTES]                                  it owes what it is sent; and so much less
+    /// tick   at MILLIS   drained   tend                                  tend: stragglers are looked after
     /// ```
     pub fn run(&mut self, script: &str) {
         for step in script.split(',') {
@@ -65,6 +85,7 @@ impl Desk {
             match words[..] {
                 ["tick"] => self.at(self.now / PERIOD * PERIOD + PERIOD),
                 ["at", millis] => self.at(millis.parse().unwrap()),
+                ["tend"] => self.at(self.now + 10),
                 ["drained"] => self.dispatcher.handle_drained(Time::from_micros(self.now * 1000), &mut self.recorder),
                 [session, verb, ref arguments @ ..] => self.step(session.parse().unwrap(), verb, arguments),
                 _ => panic!("no step: {step:?}"),
@@ -93,9 +114,13 @@ impl Desk {
     }
 
     pub fn join(&mut self, session: u64, handle: u64, room: &str, mode: u8, since: Option<(Epoch, Position)>) {
+        self.join_as(session, handle, room, mode, |join| join.since = since);
+    }
+
+    pub fn join_as(&mut self, session: u64, handle: u64, room: &str, mode: u8, change: impl FnOnce(&mut JoinCommand)) {
         let name = RoomName::new(room.as_bytes()).unwrap();
         let mut join = JoinCommand::new(RequestId(2), Handle(handle), name, Mode(mode));
-        join.since = since;
+        change(&mut join);
         self.ask(session, Command::Join(Box::new(join)));
     }
 
@@ -108,6 +133,26 @@ impl Desk {
             ("join", []) => self.join(session, 1, "room", 3, None),
             ("join", [room]) => self.join(session, 1, room, 3, None),
             ("join", [room, letters]) => self.join(session, 1, room, mode(letters), None),
+            ("away", []) => {
+                self.dispatcher.handle_away(SessionId(session), Time::from_micros(self.now * 1000));
+            }
+            ("back", rest) => {
+                let room = rest.first().copied().unwrap_or("room");
+                let mode = rest.get(1).map_or(3, |letters| mode(letters));
+                self.join_as(session, 1, room, mode, |join| join.returning = true);
+            }
+            ("receive", [what]) => {
+                let what = What::from_wire(what.parse().unwrap()).unwrap();
+                self.ask(session, Command::Receive { request, handle, what });
+            }
+            ("page", [after]) => {
+                let after = MemberNumber(after.parse().unwrap());
+                self.ask(session, Command::Members { request, handle, after });
+            }
+            ("stall", rest) => {
+                self.recorder.stall(session, rest.first().map_or(0, |bytes| bytes.parse().unwrap()));
+            }
+            ("drain", rest) => self.recorder.drain(session, rest.first().map(|bytes| bytes.parse().unwrap())),
             ("leave", []) => self.ask(session, Command::Leave { request, handle }),
             ("end", []) => {
                 let now = Time::from_micros(self.now * 1000);
@@ -138,10 +183,14 @@ impl Desk {
         self.recorder.take_all();
     }
 
+    /// What `session` has read since the last time, as lines.
+    pub fn lines(&mut self, session: u64) -> Vec<String> {
+        self.seen(session).iter().map(ToString::to_string).collect()
+    }
+
     /// What `session` has read since the last time must be these lines.
     #[track_caller]
     pub fn check(&mut self, session: u64, expected: &[&str]) {
-        let seen: Vec<String> = self.seen(session).iter().map(ToString::to_string).collect();
-        assert_eq!(seen, expected, "session {session}");
+        assert_eq!(self.lines(session), expected, "session {session}");
     }
 }

@@ -6,7 +6,8 @@ use tickwire::wire::control::Command;
 use tickwire::wire::extension::kind::LOST;
 use tickwire::wire::header::flags;
 use tickwire::wire::{
-    Control, FrameType, Kind, Ping, PingBody, Presence, Reader, Record, RequestId, Sender, ServerData, split_frame,
+    Control, FrameType, Kind, Ping, PingBody, Presence, Reader, Record, Records, RequestId, Sender, ServerData,
+    split_frame,
 };
 
 /// What a client reads out of one frame.
@@ -19,6 +20,9 @@ pub enum Seen {
     Done { request: u64 },
     Close { request: u64, reason: u64 },
     GoingAway { reconnect: u64, closes: u64 },
+    Gap { room: u64, epoch: [u8; 8], from: u64, to: u64 },
+    Page { request: u64, handle: u64, position: u64, next: u64, records: Vec<Told> },
+    Accepted { number: u64 },
     Ask { time: u64 },
     Answer { time: u64 },
     Data { kind: Kind, more: bool, urgent: bool, room: u64, position: u64, tick: u16, records: Vec<Told> },
@@ -84,6 +88,15 @@ fn see_control(payload: &[u8]) -> Seen {
         Command::Done(_) => Seen::Done { request },
         Command::Close(told) => Seen::Close { request, reason: told.reason.0 },
         Command::GoingAway(told) => Seen::GoingAway { reconnect: told.reconnect, closes: told.closes },
+        Command::Gap(told) => Seen::Gap { room: told.room.0, epoch: told.epoch.0, from: told.from.0, to: told.to.0 },
+        Command::Page(told) => Seen::Page {
+            request,
+            handle: told.handle.0,
+            position: told.position.0,
+            next: told.next.0,
+            records: Records::new(Kind::Members, told.records).map(|record| tell(record.expect("a record"))).collect(),
+        },
+        Command::Accepted(told) => Seen::Accepted { number: told.number },
         other => panic!("no test expects {other:?}"),
     }
 }
@@ -98,7 +111,6 @@ fn see_ping(flags: u8, payload: &[u8]) -> Seen {
 
 fn see_data(flags: u8, payload: &[u8]) -> Seen {
     let data = ServerData::decode(flags, payload).expect("a head").expect("a kind of this version");
-    let told = |record: Record<'_>| Told { member: record.member.0, key: record.key, payload: record.payload.to_vec() };
     Seen::Data {
         kind: data.kind,
         more: data.options & flags::MORE != 0,
@@ -106,8 +118,12 @@ fn see_data(flags: u8, payload: &[u8]) -> Seen {
         room: data.head.room.0,
         position: data.head.position.0,
         tick: data.head.tick,
-        records: data.records().map(|record| told(record.expect("a record"))).collect(),
+        records: data.records().map(|record| tell(record.expect("a record"))).collect(),
     }
+}
+
+fn tell(record: Record<'_>) -> Told {
+    Told { member: record.member.0, key: record.key, payload: record.payload.to_vec() }
 }
 
 /// `events #1 @2 t3 more: 1="hi"`: room 1, position 2, tick 3, member 1. Keys stand behind the
@@ -125,6 +141,12 @@ impl fmt::Display for Seen {
             Self::Done { request } => write!(f, "done r{request}"),
             Self::Close { request, reason } => write!(f, "close r{request} {reason}"),
             Self::GoingAway { reconnect, closes } => write!(f, "going away {reconnect} {closes}"),
+            Self::Gap { room, from, to, .. } => write!(f, "gap #{room} {from}..{to}"),
+            Self::Page { request, handle, position, next, records } => {
+                write!(f, "page r{request} h{handle} @{position} next {next}:")?;
+                records.iter().try_for_each(|record| write_record(f, Kind::Members, record))
+            }
+            Self::Accepted { number } => write!(f, "accepted {number}"),
             Self::Ask { time } => write!(f, "ask {time}"),
             Self::Answer { time } => write!(f, "answer {time}"),
             Self::Data { kind, more, urgent, room, position, tick, records } => {
@@ -151,6 +173,7 @@ fn write_record(f: &mut fmt::Formatter<'_>, kind: Kind, record: &Told) -> fmt::R
         Ok(presence) if matches!(kind, Kind::Presence | Kind::Members) => match presence {
             Presence::Here { data, .. } => write!(f, " here {:?}", String::from_utf8_lossy(data)),
             Presence::Left(reason) => write!(f, " left {}", reason.0),
+            Presence::Away => f.write_str(" away"),
             Presence::Count(members) => write!(f, " count {members}"),
             other => write!(f, " {other:?}"),
         },

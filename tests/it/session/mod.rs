@@ -5,6 +5,7 @@ mod deadlines;
 mod extensions;
 mod hello;
 mod refusals;
+mod resume;
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ impl Peer {
         Self::of(Session::over_tcp(facts(|_| {}), Time::ZERO))
     }
 
-    fn of(session: Session) -> Self {
+    pub fn of(session: Session) -> Self {
         Self { session, output: Output::default(), now: 0 }
     }
 
@@ -113,11 +114,15 @@ impl Peer {
 }
 
 pub fn facts(change: impl FnOnce(&mut Limits)) -> Arc<Facts> {
+    facts_with(Capabilities::default(), change)
+}
+
+pub fn facts_with(capabilities: Capabilities, change: impl FnOnce(&mut Limits)) -> Arc<Facts> {
     let mut limits = Limits::default();
     change(&mut limits);
     Arc::new(Facts {
         limits,
-        capabilities: Capabilities::default(),
+        capabilities,
         clock: 0x5a17_c0de,
         wall: 1_795_226_400_000_000,
         hasher: foldhash::fast::RandomState::default(),
