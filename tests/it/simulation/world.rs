@@ -193,6 +193,16 @@ struct Actor {
     act_at: Instant,
     /// Of a WebSocket message that is not whole.
     raw: BytesMut,
+    _ends: Ends,
+}
+
+/// Whoever fails ends it for all: else the others would wait for cuts that never come.
+struct Ends(Rc<World>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.settle();
+    }
 }
 
 impl Actor {
@@ -204,6 +214,7 @@ impl Actor {
             chance: Chance::new(seed, u64::from(id)),
             act_at: Instant::now(),
             raw: BytesMut::new(),
+            _ends: Ends(Rc::clone(world)),
         }
     }
 
