@@ -1,268 +1,122 @@
-"""A Tickwire client on the `websockets` package, written from PROTOCOL.md.
+"""A Tickwire client on the `websockets` package, or on a bare socket, written from PROTOCOL.md.
 
-`Session` keeps what a client knows and checks what the server promises; `Client` connects it to a WebSocket.
-Whatever happens is reported as a dict whose "ev" names it. A broken promise is reported as a "violation".
+`Client` connects a `Session` to a server, and connects it again: the session goes on, section 12.2.
 
     python3 client_websockets.py ws://127.0.0.1:7070/ws arena hello
+    python3 client_websockets.py tcp://127.0.0.1:7071 arena hello
 """
 from __future__ import annotations
 
 import asyncio
 import sys
-import time
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-import codec
+from session import Session
 
 SUBPROTOCOL = "tickwire.v1"
-RECEIVE, MEMBERS = 2, 4
-LARGEST_MESSAGE = 16384
-
-
-def now() -> int:
-    """This client's own clock in microseconds."""
-    return time.monotonic_ns() // 1000
-
-
-class Room:
-    def __init__(self, joined: dict):
-        self.id, self.me, self.receives = joined["room"], joined["member"], bool(joined["mode"] & RECEIVE)
-        self.position = joined["position"]  # the last complete one
-        self.ready = not self.receives  # the first snapshot has come
-        self.values: dict[str, bytes] = {}
-        self.members: dict[int, bytes] = {}
-        self.collecting: dict[str, list] = {}  # snapshots of which more frames follow
-        self.segment: set[str] = set()  # keys of the value segment that is being read
-
-    @staticmethod
-    def slot(record: dict) -> str:
-        owner = "room" if record["scope"] == "room" else record["member"]
-        return f"{owner}/{record['key']}"
-
-    def set_value(self, record: dict):
-        if record["payload"]:
-            self.values[self.slot(record)] = record["payload"]
-        else:
-            self.values.pop(self.slot(record), None)
-
-    def set_member(self, record: dict):
-        if record["state"] == "here":
-            self.members[record["member"]] = record["data"]
-        elif record["state"] == "left":
-            self.members.pop(record["member"], None)
-
-
-class Session:
-    """What one client knows. `send` takes bytes that are to be sent, `report` takes dicts."""
-
-    def __init__(self, send, report):
-        self.send, self.report = send, report
-        self.rooms: dict[int, Room] = {}  # by the server's number
-        self.handles: dict[int, Room] = {}
-        self.welcomed = self.closed = False
-        self.consumed = self.directs = 0
-
-    def violation(self, text: str):
-        self.report({"ev": "violation", "text": text})
-
-    def message(self, data: bytes | str):
-        if isinstance(data, str):
-            return self.violation("a text message")
-        try:
-            frames = codec.split(data)
-            if len(data) > LARGEST_MESSAGE and len(frames) > 1:
-                self.violation(f"{len(frames)} frames in a message of {len(data)} bytes")
-            for kind, flags, payload in frames:
-                self.frame(codec.decode(kind, flags, payload))
-                self.consumed += 4 + len(payload)
-        except codec.Malformed as error:
-            self.violation(f"malformed: {error}")
-
-    def frame(self, found: dict | None):
-        if found is None:
-            return
-        name = found["is"]
-        if self.closed:
-            return self.violation(f"{name} after CLOSE")
-        if not self.welcomed and name not in ("welcome", "closed"):
-            return self.violation(f"{name} before WELCOME")
-        if name == "ping":
-            self.send(codec.ping(found["time"], self.consumed, self.directs, answer=True))
-            self.report({"ev": "ping", "time": found["time"]})
-        elif name == "pong":
-            self.pong(found)
-        elif name in codec.KINDS:
-            self.data(found)
-        else:
-            self.command(found)
-
-    def ping(self, extensions=()):
-        self.send(codec.ping(now(), self.consumed, self.directs, extensions=extensions))
-
-    def pong(self, found: dict):
-        asked, heard = found["time"], now()
-        received, sent = found["received"], found["sent"]
-        self.report({"ev": "pong", **found, "heard": heard,
-                     "round_trip": (heard - asked) - (sent - received),
-                     "offset": ((received - asked) + (sent - heard)) / 2})
-
-    def command(self, found: dict):
-        name = found["is"]
-        if name == "welcome":
-            self.welcomed = True
-            found["heard"] = now()
-        elif name == "joined":
-            room = Room(found)
-            self.rooms[room.id] = self.handles[found["handle"]] = room
-        elif name == "left":
-            room = self.handles.pop(found["handle"], None)
-            if room:
-                del self.rooms[room.id]
-        elif name == "gap":
-            room = self.rooms[found["room"]]
-            room.position = max(room.position, found["to"])
-            room.ready = False
-        elif name == "closed":
-            self.closed = True
-        self.report({"ev": name, **found})
-
-    def data(self, found: dict):
-        name, room = found["is"], self.rooms.get(found["room"])
-        if room is None:
-            return self.violation(f"{name} of room {found['room']}, which this client is not in")
-        if name == "direct":
-            return self.direct(found)
-        if name != "members" and not room.receives:
-            self.violation(f"{name} for a member that does not receive")
-        if name in ("event", "presence"):
-            self.numbered(room, found)
-        elif name == "value":
-            self.value(room, found)
-        else:
-            self.snapshot(room, found)
-
-    def records(self, found: dict):
-        """Reports each record together with the head of its frame."""
-        head = {key: found[key] for key in ("room", "position", "tick", "early")}
-        for record in found["records"]:
-            self.report({"ev": found["is"], **head, **record})
-
-    def direct(self, found: dict):
-        if found["position"] != self.directs + 1:
-            self.violation(f"direct {found['position']} after {self.directs}")
-        self.records(found)
-        self.directs = found["position"] + len(found["records"]) - 1
-
-    def numbered(self, room: Room, found: dict):
-        if not room.ready:
-            self.violation(f"{found['is']} before the snapshot")
-        if found["position"] != room.position + 1:
-            self.violation(f"{found['is']} of position {found['position']}, {room.position} was the last complete one")
-        if found["is"] == "presence":
-            for record in found["records"]:
-                room.set_member(record)
-        self.records(found)
-        if not found["more"]:
-            room.position = found["position"]
-            self.report({"ev": "position", "room": room.id, "position": room.position})
-
-    def value(self, room: Room, found: dict):
-        if not room.ready or "snapshot" in room.collecting:
-            self.violation("values before the end of the snapshot")
-        if found["position"] not in (room.position, room.position + 1):
-            self.violation(f"values that follow {found['position']}, {room.position} was the last complete one")
-        for record in found["records"]:
-            if room.slot(record) in room.segment:
-                self.violation(f"value {room.slot(record)} twice in a batch")
-            room.segment.add(room.slot(record))
-            room.set_value(record)
-        self.records(found)
-        if not found["more"]:
-            room.segment.clear()
-
-    def snapshot(self, room: Room, found: dict):
-        name = found["is"]
-        records = room.collecting.setdefault(name, [])
-        records += found["records"]
-        if found["position"] != room.position:
-            self.violation(f"{name} of position {found['position']}, {room.position} was the last complete one")
-        if found["more"]:
-            return
-        del room.collecting[name]
-        if name == "snapshot":
-            room.ready, room.values = True, {}
-            for record in records:
-                if not record["payload"]:
-                    self.violation("a deletion in a snapshot")
-                room.set_value(record)
-        else:
-            room.members = {}
-            for record in records:
-                room.set_member(record)
-        self.report({"ev": name, "room": room.id, "position": found["position"], "count": len(records)})
-
-    def state(self, handle: int) -> dict:
-        room = self.handles[handle]
-        return {"values": dict(room.values), "members": {str(key): data for key, data in room.members.items()}}
+MAGIC = bytes.fromhex("d7545701")
 
 
 class Client:
+    """One session, over one connection after the other."""
+
     def __init__(self, report):
         self.report = report
-        self.outgoing: asyncio.Queue = asyncio.Queue()
-        self.session = Session(self.outgoing.put_nowait, report)
+        self.session = Session(self.put, report)
+        self.outgoing: asyncio.Queue | None = None  # there is none between two connections
+        self.transport = None
+        self.cutting = False
 
-    def send(self, *frames: bytes):
-        """Sends frames in one WebSocket message."""
-        self.outgoing.put_nowait(b"".join(frames))
+    def put(self, data):
+        if self.outgoing is not None:
+            self.outgoing.put_nowait(data)
 
-    def send_text(self, text: str):
-        self.outgoing.put_nowait(text)
+    def send(self, *frames):
+        """Sends frames, names and arguments for codec.py, in one chunk. While there is no connection the session
+        keeps those that it sends again."""
+        self.put(b"".join(self.session.say(name, args) for name, args in frames))
 
     def stop(self):
-        """Closes the WebSocket behind what is still to be sent."""
-        self.outgoing.put_nowait(None)
+        """Closes the connection behind what is still to be sent."""
+        self.put(None)
+
+    def cut(self):
+        """Ends the connection without a word."""
+        self.cutting = True
+        if self.transport is not None:
+            self.transport.abort()
 
     async def run(self, url: str, subprotocol: str | None = SUBPROTOCOL):
         """Connects, and reports until the connection has ended."""
-        wanted = [subprotocol] if subprotocol else None
+        self.outgoing, self.cutting = asyncio.Queue(), False
+        run = self.run_tcp(url) if url.startswith("tcp://") else self.run_websocket(url, subprotocol)
         try:
-            async with connect(url, subprotocols=wanted, compression=None, ping_interval=None, proxy=None,
-                               open_timeout=5, close_timeout=5) as socket:
-                if socket.subprotocol != subprotocol:
-                    self.session.violation(f"the server picked subprotocol {socket.subprotocol}")
-                await self.talk(socket)
-                self.report({"ev": "end", "code": socket.close_code, "text": socket.close_reason})
+            end = await run
         except InvalidStatus as error:
-            self.report({"ev": "end", "status": error.response.status_code})
+            end = {"status": error.response.status_code}
         except (OSError, InvalidHandshake, asyncio.TimeoutError) as error:
-            self.report({"ev": "end", "text": str(error)})
+            end = {"text": str(error)}
+        self.outgoing = self.transport = None
+        self.report({"ev": "cut"} if self.cutting else {"ev": "end", **end})
 
-    async def talk(self, socket):
-        writer = asyncio.ensure_future(self.write(socket))
+    async def run_websocket(self, url: str, subprotocol: str | None) -> dict:
+        wanted = [subprotocol] if subprotocol else None
+        async with connect(url, subprotocols=wanted, compression=None, ping_interval=None, proxy=None,
+                           open_timeout=5, close_timeout=5) as socket:
+            if socket.subprotocol != subprotocol:
+                self.session.violation(f"the server picked subprotocol {socket.subprotocol}")
+            self.transport = socket.transport
+            writer = asyncio.ensure_future(self.write(socket.send, socket.close))
+            try:
+                async for message in socket:
+                    self.session.message(message)
+            except ConnectionClosed:
+                pass
+            finally:
+                writer.cancel()
+            return {"code": socket.close_code, "text": socket.close_reason}
+
+    async def run_tcp(self, url: str) -> dict:
+        host, port = url.removeprefix("tcp://").rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        self.transport = writer.transport
+        writer.write(MAGIC)
+
+        async def send(data):
+            writer.write(data)
+            await writer.drain()
+
+        async def close():
+            writer.close()
+
+        sending = asyncio.ensure_future(self.write(send, close))
         try:
-            async for message in socket:
-                self.session.message(message)
-        except ConnectionClosed:
-            pass
+            while True:
+                header = await reader.readexactly(4)
+                self.session.message(header + await reader.readexactly(int.from_bytes(header[1:3], "big")))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return {}
         finally:
-            writer.cancel()
+            sending.cancel()
+            writer.close()
 
-    async def write(self, socket):
+    async def write(self, send, close):
         try:
             while (message := await self.outgoing.get()) is not None:
-                await socket.send(message)
-            await socket.close()
-        except ConnectionClosed:
+                await send(message)
+            await close()
+        except (ConnectionClosed, ConnectionError):
             pass
 
 
 async def main(url: str, room: str, text: str):
     client = Client(print)
-    client.send(codec.hello(), codec.join(room), codec.event(text.encode()))
-    await client.run(url)
+    running = asyncio.ensure_future(client.run(url))
+    await asyncio.sleep(0)  # until it has begun
+    client.send(("hello", {}), ("join", {"name": room}), ("event", {"payload": text.encode()}))
+    await running
 
 
 if __name__ == "__main__":

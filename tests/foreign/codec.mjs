@@ -1,8 +1,13 @@
 // Bytes of the Tickwire protocol, both ways, without any input or output. PROTOCOL.md, sections 3 and 5 to 9.
 // `encode` makes the bytes of a frame by its name, `decode` turns a frame from the server into an object.
 
-const DATA = 1, CONTROL = 2, PING = 3;
-const URGENT = 0x10, EARLY = 0x10, MORE = 0x40;
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+
+export const DATA = 1;
+const CONTROL = 2, PING = 3;
+const COMPRESSED = 0x01, URGENT = 0x10, EARLY = 0x10, ACKNOWLEDGE = 0x20, MORE = 0x40;
+const MOST_RECORDS = 65_535; // what the records of a compressed frame may inflate to, section 12.4
+export const DEFLATE = 4, ACCEPTED = 32; // capabilities, section 10.3
 export const KINDS = ['event', 'value', 'presence', 'direct', 'snapshot', 'members'];
 const KEYED = ['value', 'direct', 'snapshot'];
 
@@ -42,28 +47,42 @@ function command(number, request, extensions, ...parts) {
   return frame(CONTROL, 0, Buffer.from([number]), varint(request), ...parts, extensionList(extensions));
 }
 
-function data(kind, urgent, ...parts) {
-  return frame(DATA, (kind << 1) | (urgent ? URGENT : 0), ...parts);
-}
-
 const EMPTY = Buffer.alloc(0);
 
+/** `compress` makes a deflate stream of the payload, `compressed` says that it is one already. */
+function message(kind, { payload = EMPTY, urgent, acknowledge, compress, compressed }, ...parts) {
+  const flags = (kind << 1) | (urgent ? URGENT : 0) | (acknowledge ? ACKNOWLEDGE : 0) |
+    (compress || compressed ? COMPRESSED : 0);
+  return frame(DATA, flags, ...parts, compress ? deflateRawSync(payload) : payload);
+}
+
+/** HELLO's extension 4: a token, and the highest direct that was seen. */
+function resuming([token, directs]) {
+  return [4, Buffer.concat([string(token), varint(directs)])];
+}
+
+/** JOIN's extension 4: an epoch, and the last complete position. */
+function knowing([epoch, position]) {
+  return [4, Buffer.concat([Buffer.from(epoch, 'hex'), varint(position)])];
+}
+
 const ENCODERS = {
-  hello: ({ request = 1, capabilities = 0, max_record = 0, max_frame = 0, extensions = [] }) =>
-    command(0x01, request, extensions, varint(capabilities), varint(max_record), varint(max_frame)),
-  join: ({ name, request = 2, handle = 1, mode = 3, extensions = [] }) =>
-    command(0x03, request, extensions, varint(handle), Buffer.from([mode]), string(name)),
+  hello: ({ request = 1, capabilities = 0, max_record = 0, max_frame = 0, resume, extensions = [] }) =>
+    command(0x01, request, resume ? [...extensions, resuming(resume)] : extensions, varint(capabilities), varint(max_record), varint(max_frame)),
+  join: ({ name, request = 2, handle = 1, mode = 3, since, extensions = [] }) =>
+    command(0x03, request, since ? [...extensions, knowing(since)] : extensions, varint(handle), Buffer.from([mode]), string(name)),
   leave: ({ request = 3, handle = 1, extensions = [] }) => command(0x05, request, extensions, varint(handle)),
   close: ({ request = 4, reason = 200, extensions = [] }) => command(0x08, request, extensions, varint(reason)),
   presence: ({ data, request = 5, handle = 1, extensions = [] }) =>
     command(0x0d, request, extensions, varint(handle), string(data)),
   list_members: ({ request = 6, handle = 1, after = 0, extensions = [] }) =>
     command(0x0f, request, extensions, varint(handle), varint(after)),
-  event: ({ payload = EMPTY, handle = 1, urgent = false }) => data(0, urgent, varint(handle), payload),
-  value: ({ key, payload = EMPTY, handle = 1, room = false, urgent = false }) =>
-    data(1, urgent, varint(handle), varint(key * 2 + (room ? 1 : 0)), payload),
-  direct: ({ member, payload = EMPTY, handle = 1, urgent = false }) =>
-    data(3, urgent, varint(handle), varint(member), payload),
+  receive: ({ what, request = 7, handle = 1, divisor = 1, area = 0, extensions = [] }) =>
+    command(0x0b, request, extensions, varint(handle), Buffer.from([what]), varint(divisor), varint(area)),
+  event: ({ handle = 1, ...rest }) => message(0, rest, varint(handle)),
+  value: ({ key, handle = 1, room = false, ...rest }) =>
+    message(1, rest, varint(handle), varint(key * 2 + (room ? 1 : 0))),
+  direct: ({ member, handle = 1, ...rest }) => message(3, rest, varint(handle), varint(member)),
   ping: ({ time, consumed = 0, directs = 0, answer = false, extensions = [] }) =>
     frame(PING, answer ? 1 : 0, varint(time), varint(consumed), varint(directs), extensionList(extensions)),
   raw: ({ data }) => data, // bytes that a well-behaved client would never send
@@ -125,15 +144,21 @@ class Reader {
     return this.take(8).toString('hex');
   }
 
+  range() {
+    return [this.varint(), this.varint()];
+  }
+
+  /** Contents by their types. */
   extensions() {
-    const types = [];
+    const found = new Map();
+    let last = -1;
     while (this.left > 0) {
       const type = this.varint();
-      if (types.length > 0 && type <= types.at(-1)) throw new Malformed('extensions do not ascend');
-      this.string();
-      types.push(type);
+      if (type <= last) throw new Malformed('extensions do not ascend');
+      found.set(type, this.string());
+      last = type;
     }
-    return types;
+    return found;
   }
 }
 
@@ -151,6 +176,12 @@ const COMMANDS = {
   0x0c: ['done', ''],
   0x10: ['page', 'handle:varint position:varint next:varint records:string'],
   0x11: ['accepted', 'number:varint'],
+};
+
+// Extensions of commands from the server whose content is read: field and how.
+const CONTENTS = {
+  welcome: { 2: ['token', 'bytes'], 4: ['grace', 'varint'], 6: ['lost', 'range'], 8: ['subject', 'bytes'] },
+  joined: { 2: ['answer', 'bytes'], 4: ['lost', 'range'] },
 };
 
 /** The frames of a WebSocket message. */
@@ -176,13 +207,29 @@ export function decode({ type, flags, payload }) {
 function decodeData(flags, reader) {
   const is = KINDS[(flags >> 1) & 7];
   if (is === undefined) return null;
-  if (flags & 1) throw new Malformed('compressed, which was not negotiated');
   const found = { is, room: reader.varint(), position: reader.varint(), tick: reader.u16() };
   found.early = (flags & EARLY) !== 0;
   found.more = (flags & MORE) !== 0;
-  found.records = [];
-  while (reader.left > 0) found.records.push(decodeRecord(is, reader));
+  found.compressed = (flags & COMPRESSED) !== 0;
+  found.records = decodeRecords(is, found.compressed ? new Reader(inflate(reader.take(reader.left))) : reader);
   return found;
+}
+
+/** One whole deflate stream, with a bound on what comes out. Section 12.4. */
+function inflate(stream) {
+  try {
+    const { buffer, engine } = inflateRawSync(stream, { info: true, maxOutputLength: MOST_RECORDS });
+    if (engine.bytesWritten === stream.length) return buffer;
+  } catch (error) {
+    throw new Malformed(`no deflate stream: ${error.message}`);
+  }
+  throw new Malformed('bytes behind a deflate stream');
+}
+
+function decodeRecords(is, reader) {
+  const records = [];
+  while (reader.left > 0) records.push(decodeRecord(is, reader));
+  return records;
 }
 
 function decodeRecord(is, reader) {
@@ -218,7 +265,14 @@ function decodeCommand(reader) {
     const [key, how] = field.split(':');
     found[key] = reader[how]();
   }
-  return reader.extensions().some((type) => type % 2 === 1) ? null : found;
+  const extensions = reader.extensions();
+  if ([...extensions.keys()].some((type) => type % 2 === 1)) return null;
+  for (const [type, [key, how]] of Object.entries(CONTENTS[is] ?? {})) {
+    const content = extensions.get(Number(type));
+    if (content !== undefined) found[key] = how === 'bytes' ? content : new Reader(content)[how]();
+  }
+  if (is === 'page') found.records = decodeRecords('members', new Reader(found.records));
+  return found;
 }
 
 function decodePing(flags, reader) {
@@ -227,6 +281,6 @@ function decodePing(flags, reader) {
     Object.assign(found, { clock: reader.u32(), received: reader.varint(), sent: reader.varint() });
   }
   found.accepted = reader.varint();
-  found.extensions = reader.extensions().length;
+  found.extensions = reader.extensions().size;
   return found;
 }

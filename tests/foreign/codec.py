@@ -5,13 +5,19 @@ A function named as a frame makes the bytes of that frame, `decode` turns a fram
 from __future__ import annotations
 
 import struct
+import zlib
 
 DATA, CONTROL, PING = 1, 2, 3
 KINDS = ("event", "value", "presence", "direct", "snapshot", "members")
 KEYED = ("value", "direct", "snapshot")
+COMPRESSED = 0x01
 URGENT = EARLY = 0x10
+ACKNOWLEDGE = 0x20
 MORE = 0x40
 LARGEST = 2**53 - 1
+MOST_RECORDS = 65_535  # what the records of a compressed frame may inflate to, section 12.4
+
+RESUME, HISTORY, DEFLATE, RECEIVE, ACCEPTED, PAGES = 1, 2, 4, 8, 32, 64  # capabilities, section 10.3
 
 
 class Malformed(Exception):
@@ -49,11 +55,19 @@ def command(number: int, request: int, arguments: bytes = b"", extensions=()) ->
     return frame(CONTROL, 0, bytes([number]) + varint(request) + arguments + extension_list(extensions))
 
 
-def hello(request=1, capabilities=0, max_record=0, max_frame=0, extensions=()) -> bytes:
+def hello(request=1, capabilities=0, max_record=0, max_frame=0, resume=None, extensions=()) -> bytes:
+    """`resume` is a token and the highest direct that was seen."""
+    if resume is not None:
+        token, directs = resume
+        extensions = [*extensions, (4, string(token) + varint(directs))]
     return command(0x01, request, varint(capabilities) + varint(max_record) + varint(max_frame), extensions)
 
 
-def join(name, request=2, handle=1, mode=3, extensions=()) -> bytes:
+def join(name, request=2, handle=1, mode=3, since=None, extensions=()) -> bytes:
+    """`since` is an epoch and the last complete position."""
+    if since is not None:
+        epoch, position = since
+        extensions = [*extensions, (4, bytes.fromhex(epoch) + varint(position))]
     return command(0x03, request, varint(handle) + bytes([mode]) + string(name), extensions)
 
 
@@ -73,16 +87,33 @@ def list_members(request=6, handle=1, after=0, extensions=()) -> bytes:
     return command(0x0F, request, varint(handle) + varint(after), extensions)
 
 
-def event(payload=b"", handle=1, urgent=False) -> bytes:
-    return frame(DATA, URGENT if urgent else 0, varint(handle) + payload)
+def receive(what, request=7, handle=1, divisor=1, area=0, extensions=()) -> bytes:
+    return command(0x0B, request, varint(handle) + bytes([what]) + varint(divisor) + varint(area), extensions)
 
 
-def value(key, payload=b"", handle=1, room=False, urgent=False) -> bytes:
-    return frame(DATA, 0x02 | (URGENT if urgent else 0), varint(handle) + varint(key * 2 + room) + payload)
+def event(payload=b"", handle=1, **options) -> bytes:
+    return message(0, varint(handle), payload, **options)
 
 
-def direct(member, payload=b"", handle=1, urgent=False) -> bytes:
-    return frame(DATA, 0x06 | (URGENT if urgent else 0), varint(handle) + varint(member) + payload)
+def value(key, payload=b"", handle=1, room=False, **options) -> bytes:
+    return message(1, varint(handle) + varint(key * 2 + room), payload, **options)
+
+
+def direct(member, payload=b"", handle=1, **options) -> bytes:
+    return message(3, varint(handle) + varint(member), payload, **options)
+
+
+def message(kind, arguments, payload, urgent=False, acknowledge=False, compress=False, compressed=False) -> bytes:
+    """`compress` makes a deflate stream of the payload, `compressed` says that it is one already."""
+    if compress:
+        payload = deflate(payload)
+    flags = kind << 1 | URGENT * urgent | ACKNOWLEDGE * acknowledge | COMPRESSED * (compress or compressed)
+    return frame(DATA, flags, arguments + payload)
+
+
+def deflate(plain: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(plain) + stream.flush()
 
 
 def ping(time, consumed=0, directs=0, answer=False, extensions=()) -> bytes:
@@ -191,12 +222,27 @@ def decode_data(flags: int, reader: Reader) -> dict | None:
     number = (flags >> 1) & 7
     if number >= len(KINDS):
         return None
-    if flags & 1:
-        raise Malformed("compressed, which was not negotiated")
     kind = KINDS[number]
     head = {"is": kind, "room": reader.varint(), "position": reader.varint(), "tick": reader.u16()}
+    if flags & COMPRESSED:
+        reader = Reader(inflate(reader.rest(), MOST_RECORDS))
     records = decode_records(kind, reader)
-    return {**head, "early": bool(flags & EARLY), "more": bool(flags & MORE), "records": records}
+    return {**head, "early": bool(flags & EARLY), "more": bool(flags & MORE), "compressed": bool(flags & COMPRESSED),
+            "records": records}
+
+
+def inflate(stream: bytes, most: int) -> bytes:
+    """One whole deflate stream, with a bound on what comes out. Section 12.4."""
+    inflater = zlib.decompressobj(wbits=-15)
+    try:
+        plain = inflater.decompress(stream, most + 1)
+    except zlib.error as error:
+        raise Malformed(f"no deflate stream: {error}") from None
+    if len(plain) > most:
+        raise Malformed(f"inflates to more than {most} bytes")
+    if not inflater.eof or inflater.unused_data:
+        raise Malformed("not one whole deflate stream")
+    return plain
 
 
 def decode_records(kind: str, reader: Reader) -> list[dict]:
@@ -232,6 +278,20 @@ def decode_presence(reader: Reader) -> dict:
     return {"state": "unknown"}
 
 
+# Extensions of commands from the server whose content is read: field and how.
+CONTENTS = {
+    "welcome": {2: ("token", "bytes"), 4: ("grace", "varint"), 6: ("lost", "range"), 8: ("subject", "bytes")},
+    "joined": {2: ("answer", "bytes"), 4: ("lost", "range")},
+}
+
+
+def read_content(content: bytes, how: str):
+    reader = Reader(content)
+    if how == "bytes":
+        return content
+    return reader.varint() if how == "varint" else [reader.varint(), reader.varint()]
+
+
 def decode_command(reader: Reader) -> dict | None:
     number = reader.u8()
     if number not in COMMANDS:
@@ -244,6 +304,11 @@ def decode_command(reader: Reader) -> dict | None:
     extensions = reader.extensions()
     if any(kind % 2 for kind in extensions):
         return None
+    for kind, (key, how) in CONTENTS.get(name, {}).items():
+        if kind in extensions:
+            found[key] = read_content(extensions[kind], how)
+    if name == "page":
+        found["records"] = decode_records("members", Reader(found["records"]))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The three kinds of client behind one interface, for the scenarios.
+"""The kinds of client behind one interface, for the scenarios.
 
 A peer sends frames by name, `await peer.send(say("event", payload=b"hi"))`, keeps a log of the events its client
 reports, and waits for them with a timeout.
@@ -117,29 +117,39 @@ class MinimalPeer(Peer):
 
 
 class WebsocketsPeer(Peer):
-    """The `websockets` client, in this process."""
+    """The `websockets` client, in this process; over TCP where the address says so."""
 
     @classmethod
     async def open(cls, url: str, subprotocol: str = "tickwire.v1"):
-        import codec
         from client_websockets import Client
 
         peer = cls()
-        peer.codec, peer.client = codec, Client(peer.record)
+        peer.client = Client(peer.record)
         peer.task = asyncio.ensure_future(peer.client.run(url, subprotocol))
+        await asyncio.sleep(0)  # until it has begun, so that frames wait for its connection
         return peer
 
     async def send(self, *frames):
-        self.client.send(*(getattr(self.codec, name)(**args) for name, args in frames))
+        self.client.send(*frames)
 
     async def send_text(self, text: str):
-        self.client.send_text(text)
+        self.client.put(text)
 
     async def ping(self, extensions=()):
         self.client.session.ping(extensions)
 
     async def state(self, handle: int = 1) -> dict:
         return self.client.session.state(handle)
+
+    async def cut(self):
+        self.client.cut()
+        await self.expect(ev="cut")
+
+    async def again(self, url: str, hello: dict, handles=(1,)):
+        session = self.client.session
+        self.task = asyncio.ensure_future(self.client.run(url))
+        await asyncio.sleep(0)
+        self.client.put(session.hello_again(hello) + b"".join(session.join_again(handle) for handle in handles))
 
     async def stop(self):
         self.client.stop()
@@ -192,6 +202,13 @@ class NodePeer(Peer):
         await self.order(state=handle)
         return await self.expect(ev="state")
 
+    async def cut(self):
+        await self.order(cut=True)
+        await self.expect(ev="cut")
+
+    async def again(self, url: str, hello: dict, handles=(1,)):
+        await self.order(again={"url": url, "hello": hello, "handles": list(handles)})
+
     async def stop(self):
         self.process.stdin.close()
         try:
@@ -202,4 +219,4 @@ class NodePeer(Peer):
         await asyncio.wait([self.task], timeout=TIMEOUT)
 
 
-FULL = {"websockets": WebsocketsPeer, "node": NodePeer}
+FULL = {"websockets": WebsocketsPeer, "tcp": WebsocketsPeer, "node": NodePeer}

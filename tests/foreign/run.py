@@ -1,20 +1,28 @@
 """Checks a live Tickwire server with clients that were written from PROTOCOL.md alone.
 
-    python3 tests/foreign/run.py --ws ws://127.0.0.1:7070/ws --tcp 127.0.0.1:7071 [--only minimal|websockets|node]
+    python3 tests/foreign/run.py --ws ws://127.0.0.1:7070/ws --tcp 127.0.0.1:7071 [--only minimal|websockets|tcp|node]
     python3 tests/foreign/run.py --selftest PROTOCOL.md        needs no server
 
 Prints a line for each scenario, then "N passed, N failed". The exit code is 0 if none failed.
 """
 import argparse
 import asyncio
+import resource
 import sys
 
+import optional_scenarios
 import scenarios
 import selftest
 from peers import Failure
 
 SCENARIO_TIMEOUT = 60
-KINDS = ("minimal", "websockets", "node")
+PLAN = {  # what each kind of client plays
+    "minimal": scenarios.MINIMAL,
+    "websockets": scenarios.FULL + scenarios.WEBSOCKET + optional_scenarios.FULL,
+    "tcp": scenarios.FULL + optional_scenarios.FULL,
+    "node": scenarios.FULL + scenarios.WEBSOCKET + optional_scenarios.FULL,
+    "mixed": scenarios.MIXED + optional_scenarios.MIXED,
+}
 
 
 async def run_one(scenario, kind, options) -> str:
@@ -36,16 +44,12 @@ async def run_one(scenario, kind, options) -> str:
 
 def plan(only):
     """Which scenario runs with which kind of client."""
-    for kind in KINDS:
-        if only in (None, kind):
-            for scenario in scenarios.MINIMAL if kind == "minimal" else scenarios.FULL:
-                yield scenario, kind
-    if only is None:
-        for scenario in scenarios.MIXED:
-            yield scenario, "mixed"
+    return [(scenario, kind) for kind, played in PLAN.items() if only in (None, kind) for scenario in played]
 
 
 async def run_all(options) -> bool:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # one scenario brings a crowd
     passed = failed = 0
     for scenario, kind in plan(options.only):
         problem = await run_one(scenario, kind, options)
@@ -62,7 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ws", default="ws://127.0.0.1:7070/ws", help="WebSocket address")
     parser.add_argument("--tcp", default="127.0.0.1:7071", help="TCP address, host:port")
-    parser.add_argument("--only", choices=KINDS, help="only this kind of client")
+    parser.add_argument("--only", choices=PLAN, help="only this kind of client")
     parser.add_argument("--selftest", metavar="PROTOCOL.md", help="check the codecs against the sessions in hex")
     options = parser.parse_args()
     good = selftest.run(options.selftest) if options.selftest else asyncio.run(run_all(options))
