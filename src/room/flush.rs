@@ -133,7 +133,7 @@ impl<H: Clone> Room<H> {
         left.freeze(&head, options, false, &mut plain.frames);
         plain.measure();
 
-        if self.deflates(plain) {
+        if self.deflates(plain, turn.limits.deflate_threshold) {
             deflated.deflate(plain, &mut turn.tools.deflater);
             self.deflation.handle(plain.all_bytes(), deflated.all_bytes());
         }
@@ -194,10 +194,11 @@ impl<H: Clone> Room<H> {
     }
 
     /// Whether the batch is to be compressed: somebody can read that, and it has been of use lately.
-    fn deflates(&mut self, plain: &Frames) -> bool {
-        let readable =
-            !plain.frames.is_empty() && self.members.receivers().iter().any(|receiver| receiver.traits.inflates);
-        readable && self.deflation.is_due()
+    fn deflates(&mut self, plain: &Frames, threshold: usize) -> bool {
+        // Below the threshold nothing is tried, so that it does not count as a try that gave nothing.
+        plain.frames.iter().any(|frame| frame.len() > threshold)
+            && self.members.receivers().iter().any(|receiver| receiver.traits.inflates)
+            && self.deflation.is_due()
     }
 
     fn gather_presence(&self, came: &mut Segment, left: &mut Segment, limits: &Limits) {
