@@ -17,7 +17,9 @@ impl Outcome {
     /// What holds in any case.
     pub fn check(&self) {
         for client in &self.clients {
-            assert_eq!(client.closed.iter().map(|reason| reason.0).collect::<Vec<_>>(), [200], "client {}", client.id);
+            // A slow line may bring answers to pings too late.
+            let closed: Vec<u64> = client.closed.iter().map(|reason| reason.0).filter(|reason| *reason != 3).collect();
+            assert_eq!(closed, [200], "client {}", client.id);
             for room in 0..client.rooms.len() {
                 self.check_room(client, room);
             }
@@ -33,6 +35,7 @@ impl Outcome {
         self.check();
         for client in &self.clients {
             assert_eq!(client.welcomes[0], 1, "client {} was not resumed", client.id);
+            assert_eq!(client.closed.len(), 1, "client {}: {:?}", client.id, client.closed);
             assert_eq!(client.lost_directs, 0, "client {}", client.id);
             for room in &client.rooms {
                 assert_eq!((&room.lost[..], room.gaps), (&[][..], 0), "client {}", client.id);

@@ -243,7 +243,8 @@ impl Actor {
         }
         let fate = Fate::bad(&mut self.chance);
         if self.world.plan.slow_lines && self.chance.percent(30) {
-            return Fate { budgets: fate.budgets.map(|[up, down]| [up, down * 4]), slowest: 300, piece: 150, ..fate };
+            let budgets = fate.budgets.map(|budgets| budgets.map(|most| most * 20));
+            return Fate { budgets, slowest: 300, piece: 150, ..fate };
         }
         fate
     }
