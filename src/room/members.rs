@@ -33,6 +33,8 @@ pub(super) struct Member<H> {
     /// Its connection is gone, its place is kept; and whether all were told.
     pub(super) away: bool,
     pub(super) told_away: bool,
+    /// Whether the next diff tells of it: it stands in the list of those.
+    touched: bool,
     /// Its place among the receivers.
     receiver: Option<usize>,
 }
@@ -161,6 +163,7 @@ impl<H: Clone> Members<H> {
             told_presence: None,
             away: false,
             told_away: false,
+            touched: true,
             receiver: None,
         };
         if let Some(slot) = number.0.checked_sub(1).and_then(|slot| self.slots.get_mut(usize::try_from(slot).ok()?)) {
@@ -193,10 +196,8 @@ impl<H: Clone> Members<H> {
     pub(super) fn away(&mut self, number: MemberNumber) -> bool {
         let Some(member) = self.get_mut(number).filter(|member| !member.away) else { return false };
         member.away = true;
-        let (receiver, told) = (member.receiver.take(), member.state == MemberState::Here);
-        if told && !self.is_touched(number) {
-            self.touched.push(number);
-        }
+        let receiver = member.receiver.take();
+        self.touch(number);
         if let Some(place) = receiver {
             self.remove_receiver(place);
         }
@@ -205,19 +206,15 @@ impl<H: Clone> Members<H> {
 
     /// A member that was away is back, on another connection.
     pub(super) fn back(&mut self, number: MemberNumber, outlet: H, join: &JoinCommand, rights: Rights) -> bool {
-        let touched = self.is_touched(number);
         let Some(member) = self.get_mut(number) else { return false };
         member.outlet = outlet;
         member.mode = join.mode;
         member.rights = rights;
         member.away = false;
-        let told = member.state == MemberState::Here;
         let receiver = member.receiver.take();
+        self.touch(number);
         if let Some(place) = receiver {
             self.remove_receiver(place);
-        }
-        if told && !touched {
-            self.touched.push(number);
         }
         if !join.presence.is_empty() {
             self.set_presence(number, &join.presence);
@@ -225,23 +222,21 @@ impl<H: Clone> Members<H> {
         true
     }
 
-    /// Whether the next diff tells of a member that all know.
-    fn is_touched(&self, number: MemberNumber) -> bool {
-        self.get(number).is_some_and(|member| {
-            member.state != MemberState::Here || member.told_presence.is_some() || member.away != member.told_away
-        })
+    /// The next diff tells of a member, once.
+    fn touch(&mut self, number: MemberNumber) {
+        if self.get_mut(number).is_some_and(|member| !std::mem::replace(&mut member.touched, true)) {
+            self.touched.push(number);
+        }
     }
 
     /// Ends a membership. The member stays in its slot until the flush has told of it.
     pub(super) fn leave(&mut self, number: MemberNumber, reason: Reason) -> bool {
-        let touched = self.is_touched(number);
+        // Before it leaves: nobody touches it later.
+        self.touch(number);
         let Some(member) = self.get_mut(number) else { return false };
         let told = member.state == MemberState::Here;
         member.state = MemberState::Leaving { reason, told };
         let receiver = member.receiver.take();
-        if !touched {
-            self.touched.push(number);
-        }
         if let Some(place) = receiver {
             self.remove_receiver(place);
         }
@@ -251,15 +246,12 @@ impl<H: Clone> Members<H> {
 
     /// A member shows other data of itself.
     pub(super) fn set_presence(&mut self, number: MemberNumber, data: &[u8]) -> bool {
-        let touched = self.is_touched(number);
         let Some(member) = self.get_mut(number) else { return false };
         let before = std::mem::replace(&mut member.presence, Bytes::copy_from_slice(data));
         if member.state == MemberState::Here && member.told_presence.is_none() {
             member.told_presence = Some(before);
-            if !touched {
-                self.touched.push(number);
-            }
         }
+        self.touch(number);
         true
     }
 
@@ -300,6 +292,7 @@ impl<H: Clone> Members<H> {
                 member.state = MemberState::Here;
                 member.told_presence = None;
                 member.told_away = member.away;
+                member.touched = false;
             }
         }
         self.touched = touched;
