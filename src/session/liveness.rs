@@ -47,11 +47,16 @@ impl Liveness {
         }
     }
 
+    /// A session begins, or goes on with another connection: what the last one was asked, and whether
+    /// it was read, counts no more.
     pub(super) const fn handle_open(&mut self, now: Time) {
         self.hello_until = None;
         self.roomless_since = Some(now);
         self.heard = now;
         self.asked = now;
+        self.unanswered = None;
+        self.paused_since = None;
+        self.resumed = now;
     }
 
     pub(super) const fn handle_heard(&mut self, now: Time) {

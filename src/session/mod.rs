@@ -424,14 +424,20 @@ impl Session {
     /// # Errors
     /// Where that happened too often.
     pub fn handle_refusal(&mut self, refusal: &Refusal, now: Time, output: &mut Output) -> Result<(), Ending> {
-        if let Some(handle) = refusal.joining {
-            self.handle_released(handle, now);
-        }
         if refusal.avoidable {
             self.count_refusal(now)?;
         }
-        self.tell_refused(refusal.request, refusal.number, refusal.reason, now, output);
+        self.handle_refusal_uncounted(refusal, now, output);
         Ok(())
+    }
+
+    /// As [`handle_refusal`](Self::handle_refusal), for a session without a connection: there is nobody
+    /// to close for too many, and what is refused must still be told when the session goes on.
+    pub fn handle_refusal_uncounted(&mut self, refusal: &Refusal, now: Time, output: &mut Output) {
+        if let Some(handle) = refusal.joining {
+            self.handle_released(handle, now);
+        }
+        self.tell_refused(refusal.request, refusal.number, refusal.reason, now, output);
     }
 
     fn count_refusal(&mut self, now: Time) -> Result<(), Ending> {

@@ -5,6 +5,7 @@ mod deadlines;
 mod extensions;
 mod hello;
 mod refusals;
+mod resume;
 
 use std::sync::Arc;
 
