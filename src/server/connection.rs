@@ -194,9 +194,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             }
             Poll::Ready(Err(stopped)) => return Err(stopped),
         }
-        if self.session.is_open() && !std::mem::replace(&mut self.greeted, true) {
-            self.handle_greeted();
-        }
+        self.handle_greeted();
         // Hello may have asked for another session.
         if self.session.waiting().is_some() {
             cx.waker().wake_by_ref();
@@ -204,8 +202,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         Ok(())
     }
 
-    /// Hello was accepted.
+    /// Where hello was accepted, and that is new.
     fn handle_greeted(&mut self) {
+        if !self.session.is_open() || std::mem::replace(&mut self.greeted, true) {
+            return;
+        }
         self.greeting = None;
         if self.session.capabilities().has(Capabilities::RESUME) {
             self.outbox.keep_directs();
@@ -235,6 +236,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Some(handover) => self.go_on_with(handover, seen, now),
             None => self.session.handle_not_resumed(now, &mut self.output)?,
         }
+        self.handle_greeted();
+        // It may be another one than when this turn began.
+        self.outbox.register(cx.waker());
         Ok(true)
     }
 
@@ -331,9 +335,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             self.session.handle_refusal(&refusal, now, &mut self.output)?;
         }
         self.session.handle_accepted(notices.oldest, &mut self.output);
-        if let Some(wanted) = notices.take_over
-            && self.session.accepts(wanted.token, &wanted.subject)
-        {
+        let mut wanted = notices.take_overs.into_iter();
+        if let Some(wanted) = wanted.rfind(|wanted| self.session.accepts(wanted.token, &wanted.subject)) {
             self.taken_by = Some(wanted.reply);
             return Err(Ending::because(Reason::TAKEN_OVER).into());
         }
@@ -386,9 +389,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let limits = &surroundings.facts.limits;
         let parks = stopped == Stopped::Gone || [Reason::PONG_TIMEOUT, Reason::SLOW].contains(&reason);
         let resumable = session.is_resumable();
-        let handover = Handover { session, outbox, place, rooms };
+        let mut handover = Handover { session, outbox, place, rooms };
         match taken_by {
-            Some(reply) => handover.hand_over(reply),
+            Some(reply) => {
+                // PROTOCOL 12.2: each room is silent, and the member away, until the client joins again.
+                handover.rooms.away();
+                handover.hand_over(reply);
+            }
             None if parks && resumable => {
                 // Another connection need not wait for the end of this one.
                 let closing = async move { closing::run(&mut io, writer, stopped, framing, limits).await };

@@ -26,7 +26,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -65,6 +65,9 @@ struct State {
     /// Closing absorbs: whatever comes after this is dropped.
     closed: bool,
     successor: Option<Arc<Outbox>>,
+    /// Outboxes of this session's earlier connections that somebody still has: they all know the
+    /// latest one, so that there is never a chain of them.
+    predecessors: Vec<Weak<Outbox>>,
     notices: Notices,
     /// Chunks with data frames that shards are not done with.
     under_way: SmallVec<[Chunk; 4]>,
@@ -92,8 +95,8 @@ pub(crate) struct Notices {
     pub(crate) refusals: Vec<Refusal>,
     /// Handles whose membership a room has ended.
     pub(crate) released: Vec<Handle>,
-    /// Another connection wants this session.
-    pub(crate) take_over: Option<TakeOver>,
+    /// Other connections want this session. One each, so they are bounded by the connections.
+    pub(crate) take_overs: Vec<TakeOver>,
     /// The first data frame that a shard is not done with.
     pub(crate) oldest: Option<u64>,
 }
@@ -127,9 +130,15 @@ impl Outbox {
 
     /// The outbox of a connection that resumes this session, whose client has seen all directs up to
     /// `seen`; and the directs that are lost.
-    pub(crate) fn succeed(&self, seen: u64) -> (Arc<Self>, Option<(u64, u64)>) {
+    pub(crate) fn succeed(self: &Arc<Self>, seen: u64) -> (Arc<Self>, Option<(u64, u64)>) {
         let mut state = self.lock();
-        let mut queued = State::default();
+        let mut predecessors = std::mem::take(&mut state.predecessors);
+        predecessors.retain(|before| before.strong_count() > 0);
+        let mut queued = State { predecessors: predecessors.clone(), ..State::default() };
+        queued.predecessors.push(Arc::downgrade(self));
+        // What came after the last connection has looked, nobody has told yet.
+        let Notices { refusals, released, take_overs, .. } = std::mem::take(&mut state.notices);
+        queued.notices = Notices { refusals, released, take_overs, ..Notices::default() };
         let mut directs = lock(&self.directs);
         directs.confirm(seen);
         for frame in directs.unconfirmed() {
@@ -147,6 +156,10 @@ impl Outbox {
             directs: Arc::clone(&self.directs),
         });
         state.successor = Some(Arc::clone(&successor));
+        drop(state);
+        for before in predecessors.iter().filter_map(Weak::upgrade) {
+            before.lock().successor = Some(Arc::clone(&successor));
+        }
         (successor, lost)
     }
 
@@ -233,8 +246,12 @@ impl Outbox {
 
     /// Tells the connection that another one wants its session.
     pub(crate) fn take_over(&self, take_over: TakeOver) {
-        // Whoever asked before is told that there is nothing, since its half is dropped.
-        self.lock().notices.take_over = Some(take_over);
+        let mut state = self.lock();
+        if let Some(successor) = &state.successor {
+            return successor.take_over(take_over);
+        }
+        state.notices.take_overs.push(take_over);
+        drop(state);
         self.wake();
     }
 
@@ -427,21 +444,66 @@ mod tests {
         assert!(push(&outbox, 1));
     }
 
-    #[test]
-    fn directs_are_numbered_over_all_rooms() {
-        let outbox = outbox(100, 10);
-        let direct = |room: u64| Direct {
+    fn direct(room: u64) -> Direct {
+        Direct {
             room: crate::wire::RoomId(room),
             tick: 1,
             from: crate::wire::MemberNumber(2),
             answers: 0,
             payload: Bytes::from_static(b"x"),
             urgent: false,
-        };
+        }
+    }
+
+    #[test]
+    fn directs_are_numbered_over_all_rooms() {
+        let outbox = outbox(100, 10);
         outbox.push_direct(&direct(7));
         outbox.push_direct(&direct(8));
         let mut queue = VecDeque::new();
         outbox.take(Charge::default(), 0, &mut queue);
         assert_eq!(queue, [&[1, 0, 8, 6, 7, 1, 0, 1, 1, 2, 0, b'x'][..], &[1, 0, 8, 6, 8, 2, 0, 1, 1, 2, 0, b'x']]);
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_goes_on_with_the_session() {
+        let first = Arc::new(outbox(100, 10));
+        let refusal = Refusal {
+            request: crate::wire::RequestId(0),
+            number: 7,
+            reason: Reason::NOT_PUBLISHING,
+            joining: None,
+            avoidable: true,
+        };
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        let token = crate::session::Token::new(1, [0; 16]);
+        first.refuse(&refusal);
+        first.take_over(TakeOver { token, subject: Bytes::new(), reply });
+        let (second, _) = first.succeed(0);
+        // From then on it goes there at once.
+        first.refuse(&refusal);
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        first.take_over(TakeOver { token, subject: Bytes::new(), reply });
+        let notices = second.take(Charge::default(), 0, &mut VecDeque::new());
+        assert_eq!(notices.refusals, [refusal.clone(), refusal]);
+        assert_eq!(notices.take_overs.len(), 2);
+    }
+
+    #[test]
+    fn a_room_that_is_never_joined_again_finds_the_latest_connection_at_once() {
+        /// So many that a chain of them would not fit a stack.
+        const TIMES: usize = 100_000;
+        let first = Arc::new(outbox(100, 10));
+        let mut latest = Arc::clone(&first);
+        for _ in 0..TIMES {
+            latest = latest.succeed(0).0;
+        }
+        first.push_direct(&direct(7));
+        let mut queue = VecDeque::new();
+        latest.take(Charge::default(), 0, &mut queue);
+        assert_eq!(queue.len(), 1);
+        // Only the room and the connection have one still.
+        assert_eq!(latest.lock().predecessors.iter().filter(|before| before.strong_count() > 0).count(), 1);
+        assert!(latest.lock().predecessors.len() <= 2);
     }
 }

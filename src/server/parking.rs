@@ -56,8 +56,7 @@ impl Handover {
             self.outbox.register(cx.waker());
             let notices = self.outbox.take(Charge::default(), 0, &mut std::collections::VecDeque::new());
             for refusal in notices.refusals {
-                // It is told when the session goes on; there is nobody to close for too many.
-                let _too_many = self.session.handle_refusal(&refusal, now, &mut Output::default());
+                self.session.handle_refusal_uncounted(&refusal, now, &mut Output::default());
             }
             for handle in notices.released {
                 self.session.handle_released(handle, now);
@@ -65,9 +64,11 @@ impl Handover {
             if notices.going_away.is_some() {
                 return Poll::Ready(None);
             }
-            match notices.take_over {
-                Some(wanted) if self.session.accepts(wanted.token, &wanted.subject) => Poll::Ready(Some(wanted.reply)),
-                _ => Poll::Pending,
+            // The latest is most likely the one whose client is still there.
+            let mut wanted = notices.take_overs.into_iter();
+            match wanted.rfind(|wanted| self.session.accepts(wanted.token, &wanted.subject)) {
+                Some(wanted) => Poll::Ready(Some(wanted.reply)),
+                None => Poll::Pending,
             }
         });
         let grace = self.place.grace();
