@@ -17,6 +17,8 @@ mod rooms_agree;
 #[cfg(feature = "server")]
 mod server;
 mod session;
+#[cfg(feature = "server")]
+mod simulation;
 mod spec;
 mod support;
 mod vectors;
