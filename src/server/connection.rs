@@ -25,7 +25,7 @@ use super::clock::Clock;
 use super::closing;
 use super::inbound::{Inbound, Progress, Stopped};
 use super::outbox::Outbox;
-use super::parking::{Handover, TakeOver};
+use super::parking::{Handover, Parked, TakeOver};
 use super::registry::Place;
 use super::shard::{Mail, Mailboxes};
 use super::writer::{Framing, Writer};
@@ -244,7 +244,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Continues another connection's session on this one.
     fn go_on_with(&mut self, handover: Handover, seen: u64, now: Time) {
-        let Handover { session, outbox, place, rooms } = handover;
+        let Some(Parked { session, outbox, place, rooms, .. }) = handover.take() else { return };
         let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
         let (successor, lost) = outbox.succeed(seen);
         self.outbox = successor;
@@ -389,20 +389,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let limits = &surroundings.facts.limits;
         let parks = stopped == Stopped::Gone || [Reason::PONG_TIMEOUT, Reason::SLOW].contains(&reason);
         let resumable = session.is_resumable();
-        let mut handover = Handover { session, outbox, place, rooms };
+        let parked = Parked { session, outbox, place, rooms, clock: surroundings.clock };
         match taken_by {
-            Some(reply) => {
-                // PROTOCOL 12.2: each room is silent, and the member away, until the client joins again.
-                handover.rooms.away();
-                handover.hand_over(reply);
-            }
+            Some(reply) => parked.hand_over(reply),
             None if parks && resumable => {
                 // Another connection need not wait for the end of this one.
                 let closing = async move { closing::run(&mut io, writer, stopped, framing, limits).await };
-                tokio::join!(closing, handover.park(surroundings.clock.now()));
+                tokio::join!(closing, parked.park());
                 return;
             }
-            None => drop(handover),
+            None => drop(parked),
         }
         closing::run(&mut io, writer, stopped, framing, limits).await;
     }

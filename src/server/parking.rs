@@ -6,22 +6,24 @@
 //!        take over(token) └──> handover ──> the new connection
 //! ```
 //!
-//! The task of the old connection keeps the session, so there is one owner at every moment, and
-//! nobody else ever sees a token.
+//! The task of the old connection keeps the session, or one made for that, so there is one owner at
+//! every moment, and nobody else ever sees a token.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::clock::Clock;
 use super::connection::Rooms;
 use super::outbox::{Charge, Outbox};
 use super::registry::Place;
 use crate::session::{Output, Session, Token};
-use crate::time::Time;
 use crate::wire::Reason;
 
 /// A connection wants a session.
@@ -35,18 +37,26 @@ pub(crate) struct TakeOver {
     pub(super) reply: oneshot::Sender<Handover>,
 }
 
-/// A session without a connection.
+/// A session without a connection, on its way to another one. Dropped on that way, because the other
+/// connection broke too, it is parked again.
 #[derive(Debug)]
 pub(crate) struct Handover {
+    parked: Option<Parked>,
+}
+
+/// A session that waits for its client.
+#[derive(Debug)]
+pub(crate) struct Parked {
     pub(super) session: Session,
     pub(super) outbox: Arc<Outbox>,
     pub(super) place: Arc<Place>,
     pub(super) rooms: Rooms,
+    pub(super) clock: Clock,
 }
 
-impl Handover {
+impl Parked {
     /// Waits at most the session's grace for a connection that takes it over; then it ends.
-    pub(super) async fn park(mut self, now: Time) {
+    pub(super) async fn park(mut self) {
         let Some(_permit) = self.place.take_away() else {
             self.rooms.last_will = Reason::FINISHED;
             return;
@@ -54,7 +64,8 @@ impl Handover {
         self.rooms.away();
         let waiting = poll_fn(|cx| {
             self.outbox.register(cx.waker());
-            let notices = self.outbox.take(Charge::default(), 0, &mut std::collections::VecDeque::new());
+            let notices = self.outbox.take(Charge::default(), 0, &mut VecDeque::new());
+            let now = self.clock.now();
             for refusal in notices.refusals {
                 self.session.handle_refusal_uncounted(&refusal, now, &mut Output::default());
             }
@@ -77,8 +88,28 @@ impl Handover {
         }
     }
 
-    /// Gives the session away. Where nobody takes it any more, it ends.
-    pub(super) fn hand_over(self, reply: oneshot::Sender<Self>) {
-        let _ended = reply.send(self);
+    /// Gives the session to another connection. Its rooms are silent, and its members away, until the
+    /// client joins again (PROTOCOL 12.2).
+    pub(super) fn hand_over(mut self, reply: oneshot::Sender<Handover>) {
+        self.rooms.away();
+        self.rooms.last_will = Reason::FINISHED;
+        // Where nobody takes it any more, it is dropped here, and parked.
+        let _nobody = reply.send(Handover { parked: Some(self) });
+    }
+}
+
+impl Handover {
+    /// The session, which is the caller's now.
+    pub(super) fn take(mut self) -> Option<Parked> {
+        self.parked.take()
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        // Outside a runtime, or where it is shutting down, the session ends.
+        if let (Some(parked), Ok(runtime)) = (self.parked.take(), Handle::try_current()) {
+            runtime.spawn(parked.park());
+        }
     }
 }
