@@ -56,6 +56,8 @@ fn slow(seed: u64, cuts: usize) -> Plan {
 fn limits(grace: Duration) -> Limits {
     let mut limits = Limits::default();
     limits.grace = grace;
+    // A number is one client's for the whole run, so that a direct to who has left reaches nobody else.
+    limits.number_quarantine = Duration::from_secs(1 << 20);
     // Those who come back a hundred times, and send what must be refused, would meet them.
     (limits.joins_burst, limits.refusals_burst) = (100_000, 100_000);
     limits
