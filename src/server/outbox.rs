@@ -54,7 +54,7 @@ pub(crate) struct Outbox {
     chunks: Arc<AtomicUsize>,
     directs: Arc<Lock<Directs>>,
     /// The session's newest outbox, once there is another than the first.
-    newest: Arc<Lock<Weak<Outbox>>>,
+    newest: Arc<Lock<Weak<Self>>>,
 }
 
 #[derive(Debug, Default)]
