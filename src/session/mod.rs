@@ -273,8 +273,8 @@ impl Session {
     /// The rooms are done with everything before data frame `oldest`, or with everything.
     pub fn handle_accepted(&mut self, oldest: Option<u64>, output: &mut Output) {
         let accepted = oldest.map_or(self.data_frames, |oldest| oldest.saturating_sub(1));
-        // A session that was resumed has told more than its old connection's frames.
-        self.accepted = self.accepted.max(accepted);
+        // PROTOCOL 12.3: what was told is not taken back, also where a WELCOME told it.
+        self.accepted = self.accepted.max(accepted.min(self.data_frames));
         if let Some((_, last)) = self.acknowledge.filter(|(first, _)| *first <= self.accepted) {
             // Which ones between them were wanted is not kept: those that follow may be told once more.
             self.acknowledge = (last > self.accepted).then_some((self.accepted + 1, last));

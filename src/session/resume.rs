@@ -194,6 +194,8 @@ impl Session {
         self.capabilities = greeting.capabilities;
         self.takes_all = greeting.takes_all;
         self.consumption = super::Consumption::default();
+        // The welcome tells that they have been read.
+        self.accepted = self.data_frames;
         self.acknowledge = None;
         for room in &mut self.rooms {
             room.away = true;

@@ -76,7 +76,8 @@ class MinimalPeer(Peer):
     ENCODERS = {"event": minimal_tcp.event, "value": minimal_tcp.value, "raw": lambda data: data}
 
     @classmethod
-    async def open(cls, address: str, room: str, *first):
+    async def open(cls, address: str, room: str, *first, reads: bool = True):
+        """Without `reads` it only connects, until `begin` lets it read."""
         peer = cls()
         host, port = address.rsplit(":", 1)
         loop = asyncio.get_running_loop()
@@ -85,8 +86,12 @@ class MinimalPeer(Peer):
             peer.client = await loop.run_in_executor(None, minimal_tcp.MinimalClient, host, int(port), room, chunk)
         except OSError as error:
             raise Failure(f"no connection to {address}: {error}") from None
-        threading.Thread(target=peer.read, args=(loop,), daemon=True).start()
+        if reads:
+            peer.begin()
         return peer
+
+    def begin(self):
+        threading.Thread(target=self.read, args=(asyncio.get_running_loop(),), daemon=True).start()
 
     @classmethod
     def encode(cls, frame) -> bytes:

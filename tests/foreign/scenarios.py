@@ -551,6 +551,24 @@ async def minimal_malformed(stage):
         await peer.expect(ev="closed", request=0, reason=reason)
 
 
+async def minimal_slow(stage):
+    """a client that reads nothing for a while, and reports nothing, goes on with the latest state"""
+    loud = await stage.enter_minimal()
+    slow = await MinimalPeer.open(stage.tcp, stage.room, reads=False)
+    stage.peers.append(slow)
+    for number in range(60):
+        await loud.send(say("value", key=1, payload=b"%d" % number))
+        await loud.send(*[say("event", payload=b"%d" % number + bytes(15_000))] * 6)  # 5 MB in all
+        await loud.collect(6, ev="event")
+    slow.begin()
+    joined = await slow.expect(ev="joined")
+    await slow.expect(ev="value", member=loud.member, key=1, payload=b"59")
+    await hear_round(loud, b"end", slow)
+    check(len(slow.seen(ev="event")) < 361, "nothing was left out for a client that did not read 5 MB")
+    await slow.send(say("event", payload=b"still here"))
+    await loud.expect(ev="event", member=joined["member"], payload=b"still here")
+
+
 # ---------------------------------------------------------------- between kinds
 
 
@@ -607,7 +625,7 @@ async def mixed_leaver(stage):
 
 
 MINIMAL = [minimal_chunk, minimal_order, minimal_values, minimal_leaver, minimal_pings, minimal_bytes, minimal_refused,
-           minimal_malformed]
+           minimal_malformed, minimal_slow]
 WEBSOCKET = [unknown_odd, malformed, closings, closing_as_asked, room_in_the_path, subprotocols]  # with close codes
 FULL = [one_chunk, events_in_order, positions, conflation, room_values, snapshots, deletion, values_of_a_leaver,
         presence, directs, urgent, publish_only, receive_only, refused_joins, refused_frames, unknown_even,

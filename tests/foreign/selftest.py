@@ -11,6 +11,7 @@ from peers import NodePeer, say
 HERE = os.path.dirname(os.path.abspath(__file__))
 BLOCK = re.compile(r"^```hex (?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
+EPOCH, RING = "0123456789abcdef", b"ring ring ring ring, ring a ding"
 CLIENT = [  # what the blocks from the client hold, in their order; None: a frame no codec makes
     [say("raw", data=minimal_tcp.MAGIC), say("hello"), say("join", name="arena"), say("event", payload=b"hi")],
     [say("event", payload=b"ouch"), say("value", key=0, payload=b"\x10\x20")],
@@ -22,6 +23,15 @@ CLIENT = [  # what the blocks from the client hold, in their order; None: a fram
     None,
     None,
     [say("leave")],
+    [say("hello", capabilities=0x6F, resume=(b"resume-1", 2)), say("join", name="arena", since=(EPOCH, 2_097_158))],
+    [say("event", payload=b"back")],
+    [say("receive", request=4, what=2)],
+    [say("receive", request=5, what=0)],
+    [say("list_members", request=6), say("list_members", request=7, after=2)],
+    [say("event", payload=b"one"), say("event", payload=b"two", acknowledge=True)],
+    [say("event", payload=bytes.fromhex("2bcacc4b572842217420cc448514200500"), compressed=True), say("event", payload=RING),
+     say("value", key=5, room=True, payload=b"\x01\x02\0\xfd\xffhi", compressed=True),
+     say("value", key=5, room=True, payload=b"hi")],
 ]
 
 SERVER = [  # what a few frames of the blocks from the server say: block, frame, facts
@@ -45,6 +55,24 @@ SERVER = [  # what a few frames of the blocks from the server say: block, frame,
     (8, 0, {"is": "going_away", "request": 0, "reconnect": 3725, "closes": 10_000}),
     (9, 0, {"is": "left", "request": 3, "handle": 1, "reason": 200}),
     (9, 1, {"is": "closed", "request": 0, "reason": 100}),
+    (10, 0, {"is": "welcome", "capabilities": 0x6F, "flags": 1, "accepted": 6, "token": b"resume-2", "grace": 30_000}),
+    (10, 1, {"is": "direct", "position": 3, "records": [{"member": 2, "answers": 0, "payload": b"hey"}]}),
+    (10, 2, {"is": "joined", "handle": 1, "member": 1, "outcome": 1, "position": 2_097_158, "tick": 71_020}),
+    (10, 3, {"is": "presence", "position": 2_097_159, "more": True, "records": [{"member": 1, "state": "away"}]}),
+    (10, 4, {"is": "event", "position": 2_097_159, "more": False}),
+    (10, 5, {"is": "snapshot", "position": 2_097_159, "more": False}),
+    (11, 0, {"is": "joined", "outcome": 2, "position": 2_097_171, "lost": [2_097_159, 2_097_171]}),
+    (12, 0, {"is": "gap", "room": 7, "epoch": EPOCH, "from": 2_097_159, "to": 2_097_171}),
+    (13, 0, {"is": "done", "request": 4}),
+    (14, 1, {"is": "gap", "from": 2_097_172, "to": 2_097_171}),
+    (15, 0, {"is": "page", "request": 6, "position": 2_097_171, "next": 2,
+             "records": [{"member": 1, "state": "here", "subject": b"", "data": b""},
+                         {"member": 2, "state": "here", "subject": b"", "data": b"blue"}]}),
+    (15, 1, {"is": "page", "next": 0, "records": [{"member": 9, "state": "here", "subject": b"", "data": b""},
+                                                  {"member": 9, "state": "away"}]}),
+    (16, 0, {"is": "accepted", "request": 0, "number": 8}),
+    (17, 0, {"is": "event", "compressed": True, "position": 2_097_173}),
+    (17, 1, {"is": "event", "compressed": False, "position": 2_097_173}),
 ]
 
 MALFORMED = ["8000", "8080808080808010", "ff", "ffffffffffffffff01"]  # varints, section 3.1
@@ -71,6 +99,14 @@ def python_decode(data: bytes) -> list:
 def python_rejects(data: bytes) -> bool:
     try:
         codec.Reader(data).varint()
+    except codec.Malformed:
+        return True
+    return False
+
+
+def python_malformed(data: bytes) -> bool:
+    try:
+        python_decode(data)
     except codec.Malformed:
         return True
     return False
@@ -113,6 +149,12 @@ def run(path: str) -> bool:
         equal(f"server block {block}, frame {frame}, Python", {key: found[key] for key in facts}, facts)
     for number, data in enumerate(server):
         equal(f"server block {number}, Node", node({"decode": data}), decoded[number])
+    small, plain = decoded[17]
+    equal("the compressed batch, Python", small, {**plain, "compressed": True})
+    for name, stream in (("cut off", "2bcacc4b"), ("a byte behind it", "030000"), ("too large", codec.deflate(bytes(65_536)).hex())):
+        data = codec.frame(1, 1, b"\x07\x01\0\x01" + bytes.fromhex(stream))
+        equal(f"a stream that is {name}, Python", python_malformed(data), True)
+        equal(f"a stream that is {name}, Node", node({"decode": data}), "malformed")
     equal("server block 0, minimal", [message["ev"] for message in minimal_decode(server[0])], ["joined", "snapshot", "event"])
     value = {"ev": "value", "room": 7, "position": 2_097_157, "tick": 4464, "member": 2, "payload": b"\x10\x20",
              "key": 0, "scope": "member", "old": False}

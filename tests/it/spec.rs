@@ -9,7 +9,7 @@ use tickwire::wire::{
 };
 
 use crate::recode::{MAX_FRAME, recode};
-use crate::support::{hex, unhex};
+use crate::support::{hex, inflated, unhex};
 
 const SPEC: &str = include_str!("../../PROTOCOL.md");
 
@@ -19,6 +19,8 @@ struct Example {
     sender: Sender,
     start: bool,
     error: Option<u64>,
+    /// Each frame twice: compressed, then plain.
+    deflated: bool,
     bytes: Vec<u8>,
 }
 
@@ -35,6 +37,7 @@ fn examples() -> Vec<Example> {
             sender: if word("from=") == Some("client") { Sender::Client } else { Sender::Server },
             start: words.contains(&"start"),
             error: word("error=").map(|number| number.parse().unwrap()),
+            deflated: words.contains(&"deflated"),
             bytes: unhex(&body.join("\n")),
         });
     }
@@ -53,7 +56,7 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
 #[test]
 fn every_example_decodes_and_encodes_to_the_same_bytes() {
     let examples = examples();
-    assert!(examples.len() >= 15, "section 16 has many examples, found {}", examples.len());
+    assert!(examples.len() >= 33, "section 16 has many examples, found {}", examples.len());
     for example in examples.iter().filter(|example| example.error.is_none()) {
         let mut rest = &example.bytes[..];
         if example.start {
@@ -81,6 +84,24 @@ fn every_example_of_an_error_gives_its_reason() {
         let reason = recode(&example.bytes, example.sender).map_err(DecodeError::reason);
         assert_eq!(reason, Err(Reason(error)), "PROTOCOL.md:{}", example.line);
     }
+}
+
+#[test]
+fn compressed_examples_inflate_to_the_plain_ones_beside_them() {
+    let mut pairs = 0;
+    for example in examples().iter().filter(|example| example.deflated) {
+        let mut rest = &example.bytes[..];
+        while !rest.is_empty() {
+            let (small, behind) = split_frame(rest, MAX_FRAME, example.sender).unwrap().unwrap();
+            let (plain, next) = split_frame(behind, MAX_FRAME, example.sender).unwrap().unwrap();
+            let expected = &behind[..4 + plain.payload.len()];
+            let inflated = inflated(small.header.flags, small.payload, example.sender).unwrap();
+            assert_eq!(hex(&inflated), hex(expected), "PROTOCOL.md:{}", example.line);
+            pairs += 1;
+            rest = next;
+        }
+    }
+    assert!(pairs >= 3);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What several modules need: hex, frames from a client, and the vectors' files.
 
+use tickwire::deflate::{InflateError, Inflater};
 use tickwire::wire::control::{Close, Command, Hello, Join, Leave, Mode, SetPresence};
 use tickwire::wire::{
     Capabilities, ClientData, Control, Extensions, Handle, Key, MemberNumber, Ping, PingBody, Reason, Record,
-    RequestId, Target,
+    RequestId, Sender, ServerData, Target, header::flags::COMPRESSED,
 };
 
 /// Bytes from hex; white space is nothing, and `#` starts a comment.
@@ -16,6 +17,28 @@ pub fn unhex(text: &str) -> Vec<u8> {
 
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A compressed data frame as it would have come plain (PROTOCOL 12.4).
+///
+/// # Errors
+/// Where it holds no stream, or more than its receiver takes.
+pub fn inflated(flags: u8, payload: &[u8], sender: Sender) -> Result<Vec<u8>, InflateError> {
+    let (mut plain, mut frame) = (Vec::new(), Vec::new());
+    assert_ne!(flags & COMPRESSED, 0, "a compressed frame");
+    match sender {
+        Sender::Client => {
+            let data = ClientData::decode(flags, payload).unwrap();
+            Inflater::new().inflate(data.payload, 15_360, &mut plain)?;
+            ClientData { options: data.options & !COMPRESSED, payload: &plain, ..data }.encode(&mut frame);
+        }
+        Sender::Server => {
+            let data = ServerData::decode(flags, payload).unwrap().unwrap();
+            Inflater::new().inflate(data.records, 16_384, &mut plain)?;
+            ServerData { options: data.options & !COMPRESSED, records: &plain, ..data }.encode(&mut frame);
+        }
+    }
+    Ok(frame)
 }
 
 /// A vector file of `tests/vectors`.

@@ -1,6 +1,7 @@
 //! The vectors of `tests/vectors`, which were written from PROTOCOL.md alone.
 
 use serde_json::{Map, Value, json};
+use tickwire::deflate::InflateError;
 use tickwire::wire::control::Command;
 use tickwire::wire::header::flags;
 use tickwire::wire::{
@@ -9,7 +10,7 @@ use tickwire::wire::{
 };
 
 use crate::recode::{MAX_FRAME, recode, recode_presence};
-use crate::support::{hex, unhex, vectors};
+use crate::support::{hex, inflated, unhex, vectors};
 
 fn list<'a>(file: &'a Value, name: &str) -> &'a [Value] {
     file[name].as_array().unwrap_or_else(|| panic!("no list {name}"))
@@ -92,6 +93,24 @@ fn presence_is_read_and_written_as_the_vectors_say() {
         let reason = recode_presence(&bytes(vector)).map_err(DecodeError::reason);
         assert_eq!(reason, Err(Reason::MALFORMED), "{}", vector["name"]);
     }
+}
+
+#[test]
+fn compressed_frames_hold_what_the_vectors_say() {
+    let file = vectors("compressed");
+    for vector in list(&file, "valid") {
+        let (small, plain, sender) = (bytes(vector), unhex(vector["plain"].as_str().unwrap()), sender(vector));
+        assert_eq!(recode(&small, sender), Ok(Some(small.clone())), "{}", vector["name"]);
+        assert_eq!(inflated(small[3], &small[4..], sender).as_ref(), Ok(&plain), "{}", vector["name"]);
+        assert_eq!(describe(&plain, sender).as_ref(), Ok(&vector["frame"]), "{}", vector["name"]);
+    }
+    for vector in list(&file, "invalid") {
+        let (small, sender) = (bytes(vector), sender(vector));
+        let error = inflated(small[3], &small[4..], sender).unwrap_err();
+        let too_large = vector["reason"] == 236 || vector["name"] == "server: a bomb";
+        assert_eq!(error == InflateError::TooLarge, too_large, "{}", vector["name"]);
+    }
+    assert!(list(&file, "valid").len() >= 40 && list(&file, "invalid").len() >= 25);
 }
 
 /// A frame in the words of `tests/vectors/README.md`.

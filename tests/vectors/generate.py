@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import sys
+import zlib
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # no __pycache__ among the vectors
@@ -76,13 +77,16 @@ def examples():
             if line.startswith("```"):
                 words = info.split()
                 options = dict(word.split("=") for word in words if "=" in word)
-                require(set(words) <= {"start", *("%s=%s" % o for o in options.items())}
+                require(set(words) <= {"start", "deflated", *("%s=%s" % o for o in options.items())}
                         and {"from"} <= set(options) <= {"from", "error"}
                         and options["from"] in ("client", "server"),
                         "section %s: a block begins with %r", section, info)
                 count += 1
+                data = bytes.fromhex("".join(block))
+                if "deflated" in words:
+                    check_pairs("section %s" % section, options["from"], data)
                 yield ("%s block %d" % (section, count), options["from"], "start" in words,
-                       int(options.get("error", 0)), bytes.fromhex("".join(block)))
+                       int(options.get("error", 0)), data)
                 block = None
             else:
                 block.append(line.partition("#")[0])
@@ -91,6 +95,14 @@ def examples():
         elif re.match(r"```hex\b", line):
             block, info = [], line[len("```hex"):]
     require(block is None, "a hex block of PROTOCOL.md has no end")
+
+
+def check_pairs(name, sender, data):
+    """Each frame stands there twice: compressed, then plain [12.4]."""
+    frames = ref.decode_frames(data, sender)
+    require(len(frames) % 2 == 0, "%s: a frame without its plain one", name)
+    for small, plain in zip(frames[::2], frames[1::2]):
+        require(small["compressed"] and inflated(small, sender) == plain, "%s: it inflates to something else", name)
 
 
 def add_examples(frames, malformed):
@@ -281,6 +293,8 @@ BY_HAND = [
     ("server", "02000a00 10 07 01 09 00 0402010100",
      dict(command="page", request=7, handle=1, position=9, next=0, records="02010100", extensions=[])),
     ("server", "02000400 11 00 8001", dict(command="accepted", request=0, number=128, extensions=[])),
+    ("server", "02000d00 0a 00 07 0123456789abcdef 04 03",
+     dict(command="gap", request=0, room=7, epoch=EPOCH, **{"from": 4, "to": 3}, extensions=[])),
     ("client", "02000600 08 09 c801 0200", dict(command="close", request=9, reason=200, extensions=[[2, ""]])),
     ("client", "02000500 f0 8101 0200", dict(command="application", code=0xF0, request=129, body="0200")),
 ]
@@ -291,7 +305,8 @@ def add_by_hand(frames):
         frame = dict(type="control", **frame)
         data = bytes.fromhex(text)
         require(ref.encode_frame(frame, sender) == data, "by hand: %s differs", text)
-        add_frame(frames, "%s %s by hand" % (sender, frame["command"]), sender, frame)
+        empty = " without batches" if frame.get("to", 0) < frame.get("from", 0) else ""
+        add_frame(frames, "%s %s%s by hand" % (sender, frame["command"], empty), sender, frame)
 
 
 def add_arguments(frames):
@@ -447,6 +462,114 @@ def make_frames(frames):
     for sender, kind in itertools.product(("client", "server"), (ref.DATA, ref.CONTROL)):
         require(any(v["from"] == sender and v["hex"].startswith("%02x4000" % kind) for v in frames),
                 "no frame of type %d from the %s is as large as allowed", kind, sender)
+
+
+# --- compressed.json ---
+
+# What zlib 1.3 makes of these: nobody's compressor has to make the same. Inflating is checked.
+FIXED = "2bcacc4b572842217420cc448514200500"
+DYNAMIC = ("45936b4b5c311884f1526f55ebdddd4dd6dae3a522414e72725da41491524a11bf97fd1fad65ffbbef9b79a3df76193267e6"
+            "9964bcb4fcbffbdbcd8664ba7fdd2c0ca67be9667fac49f3c56879b56ac957ad40f2c6ce17e395b52ad9be4ad1412b26cf17"
+            "93d58daa7958da2c96d138123f6c5531c33359882e9842e2da76151d5c5d82384433cc176a7db78a01b6b99738c5d89e8e6e"
+            "ec55b5c0978e54357ae3e9e8e6014ac2374b936c8da52e6aeba8aa11c63e48debe37818c3f9ee02cca88e6e828b551db2354"
+            "8571f0227b6f22a93b13f013107d03510c2556bb1a08e11c1bf91299bdfa7486b670b612d911288ebc770e8a704eae518c3c"
+            "80daef8011ce4e0670d49b331f5ca2aec0904a83f33c813abc0647380f6f1358de401fdd00069c4bdb8050f108eaf8168561"
+            "ed6504ef2daf303931f83052894617a18e707a0792700e3242708547d0a31e7d8586640e296286b1034a58479921122c9e61"
+            "e281527048e8488739b38a280ceb243324fa30cfa033504a689921e5fa0ad474864670ced229535f9a419fddcb1b81f5203b"
+            "14facfa13f7f034b5817e9548834eda0cfbf0325ac7d6a979266e2c7f0e501a9e1dcc48cc7a0bb47c08475901daca55f34c4"
+            "f4e20768ca9d76ed52f3e5a25afaf22782c33db607e1e86ad218d3ab5fe0294cda9b18e85ef31afafa37b2c13ebd3f8afa2a"
+            "f4d7272095eced550432e2ec37cf600af7dcba45a24683bc02")
+LARGEST = "edc13101000000c2a0f54f6d0d0fa00000000000000000000000000000801703"
+TOO_LARGE = "edc13101000000c2a0f54f6d0d0fa00000000000000000000000000000801b03"
+BOMB = ("edc13101000000c2a0f54f6d0d0fa0000000000000000000000000000000000000000000000000000000000000"
+        + "00" * 66 + "805703")  # 100,000 zeros
+
+
+def inflate(stream, most):
+    """[12.4]: one whole deflate stream that holds at most so many bytes, else None."""
+    inflater = zlib.decompressobj(wbits=-15)
+    try:
+        plain = inflater.decompress(stream, most + 1)
+    except zlib.error:
+        return None
+    return plain if len(plain) <= most and inflater.eof and not inflater.unused_data else None
+
+
+def inflated(frame, sender):
+    """A compressed frame as it would have come plain."""
+    stream = bytes.fromhex(frame["payload" if sender == "client" else "body"])
+    plain = inflate(stream, MAX_MESSAGE if sender == "client" else ref.FRAME_LIMIT)
+    require(plain is not None, "no deflate stream")
+    frame = dict(frame, compressed=False)
+    if sender == "client":
+        return dict(frame, payload=plain.hex())
+    del frame["body"]
+    reader = ref.Reader(plain)
+    frame["records"] = []
+    while reader.left():
+        frame["records"].append(ref.decode_record(reader, frame["kind"]))
+    return frame
+
+
+def stored(data, last=True):
+    """[RFC 1951, 3.2.4] A block that holds bytes as they are."""
+    return bytes([last]) + len(data).to_bytes(2, "little") + (len(data) ^ 0xFFFF).to_bytes(2, "little") + data
+
+
+def compressed():
+    valid, invalid = Vectors(), Vectors()
+
+    def good(name, sender, frame):
+        plain = inflated(frame, sender)
+        data = ref.encode_frame(frame, sender)
+        require(ref.decode_frame(data, sender) == (frame, len(data)), "%s is decoded differently", name)
+        vector = {"from": sender, "hex": data.hex(), "plain": ref.encode_frame(plain, sender).hex(), "frame": plain}
+        valid.put(name, (sender, data), vector)
+
+    streams = [("nothing, fixed codes", "0300"), ("nothing, stored", stored(b"").hex()), ("hi, stored", DEFLATED_HI),
+               ("fixed codes", FIXED), ("dynamic codes", DYNAMIC),
+               ("two stored blocks", (stored(b"ab", False) + stored(b"cd")).hex()),
+               ("the largest message", LARGEST)]
+    for kind in ref.ARGUMENTS:
+        for name, stream in streams:
+            good("client %s: %s" % (kind, name), "client", client_data(kind, stream, compressed=True))
+    for kind in ref.KINDS:
+        def small(records, **change):
+            stream = stored(b"".join(ref.encode_record(each, kind) for each in records))
+            return server_data(kind, stream.hex(), compressed=True, **change)
+
+        one = record(kind, 1, sample_payload(kind))
+        good("server %s: no records" % kind, "server", small([]))
+        good("server %s: a record" % kind, "server", small([one]))
+        good("server %s: records" % kind, "server", small([one, record(kind, 300, sample_payload(kind), key=129)] * 9))
+    for kind in ("value", "snapshot"):
+        good("server %s: dynamic codes" % kind, "server", server_data(kind, DYNAMIC, compressed=True))
+    good("server event: more frames follow, urgent", "server",
+         server_data("event", stored(b"\x02\x01hi").hex(), compressed=True, urgent=True, more=True))
+
+    def bad(name, sender, stream, reason):
+        frame = client_data if sender == "client" else server_data
+        data = ref.encode_frame(frame("event", stream, compressed=True), sender)
+        most = MAX_MESSAGE if sender == "client" else ref.FRAME_LIMIT
+        require(inflate(bytes.fromhex(stream), most) is None, "%s can be inflated", name)
+        invalid.put("%s: %s" % (sender, name), (sender, data), {"from": sender, "hex": data.hex(), "reason": reason})
+
+    for sender, reason in (("client", 226), ("server", 201)):
+        for name, stream in BAD_STREAMS:
+            bad(name, sender, stream, reason)
+    bad("one byte above the largest message", "client", TOO_LARGE, 236)
+    bad("a bomb", "client", BOMB, 236)
+    bad("a bomb", "server", BOMB, 201)
+    return {"valid": list(valid), "invalid": list(invalid)}
+
+
+BAD_STREAMS = [
+    ("no bytes", ""), ("reserved block type", "07"), ("stored length contradicts itself", "010200fcff6869"),
+    ("stored block cut off", DEFLATED_HI[:-2]), ("fixed codes cut off", FIXED[:-2]),
+    ("dynamic codes cut off", DYNAMIC[:200]), ("a byte behind the stream", FIXED + "00"),
+    ("a stream behind the stream", DEFLATED_HI * 2), ("no last block", stored(b"hi", False).hex()),
+    ("a distance before the start", "0302"), ("zlib's header", "789c" + FIXED), ("gzip's header", "1f8b0800"),
+]
 
 
 # --- presence.json ---
@@ -851,6 +974,47 @@ def errors():
         case("direct to member %d" % member, "join", data("direct", member=member), refused=238, number=1)
     case("direct to member 0 behind an event", "join", event + data("direct", member=0), refused=238, number=2)
 
+    # 222, 224, 226, 232, 236: with every capability of section 12
+    everything = 0x6F
+    for name, content in (("without a token", ""), ("token cut off", "05" + h("abc")),
+                          ("without the number of directs", "00"), ("directs not minimal", "008100")):
+        case("hello that resumes %s" % name, "preamble",
+             command("hello", 1, everything, 0, 0, extensions=[[4, content]]), close=224)
+    for name, content in (("nobody's token", "18" + pattern(24).hex() + "00"), ("an empty token", "0000"),
+                          ("a long token", "40" + pattern(64).hex() + v(MAX)), ("more than it says", "0000ffff")):
+        case("event without a join, behind a hello with %s" % name, "preamble",
+             command("hello", 1, everything, 0, 0, extensions=[[4, content]]) + event, refused=232, number=1)
+    case("event without a join, behind a hello that cannot resume", "preamble",
+         command("hello", 1, 0, 0, 0, extensions=[[4, ""]]) + event, refused=232, number=1)
+    for name, stream in BAD_STREAMS:
+        for kind in ("event", "value"):
+            case("compressed %s: %s" % (kind, name), "capable", data(kind, stream, compressed=True),
+                 refused=226, number=1)
+    for name, stream in (("one byte above the largest message", TOO_LARGE), ("a bomb", BOMB),
+                         ("larger before it is inflated", stored(bytes(MAX_MESSAGE)).hex())):
+        case("compressed event: %s" % name, "capable", data("event", stream, compressed=True), refused=236, number=1)
+    case("compressed event to another handle", "capable", data("event", FIXED, handle=9, compressed=True),
+         refused=232, number=1)
+    case("compressed events, the second is broken", "capable",
+         data("event", FIXED, compressed=True) + data("event", FIXED + "00", compressed=True), refused=226, number=2)
+    case("broken event that asks to be acknowledged", "capable",
+         data("event", "07", compressed=True, acknowledge=True), refused=226, number=1)
+    for name, wrong, reason in (("divisor 0", (0, 0, 0), 223), ("divisor 2", (0, 2, 0), 223), ("area 1", (1, 1, 1), 223),
+                                ("what 3", (3, 1, 0), 224), ("what 255", (255, 1, 0), 224)):
+        case("receive with %s, negotiated" % name, "capable", command("receive", 7, 1, *wrong), refused=reason, request=7)
+    case("receive for another handle", "capable", command("receive", 7, 9, 2, 1, 0), refused=232, request=7)
+    case("receive of a publisher", "capable",
+         join(8, 2, 1, b"vectors-2") + command("receive", 7, 2, 0, 1, 0), refused=224, request=7)
+    case("receive with extension 1", "capable", command("receive", 7, 1, 2, 1, 0, extensions=[[1, ""]]),
+         refused=222, request=7)
+    case("members of another handle", "capable", command("members", 7, 9, 0), refused=232, request=7)
+    case("members with extension 1", "capable", command("members", 7, 1, 0, extensions=[[1, ""]]),
+         refused=222, request=7)
+    case("token, which no server has yet", "capable", command("token", 7, h("token")), refused=223, request=7)
+    for size in (0, 7, 8):
+        case("join with %d bytes of since" % size, "hello", join(7, extensions=[[4, "01" * size]]),
+             refused=224, request=7)
+
     # 106, 200, 241
     case("257 values of a member", "join", b"".join(data("value", "01", key=2 * n) for n in range(257)),
          refused=106, number=257)
@@ -933,7 +1097,7 @@ def make():
     numbers = varints()
     check_varints(numbers)
     return {"varint.json": numbers, "frames.json": list(frames), "presence.json": presences(),
-            "malformed.json": list(malformed), "errors.json": errors()}
+            "compressed.json": compressed(), "malformed.json": list(malformed), "errors.json": errors()}
 
 
 def main(arguments):

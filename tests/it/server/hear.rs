@@ -3,7 +3,11 @@
 use bytes::{Buf, Bytes, BytesMut};
 use tickwire::wire::control::Command;
 use tickwire::wire::header::flags;
-use tickwire::wire::{Control, Frame, FrameType, Kind, Ping, PingBody, Reader, Reason, Sender, ServerData, extension};
+use tickwire::wire::{
+    Control, Frame, FrameType, Header, Kind, Ping, PingBody, Reader, Reason, Sender, ServerData, extension,
+};
+
+use crate::support::inflated;
 
 /// One record of a data frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,11 @@ pub fn command(frame: &Frame) -> Command<'_> {
 
 /// The records of a data frame.
 pub fn records(frame: &Frame) -> Vec<Said> {
+    if frame.header.flags & flags::COMPRESSED != 0 {
+        let plain = inflated(frame.header.flags, &frame.payload, Sender::Server).unwrap();
+        let (header, payload) = (Header { flags: plain[3], ..frame.header }, Bytes::from(plain).slice(Header::LEN..));
+        return records(&Frame { header, payload });
+    }
     let data = ServerData::decode(frame.header.flags, &frame.payload).unwrap().unwrap();
     let said = |record: tickwire::wire::Record<'_>| Said {
         kind: data.kind,

@@ -12,9 +12,12 @@ pub fn preamble() -> Vec<u8> {
 }
 
 pub fn hello() -> Vec<u8> {
-    let hello =
-        Hello { capabilities: Capabilities::default(), max_record: 0, max_frame: 0, extensions: Extensions::NONE };
-    control(1, Command::Hello(hello))
+    hello_with(0)
+}
+
+pub fn hello_with(capabilities: u64) -> Vec<u8> {
+    let capabilities = Capabilities(capabilities);
+    control(1, Command::Hello(Hello { capabilities, max_record: 0, max_frame: 0, extensions: Extensions::NONE }))
 }
 
 pub fn join(request: u64, handle: u64, mode: Mode, name: &str) -> Vec<u8> {

@@ -12,7 +12,7 @@ use super::support::{BOTH, TestServer, Transport, ending, limits};
 async fn every_error_vector_gets_exactly_its_answer() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/errors.json");
     let vectors = serde_json::from_slice::<Vec<Value>>(&std::fs::read(path).unwrap()).unwrap();
-    assert!(vectors.len() > 150);
+    assert!(vectors.len() > 200);
     let server = TestServer::start(limits(|_| {})).await;
     for vector in &vectors {
         let over = vector["transport"].as_str().unwrap();
@@ -39,6 +39,14 @@ async fn check(server: &TestServer, transport: Transport, vector: &Value) {
         "hello" => Peer::hello(server, transport).await,
         "join" => {
             let mut peer = Peer::hello(server, transport).await;
+            peer.join(1, Mode::BOTH, "vectors").await;
+            peer
+        }
+        "capable" => {
+            let mut peer = Peer::preamble(server, transport).await;
+            // PROTOCOL 12: resume, history, deflate, receive, accepted, pages.
+            peer.send(&say::hello_with(0x6f)).await;
+            peer.control().await;
             peer.join(1, Mode::BOTH, "vectors").await;
             peer
         }
