@@ -71,7 +71,8 @@ pub struct Limits {
     /// client that floods waits in its own memory.
     pub socket_receive_buffer: usize,
     /// Bytes not yet sent above which the kernel says that a socket cannot be written to; 0 leaves it
-    /// to the kernel. 64 KiB: then it wakes us less often for a slow peer.
+    /// to the kernel. 16 KiB: what waits here can still be left out or replaced, what waits there
+    /// cannot, and a slow peer's values are older by the time it takes.
     pub socket_not_sent: usize,
     /// Refusals at once. 64: a client that sends data behind a join that is refused gets that many.
     pub refusals_burst: u32,
@@ -151,7 +152,7 @@ impl Limits {
     /// | places of queued frames, in the outbox and at the socket: 64 bytes for each of `outbox_frames` | 256 KiB |
     ///
     /// Its task and the allocator's rounding come to a few KiB more. Snapshots on their way belong to
-    /// the room, at most six of [`max_value_bytes`](Self::max_value_bytes) each; messages that wait
+    /// the room, at most 16 of [`max_value_bytes`](Self::max_value_bytes) each; messages that wait
     /// for a shard are its input, at most [`connection_chunks`](Self::connection_chunks).
     #[must_use]
     pub const fn connection_bound(&self) -> usize {
@@ -245,7 +246,7 @@ impl Default for Limits {
             connection_chunks: 4,
             socket_send_buffer: 128 * 1024,
             socket_receive_buffer: 64 * 1024,
-            socket_not_sent: 64 * 1024,
+            socket_not_sent: 16 * 1024,
             refusals_burst: 64,
             refusals_per_sec: 16,
             joins_burst: 256,

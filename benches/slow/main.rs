@@ -93,7 +93,9 @@ fn options(arguments: &[String]) -> io::Result<Options> {
         let size = || number().map(|number| usize::try_from(number).unwrap_or(usize::MAX));
         match name.as_str() {
             "--scenario" if value == "all" => scenarios.clone_from(&several),
-            "--scenario" => scenarios = vec![Scenario::from_name(value).ok_or_else(|| io::Error::other("no such scenario"))?],
+            "--scenario" => {
+                scenarios = vec![Scenario::from_name(value).ok_or_else(|| io::Error::other("no such scenario"))?]
+            }
             "--repeats" => repeats = size()?,
             "--seconds" => plan.seconds = number()?.max(24),
             "--members" => plan.members = size()?.max(plan.stopping + plan.slow + 3),
@@ -147,7 +149,13 @@ async fn all(options: &Options) -> io::Result<bool> {
         for scenario in without.into_iter().chain(options.scenarios.iter().copied()) {
             let outcome = run::run(plan, scenario, options.pin).await?;
             let late = verdict::lateness(&outcome);
-            println!("\n{}: lateness p50 {:.2} ms, p99 {:.2}, max {:.2}", scenario.name(), late.p50, late.p99, late.max);
+            println!(
+                "\n{}: lateness p50 {:.2} ms, p99 {:.2}, max {:.2}",
+                scenario.name(),
+                late.p50,
+                late.p99,
+                late.max
+            );
             println!("  counters: {}", verdict::told(&outcome.counters));
             results.push((scenario, late));
             for check in verdict::checks(plan, &outcome, limits.connection_bound()) {

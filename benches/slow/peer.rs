@@ -98,8 +98,7 @@ impl Peer {
             period: 1,
             lost: None,
         };
-        let mut peer =
-            Self { stream, seat, buffer: vec![0; 64 * 1024].into(), begin: 0, end: 0, taken: 0, directs: 0 };
+        let mut peer = Self { stream, seat, buffer: vec![0; 64 * 1024].into(), begin: 0, end: 0, taken: 0, directs: 0 };
         loop {
             while let Some(frame) = peer.next_frame()? {
                 if frame.header.frame_type == FrameType::Control

@@ -107,6 +107,8 @@ pub(crate) struct SlowReceiver {
     plan: Plan,
     course: Course,
     browser: bool,
+    /// When it begins to be slow, in microseconds since the first message.
+    begins: u64,
     slow: Slow,
     /// A browser's frames that the application has not taken, and bytes of those it has.
     waiting: VecDeque<Box<[u8]>>,
@@ -118,7 +120,17 @@ pub(crate) struct SlowReceiver {
 const STEP: u64 = 5_000;
 
 impl SlowReceiver {
-    pub(crate) fn new(addr: SocketAddr, peer: Peer, plan: &Plan, course: Course, pace: Pace, browser: bool) -> Self {
+    /// `begins` is when it begins to be slow, in microseconds since the first message.
+    pub(crate) fn new(
+        addr: SocketAddr,
+        peer: Peer,
+        plan: &Plan,
+        course: Course,
+        (pace, begins): (Pace, u64),
+        browser: bool,
+    ) -> Self {
+        // The frames up to JOINED are taken.
+        let consumed = peer.taken;
         let slow = Slow { pace, view: View::new(plan, peer.seat), queued: 0, caught_up: None };
         Self {
             addr,
@@ -126,10 +138,11 @@ impl SlowReceiver {
             plan: plan.clone(),
             course,
             browser,
+            begins,
             slow,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            consumed: 0,
+            consumed,
         }
     }
 
@@ -138,7 +151,12 @@ impl SlowReceiver {
         let mut before = self.course.clock.micros();
         let mut budget = 0;
         while !*ended.borrow() {
-            self.course.clock.until(before + STEP).await;
+            // Who takes at once is woken by what comes, as quick ones are.
+            let at_once = self.browser || self.rate(before.saturating_sub(self.course.start)).is_none();
+            tokio::select! {
+                ready = self.peer.stream.readable(), if at_once => ready?,
+                () = self.course.clock.until(before + STEP) => {}
+            }
             let now = self.course.clock.micros();
             let since = now.saturating_sub(self.course.start);
             budget = match self.rate(since) {
@@ -157,7 +175,7 @@ impl SlowReceiver {
 
     /// Bytes a second that it takes now; `None` for all there are.
     fn rate(&self, since: u64) -> Option<u64> {
-        let begun = since >= self.plan.begin();
+        let begun = since >= self.begins;
         match self.slow.pace {
             Pace::Dead if begun => Some(0),
             Pace::Stops if begun && since < self.plan.resume() => Some(0),
@@ -198,20 +216,19 @@ impl SlowReceiver {
 
     /// Reads everything at once, and lets the application take at its pace.
     async fn browse(&mut self, budget: usize, since: u64) -> io::Result<usize> {
-        let mut gone = false;
+        let (mut gone, mut used) = (false, 0);
         loop {
-            let mut question = None;
             while let Some(frame) = self.peer.next_frame()? {
-                if frame.header.frame_type == FrameType::Ping {
-                    question = asked(&frame).or(question);
-                }
+                let asked = if frame.header.frame_type == FrameType::Ping { asked(&frame) } else { None };
                 let mut bytes = frame.header.bytes().to_vec();
                 bytes.extend_from_slice(frame.payload);
                 self.waiting_bytes += bytes.len();
                 self.waiting.push_back(bytes.into());
-            }
-            if let Some(time) = question {
-                let _gone = self.peer.answer(time, self.consumed);
+                if let Some(time) = asked {
+                    // An application that is quick has taken what came before.
+                    used += self.consume(budget - used, since);
+                    let _gone = self.peer.answer(time, self.consumed);
+                }
             }
             self.slow.queued = self.slow.queued.max(self.waiting_bytes);
             match self.peer.try_read(usize::MAX) {
@@ -223,6 +240,16 @@ impl SlowReceiver {
                 }
             }
         }
+        used += self.consume(budget - used, since);
+        self.note(since);
+        if gone && self.waiting.is_empty() {
+            self.come_back().await?;
+        }
+        Ok(used)
+    }
+
+    /// The application takes whole frames, at most so many bytes.
+    fn consume(&mut self, budget: usize, since: u64) -> usize {
         let mut used = 0;
         while let Some(bytes) = self.waiting.pop_front_if(|bytes| bytes.len() <= budget - used) {
             used += bytes.len();
@@ -232,11 +259,7 @@ impl SlowReceiver {
                 self.slow.view.handle_frame(&frame, since);
             }
         }
-        self.note(since);
-        if gone && self.waiting.is_empty() {
-            self.come_back().await?;
-        }
-        Ok(used)
+        used
     }
 
     /// Notes when somebody who had stopped is current again.

@@ -64,7 +64,8 @@ impl Members {
             }
         }
         if slow > 0 {
-            let peer = Peer::join(addr, Mode::RECEIVE, Some(Plan::SMALL_BUFFER), None).await?;
+            // It gets no batches, which would be left out or would close it before directs do.
+            let peer = Peer::join(addr, Mode::PUBLISH, Some(Plan::SMALL_BUFFER), None).await?;
             members.dead = Some(peer.seat.member);
             members.slow.push((peer, Pace::Dead));
         }
@@ -87,9 +88,11 @@ pub(crate) async fn run(plan: &Plan, scenario: Scenario, pin: bool) -> io::Resul
     for (index, peer) in members.quick.into_iter().enumerate() {
         quicks.spawn(quick(peer, plan.clone(), course, index < CAREFUL, ended.clone()));
     }
-    for (peer, pace) in members.slow {
+    for (index, (peer, pace)) in (0..).zip(members.slow) {
         let browser = scenario == Scenario::Browser && pace != Pace::Dead;
-        let receiver = SlowReceiver::new(server.addr, peer, plan, course, pace, browser);
+        // They do not begin together, so that they cannot share everything.
+        let begins = plan.begin() + (index % 10) * 7 * plan.micros_per_tick();
+        let receiver = SlowReceiver::new(server.addr, peer, plan, course, (pace, begins), browser);
         slows.spawn(receiver.run(ended.clone()));
     }
     let watching = tokio::spawn(watch_memory(server.pid, plan.clone(), course));
@@ -140,8 +143,8 @@ async fn watch_memory(pid: u32, plan: Plan, course: Course) -> io::Result<(Memor
             most.cpu = memory.cpu - first;
         }
     }
-    // A hundred clock ticks a second.
+    // A hundred clock ticks a second, in percent of a core.
     #[expect(clippy::cast_precision_loss, reason = "a share, for people")]
-    let load = after.cpu as f64 * 1e4 / plan.last() as f64;
+    let load = after.cpu as f64 * 1e6 / plan.last() as f64;
     Ok((before, after, load))
 }

@@ -6,7 +6,7 @@
 //! value frames    ──> rounds by key; whenever a segment is complete they are those of one flush
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tickwire::wire::control::{Command, Gap};
 use tickwire::wire::header::flags;
@@ -39,12 +39,14 @@ pub(crate) struct View {
     /// After a gap nothing but the snapshot brings values.
     waits_for_snapshot: bool,
     /// The newest round of each flush whose values came.
-    pub(crate) newest: HashMap<u64, u64>,
+    pub(crate) newest: BTreeMap<u64, u64>,
     pub(crate) refreshes: Vec<Refresh>,
     pub(crate) wrong: Wrong,
     /// Why the server ended the connection.
     pub(crate) closed: Option<u64>,
     pub(crate) closes: u64,
+    /// Gaps in which nothing was lost: a snapshot began anew.
+    pub(crate) restarts: u64,
 }
 
 /// A moment at which all values were those of one flush.
@@ -92,11 +94,12 @@ impl View {
             collecting: false,
             within: None,
             waits_for_snapshot: true,
-            newest: HashMap::new(),
+            newest: BTreeMap::new(),
             refreshes: Vec::new(),
             wrong: Wrong::default(),
             closed: None,
             closes: 0,
+            restarts: 0,
         }
     }
 
@@ -153,6 +156,8 @@ impl View {
         self.within = None;
         if gap.to >= gap.from {
             self.handle_lost(gap.from.0, gap.to.0);
+        } else {
+            self.restarts += 1;
         }
     }
 

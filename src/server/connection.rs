@@ -302,7 +302,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 Poll::Ready(Err(_)) => return Err(Stopped::Gone),
                 Poll::Pending => {
                     let unread = self.writer.answers_left();
-                    return if unread > Limits::UNREAD_ANSWERS { Err(Ending::because(Reason::SLOW).into()) } else { Ok(()) };
+                    return if unread > Limits::UNREAD_ANSWERS {
+                        Err(Ending::because(Reason::SLOW).into())
+                    } else {
+                        Ok(())
+                    };
                 }
             }
         }

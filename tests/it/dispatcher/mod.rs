@@ -5,6 +5,7 @@ mod limits;
 mod lives;
 mod order;
 mod presence;
+mod slow;
 mod ticks;
 mod values;
 
