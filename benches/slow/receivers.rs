@@ -251,7 +251,9 @@ impl SlowReceiver {
     /// The application takes whole frames, at most so many bytes.
     fn consume(&mut self, budget: usize, since: u64) -> usize {
         let mut used = 0;
-        while let Some(bytes) = self.waiting.pop_front_if(|bytes| bytes.len() <= budget - used) {
+        while self.waiting.front().is_some_and(|bytes| bytes.len() <= budget - used)
+            && let Some(bytes) = self.waiting.pop_front()
+        {
             used += bytes.len();
             self.waiting_bytes -= bytes.len();
             self.consumed += bytes.len() as u64;

@@ -294,7 +294,6 @@ pub(crate) fn number_at(payload: &[u8], index: usize) -> u64 {
 }
 
 /// The byte that fills a key's values.
-#[expect(clippy::cast_possible_truncation, reason = "any byte that differs from its neighbour's")]
 pub(crate) const fn fill(key: u64) -> u8 {
     (key % 251) as u8
 }
