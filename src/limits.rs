@@ -75,7 +75,8 @@ pub struct Limits {
     /// client that floods waits in its own memory.
     pub socket_receive_buffer: usize,
     /// Bytes not yet sent above which the kernel says that a socket cannot be written to; 0 leaves it
-    /// to the kernel. 64 KiB: then it wakes us less often for a slow peer.
+    /// to the kernel. 16 KiB: what waits here can still be left out or replaced, what waits there
+    /// cannot, and a slow peer's values are older by the time it takes.
     pub socket_not_sent: usize,
     /// Refusals at once. 64: a client that sends data behind a join that is refused gets that many.
     pub refusals_burst: u32,
@@ -128,12 +129,53 @@ impl Limits {
     /// What a kept value costs beside its payload: its key and its place in the map.
     pub const VALUE_OVERHEAD: usize = 64;
 
+    /// Bytes of answers that may wait for a peer who does not read: the rates of refusals and pings
+    /// keep an honest one far below.
+    pub(crate) const UNREAD_ANSWERS: usize = 64 * 1024;
+
+    /// Bytes that one read of a connection asks for, at least.
+    pub(crate) const READ: usize = 4 * 1024;
+
     /// The most a head takes: room, position, tick.
     pub(crate) const HEAD: usize = 8 + 8 + 2;
 
     /// What of [`outbox_bytes`](Self::outbox_bytes) batches may take; the rest is for answers and directs.
     pub(crate) const fn outbox_batches(&self) -> usize {
         self.outbox_bytes / 4 * 3
+    }
+
+    /// The most memory of the process that one connection takes that reads nothing, in bytes.
+    ///
+    /// | part | default |
+    /// |---|---|
+    /// | what is queued for it, as if nobody shared it: `outbox_bytes` | 256 KiB |
+    /// | the frame that has begun to leave, which stays whole until it has: `max_frame` and its header | 16 KiB |
+    /// | directs it has not confirmed: a quarter of `outbox_bytes` | 64 KiB |
+    /// | answers that it has not read | 64 KiB |
+    /// | the frame it is sending, and a read: `max_frame` and 4 KiB | 20 KiB |
+    /// | places of queued frames, in the outbox and at the socket: 64 bytes for each of `outbox_frames` | 256 KiB |
+    ///
+    /// Its task and the allocator's rounding come to a few KiB more. Snapshots on their way belong to
+    /// the room, at most 16 of [`max_value_bytes`](Self::max_value_bytes) each; messages that wait
+    /// for a shard are its input, at most [`connection_chunks`](Self::connection_chunks).
+    #[must_use]
+    pub const fn connection_bound(&self) -> usize {
+        let frame = self.max_frame + crate::wire::Header::LEN;
+        let queued = self.outbox_bytes + frame;
+        let input = frame + Self::READ;
+        let places = 2 * self.outbox_frames.next_power_of_two() * size_of::<bytes::Bytes>();
+        queued + self.outbox_bytes / 4 + Self::UNREAD_ANSWERS + input + places
+    }
+
+    /// The most memory of the kernel that one connection takes, in bytes: both buffers, for which
+    /// Linux takes twice what was asked for. 384 KiB with the defaults; unknown (0) where one of them
+    /// is left to the kernel.
+    #[must_use]
+    pub const fn connection_kernel_bound(&self) -> usize {
+        if self.socket_send_buffer == 0 || self.socket_receive_buffer == 0 {
+            return 0;
+        }
+        2 * (self.socket_send_buffer + self.socket_receive_buffer)
     }
 
     /// What is wrong with these numbers taken together, in a sentence.
@@ -209,7 +251,7 @@ impl Default for Limits {
             connection_chunks: 4,
             socket_send_buffer: 128 * 1024,
             socket_receive_buffer: 64 * 1024,
-            socket_not_sent: 64 * 1024,
+            socket_not_sent: 16 * 1024,
             refusals_burst: 64,
             refusals_per_sec: 16,
             joins_burst: 256,
@@ -242,6 +284,17 @@ mod tests {
     #[test]
     fn the_defaults_agree_with_each_other() {
         assert_eq!(Limits::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_a_connection_may_take_is_known() {
+        let limits = Limits::default();
+        let kib = 1024;
+        let parts = [256 * kib, 16 * kib + 4, 64 * kib, 64 * kib, 20 * kib + 4, 256 * kib];
+        assert_eq!(limits.connection_bound(), parts.iter().sum::<usize>());
+        assert_eq!(limits.connection_kernel_bound(), 384 * kib);
+        let left_to_the_kernel = Limits { socket_send_buffer: 0, ..Limits::default() };
+        assert_eq!(left_to_the_kernel.connection_kernel_bound(), 0);
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl<H: Clone> Room<H> {
             Standing::Lost { from: missed.position.next() }
         } else {
             self.send_list(&outlet, listed, turn);
-            Standing::Sending(self.cursor(inflates, turn))
+            self.begin_snapshot(inflates, turn)
         };
         let what = What::All;
         let traits = Traits { rights, inflates, listed };
@@ -171,7 +171,10 @@ impl<H: Clone> Room<H> {
                 };
             }
             (What::All, What::Events) => {
-                if matches!(receiver.standing, Standing::Behind { .. } | Standing::Sending(_)) {
+                if matches!(
+                    receiver.standing,
+                    Standing::Behind { .. } | Standing::Waiting { .. } | Standing::Sending(_)
+                ) {
                     receiver.standing = Standing::Current;
                 }
             }

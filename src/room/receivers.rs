@@ -5,7 +5,9 @@
 //! current ──────────────────> behind ─────────────────────> lost      (what it missed is told later)
 //!    ^                          │ drained                    │ drained: GAP
 //!    │ values that changed      v                            v
-//!    └───────────────────────── or a snapshot, frame by frame ┘<── replaying <── join with since
+//!    │                        waiting for a snapshot <───────┘<── replaying <── join with since
+//!    │                          v
+//!    └───────────────────────── a snapshot, frame by frame
 //! ```
 
 use std::sync::Arc;
@@ -47,6 +49,9 @@ pub(super) enum Standing {
     Lost { from: Position },
     /// Batches up to the one before `next`; the others come from history.
     Replaying { next: Position },
+    /// All numbered batches; a snapshot is to come when there is room for one more. `void`: it was
+    /// sent a part of an earlier one, and has to be told.
+    Waiting { void: bool },
     /// All numbered batches; a snapshot is on its way.
     Sending(Box<Cursor>),
 }

@@ -80,11 +80,11 @@ impl Segment {
         if self.cuts.is_empty() {
             return;
         }
-        let frozen = Bytes::copy_from_slice(&self.bytes);
         for index in 0..self.cuts.len() {
             let begin = self.cuts[index] + ROOM - start;
-            let end = self.cuts.get(index + 1).copied().unwrap_or(frozen.len());
-            frames.push(frozen.slice(begin..end));
+            let end = self.cuts.get(index + 1).copied().unwrap_or(self.bytes.len());
+            // Each frame alone: one that waits for a slow reader must not keep a whole snapshot.
+            frames.push(Bytes::copy_from_slice(&self.bytes[begin..end]));
         }
         self.cuts.clear();
         self.bytes.clear();
@@ -130,6 +130,7 @@ mod tests {
         for (index, bytes) in frames.iter().enumerate() {
             let (frame, rest) = split_frame(bytes, 256, Sender::Server).unwrap().unwrap();
             assert!(rest.is_empty());
+            assert!(bytes.is_unique(), "a frame keeps no other");
             let data = ServerData::decode(frame.header.flags, frame.payload).unwrap().unwrap();
             assert_eq!(data.head, HEAD);
             assert_eq!(data.options & flags::MORE != 0, index + 1 < frames.len());

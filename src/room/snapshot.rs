@@ -3,9 +3,11 @@
 //!
 //! ```text
 //! flush 7 ──> snapshot of 7, made when the first one asks ──> shared by all who ask before flush 8
-//!             older ones stay while somebody is being sent them, at most SNAPSHOTS of them
+//!             older ones stay while somebody is being sent them, at most SNAPSHOTS of them:
+//!             then who wants one waits, and all who wait share the next
 //! ```
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,12 +18,18 @@ use super::segment::Segment;
 use super::{Room, Turn, encode};
 use crate::class::PresenceMode;
 use crate::limits::Limits;
+use crate::time::Time;
 use crate::wire::control::{Command as Tell, Page};
 use crate::wire::{Control, Extensions, Head, Kind, MemberNumber, Presence, Record, RequestId};
 
-/// Snapshots of values that may be on their way at once. 6: each can be as large as all values of
-/// the room, and a thousand receivers who read nothing must not each hold another.
-const SNAPSHOTS: usize = 6;
+/// Snapshots of values that may be on their way at once, and as many compressed ones. 16: each can be
+/// as large as all values of the room, and a thousand receivers who read nothing must not each hold
+/// another. A few slow ones who do not begin together need not wait for each other.
+const SNAPSHOTS: usize = 16;
+
+/// How long one may be on its way while others wait. 10 s: all that a room may hold at 100 KB/s.
+/// Who needs longer begins anew, so that a few who read nothing do not stop everybody.
+const LIFE: Duration = Duration::from_secs(10);
 
 /// Snapshots that were made.
 #[derive(Debug, Default)]
@@ -31,8 +39,16 @@ pub(super) struct Snapshots {
     /// The values once more, compressed.
     deflated: Option<Arc<[Bytes]>>,
     members: Option<Arc<[Bytes]>>,
-    /// Those that are being sent, oldest first, with their flush.
-    under_way: SmallVec<[(u64, Arc<[Bytes]>); 2]>,
+    /// Those that are being sent, oldest first.
+    under_way: SmallVec<[UnderWay; 2]>,
+}
+
+/// A snapshot that is being sent.
+#[derive(Debug)]
+struct UnderWay {
+    frames: Arc<[Bytes]>,
+    deflated: bool,
+    made: Time,
 }
 
 impl Snapshots {
@@ -45,22 +61,27 @@ impl Snapshots {
 }
 
 impl<H: Clone> Room<H> {
-    /// A cursor at the start of what describes the last flush.
-    pub(super) fn cursor(&mut self, inflates: bool, turn: &mut Turn<'_, impl super::Outlet<H>>) -> Box<Cursor> {
-        let frames = if inflates { self.deflated_frames(turn) } else { self.values_frames(turn.limits) };
-        Box::new(Cursor { frames, sent: 0, flush: self.gathering.values.flushes() })
+    /// A cursor at the start of what describes the last flush, or later, where too many snapshots are
+    /// on their way.
+    pub(super) fn begin_snapshot(&mut self, inflates: bool, turn: &mut Turn<'_, impl super::Outlet<H>>) -> Standing {
+        let made = if inflates { &self.snapshots.deflated } else { &self.snapshots.values };
+        if made.is_none() && !self.has_room_for_snapshot(inflates, turn.now) {
+            return Standing::Waiting { void: false };
+        }
+        let frames = if inflates { self.deflated_frames(turn) } else { self.values_frames(turn) };
+        Standing::Sending(Box::new(Cursor { frames, sent: 0, flush: self.gathering.values.flushes() }))
     }
 
     fn deflated_frames(&mut self, turn: &mut Turn<'_, impl super::Outlet<H>>) -> Arc<[Bytes]> {
         if let Some(made) = &self.snapshots.deflated {
             return Arc::clone(made);
         }
-        let plain = self.values_frames(turn.limits);
+        let plain = self.values_frames(turn);
         let deflater = &mut turn.tools.deflater;
         let deflated = |frame: &Bytes| deflater.deflate_frame(frame).unwrap_or_else(|| frame.clone());
         let made: Arc<[Bytes]> = plain.iter().map(deflated).collect();
         self.snapshots.deflated = Some(Arc::clone(&made));
-        self.under_way(&made);
+        self.snapshots.under_way.push(UnderWay { frames: Arc::clone(&made), deflated: true, made: turn.now });
         made
     }
 
@@ -71,35 +92,35 @@ impl<H: Clone> Room<H> {
         (frames.iter().map(Bytes::len).sum::<usize>() <= limits.outbox_bytes / 2).then_some(frames)
     }
 
-    fn values_frames(&mut self, limits: &Limits) -> Arc<[Bytes]> {
+    fn values_frames(&mut self, turn: &Turn<'_, impl super::Outlet<H>>) -> Arc<[Bytes]> {
         if let Some(made) = &self.snapshots.values {
             return Arc::clone(made);
         }
         let (head, values) = (self.snapshot_head(), &self.gathering.values);
-        let made: Arc<[Bytes]> = values.snapshot(limits.max_frame).freeze_snapshot(&head).into();
+        let made: Arc<[Bytes]> = values.snapshot(turn.limits.max_frame).freeze_snapshot(&head).into();
         self.snapshots.values = Some(Arc::clone(&made));
-        self.under_way(&made);
+        self.snapshots.under_way.push(UnderWay { frames: Arc::clone(&made), deflated: false, made: turn.now });
         made
     }
 
-    fn under_way(&mut self, made: &Arc<[Bytes]>) {
-        self.retire_snapshots();
-        self.snapshots.under_way.push((self.gathering.values.flushes(), Arc::clone(made)));
-    }
-
-    /// Lets go of snapshots that nobody is being sent. Where too many are under way, whoever is still
-    /// at the oldest one begins anew with a later one: a gap makes what it has of it void (PROTOCOL 6.10).
-    fn retire_snapshots(&mut self) {
-        self.snapshots.under_way.retain(|(_, frames)| Arc::strong_count(frames) > 1);
-        while self.snapshots.under_way.len() >= SNAPSHOTS {
-            let (oldest, _) = self.snapshots.under_way.remove(0);
-            for receiver in self.members.receivers() {
-                if matches!(&receiver.standing, Standing::Sending(cursor) if cursor.flush == oldest) {
-                    receiver.standing = Standing::Lost { from: self.position.next() };
-                    self.straggling = true;
-                }
+    /// Whether one more snapshot may be made. Those that nobody is being sent are let go of, and one
+    /// that has been on its way for too long: whoever is still at it begins anew.
+    fn has_room_for_snapshot(&mut self, deflated: bool, now: Time) -> bool {
+        let Snapshots { under_way, .. } = &mut self.snapshots;
+        under_way.retain(|snapshot| Arc::strong_count(&snapshot.frames) > 1);
+        if under_way.iter().filter(|snapshot| snapshot.deflated == deflated).count() < SNAPSHOTS {
+            return true;
+        }
+        let is_old = |snapshot: &UnderWay| snapshot.deflated == deflated && now.since(snapshot.made) >= LIFE;
+        let Some(oldest) = under_way.iter().position(is_old) else { return false };
+        let oldest = under_way.remove(oldest).frames;
+        for receiver in self.members.receivers() {
+            if matches!(&receiver.standing, Standing::Sending(cursor) if Arc::ptr_eq(&cursor.frames, &oldest)) {
+                receiver.standing = Standing::Waiting { void: true };
+                self.straggling = true;
             }
         }
+        true
     }
 
     fn members_frames(&mut self, limits: &Limits) -> Arc<[Bytes]> {

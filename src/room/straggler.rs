@@ -2,7 +2,7 @@
 //! as much as their lag leaves room for.
 //!
 //! ```text
-//! lost ──drained──> GAP ──> snapshot, a few frames at a time ──┐
+//! lost ──drained──> GAP ──> snapshot, a few frames at a time ──┐         (waits where many are on their way)
 //! behind ──drained──> values that changed ─────────────────────┴──> current
 //!                └──> snapshot, where they are too many
 //! replaying ──> batches from history ──> snapshot
@@ -61,7 +61,23 @@ impl<H: Clone> Room<H> {
                     self.send_list(&outlet, traits.listed, turn);
                     lag = turn.out.lag(&outlet);
                     turn.tools.counters.caught_up_by_snapshot += 1;
-                    Standing::Sending(self.cursor(traits.inflates, turn))
+                    self.begin_snapshot(traits.inflates, turn)
+                }
+                Standing::Waiting { void } if what != What::Paused && lag.has_drained(turn.limits) => {
+                    match self.begin_snapshot(traits.inflates, turn) {
+                        Standing::Sending(cursor) => {
+                            // PROTOCOL 6.10: what it has of the earlier one is void, and nothing is lost.
+                            if void {
+                                self.gap(&outlet, self.position.next(), self.position, turn);
+                            }
+                            Standing::Sending(cursor)
+                        }
+                        _full => {
+                            self.straggling = true;
+                            standing = Standing::Waiting { void };
+                            break;
+                        }
+                    }
                 }
                 Standing::Behind { .. } if what == What::Events => Standing::Current,
                 Standing::Behind { since } if lag.has_drained(turn.limits) => {
@@ -116,7 +132,7 @@ impl<H: Clone> Room<H> {
             // What changed is as much as what there is: the snapshot is shared.
             None => {
                 turn.tools.counters.caught_up_by_snapshot += 1;
-                Standing::Sending(self.cursor(traits.inflates, turn))
+                self.begin_snapshot(traits.inflates, turn)
             }
         }
     }
@@ -165,7 +181,7 @@ impl<H: Clone> Room<H> {
         if next > self.position {
             self.send_list(outlet, traits.listed, turn);
             *lag = turn.out.lag(outlet);
-            return Standing::Sending(self.cursor(traits.inflates, turn));
+            return self.begin_snapshot(traits.inflates, turn);
         }
         let Some(frames) = self.history.get(next) else {
             // It was let go of meanwhile.

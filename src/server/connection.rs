@@ -30,6 +30,7 @@ use super::registry::Place;
 use super::shard::{Mail, Mailboxes};
 use super::writer::{Framing, Writer};
 use crate::command::{Command, SessionId};
+use crate::limits::Limits;
 use crate::session::{Ending, Facts, Output, Session, Token};
 use crate::time::Time;
 use crate::wire::{Capabilities, Reason};
@@ -86,10 +87,6 @@ enum Reading {
     /// As many of our chunks wait in mailboxes as may.
     Backlogged,
 }
-
-/// Replies and answers of the WebSocket layer that may wait for a peer who does not read: the
-/// rates of refusals and pings keep an honest one far below.
-const UNREAD_REPLIES: usize = 64 * 1024;
 
 /// Runs a connection to its end, the closing included. `greeting` is given back after hello, for
 /// which the time counts from `connected`.
@@ -309,7 +306,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 Poll::Ready(Err(_)) => return Err(Stopped::Gone),
                 Poll::Pending => {
                     let unread = self.writer.answers_left();
-                    return if unread > UNREAD_REPLIES { Err(Ending::because(Reason::SLOW).into()) } else { Ok(()) };
+                    return if unread > Limits::UNREAD_ANSWERS {
+                        Err(Ending::because(Reason::SLOW).into())
+                    } else {
+                        Ok(())
+                    };
                 }
             }
         }

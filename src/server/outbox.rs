@@ -101,6 +101,9 @@ pub(crate) struct Notices {
     pub(crate) oldest: Option<u64>,
 }
 
+/// Places for frames that an empty queue keeps. 64: more than a tick brings.
+const KEPT_PLACES: usize = 64;
+
 /// Bytes and frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Charge {
@@ -291,6 +294,10 @@ impl Outbox {
         state.charged.frames = state.charged.frames.saturating_sub(written.frames);
         state.unconsumed = unconsumed;
         if queue.is_empty() {
+            // The places of a long queue are given back once it has left.
+            if queue.capacity() > KEPT_PLACES {
+                *queue = VecDeque::new();
+            }
             std::mem::swap(queue, &mut state.queue);
         } else {
             queue.append(&mut state.queue);

@@ -14,6 +14,7 @@ mod receive;
 mod returns;
 mod rights;
 mod slow;
+mod snapshots;
 mod ticks;
 mod values;
 
