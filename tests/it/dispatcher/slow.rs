@@ -192,24 +192,3 @@ fn a_list_and_a_snapshot_never_fill_the_outbox_together() {
     names.dedup();
     assert_eq!(names, ["gap", "members", "snapshot"]);
 }
-
-#[test]
-fn where_too_many_snapshots_are_under_way_the_oldest_begins_anew_behind_a_gap() {
-    let mut desk = Desk::with(|limits, _| (limits.low_water, limits.max_frame) = (1024, 300));
-    desk.run("1 join");
-    (0..60).for_each(|key| desk.run(&format!("1 set k{key} {}", "v".repeat(40))));
-    desk.run("tick");
-    for session in 11..=16 {
-        desk.run(&format!("{session} stall, {session} join, 1 set k0 for-{session}, tick, tend"));
-    }
-    desk.skip();
-    // Six are under way: everybody goes on where it was.
-    desk.run("11 drain 500, tend");
-    let lines = desk.lines(11);
-    assert!(!lines.is_empty() && lines.iter().all(|line| line.starts_with("snapshot #1 @1 t1 more:")), "{lines:?}");
-    desk.run("17 stall, 17 join, 11 drain, 12 drain, tend, tend");
-    let lines = desk.lines(11);
-    assert_eq!(lines[0], "gap #1 8..7", "no batch was lost");
-    assert!(lines.len() > 5 && lines[1..].iter().all(|line| line.starts_with("snapshot #1 @7 t7")), "{lines:?}");
-    assert!(desk.lines(12).iter().all(|line| !line.starts_with("gap")), "the others do not");
-}

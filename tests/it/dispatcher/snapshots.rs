@@ -75,7 +75,7 @@ impl Outlet<u64> for Queues {
         panic!("{to} is refused: {:?}", refusal.reason);
     }
 
-    fn released(&mut self, to: &u64, handle: tickwire::wire::Handle) {
+    fn released(&mut self, to: &u64, handle: Handle) {
         panic!("{to} has left nothing, but {handle:?}");
     }
 
