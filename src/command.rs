@@ -57,6 +57,15 @@ pub enum Command {
     Publish(Publish),
 }
 
+/// One hold of a handle: what was said of it must not be taken for the next one of the same handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The client's number for the room.
+    pub handle: Handle,
+    /// Counts the session's joins.
+    pub serial: u64,
+}
+
 /// A wish to become a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinCommand {
@@ -64,6 +73,8 @@ pub struct JoinCommand {
     pub request: RequestId,
     /// The client's number for the room.
     pub handle: Handle,
+    /// Counts the session's joins.
+    pub serial: u64,
     /// The room.
     pub name: RoomName,
     /// What the member wants to do.
@@ -89,6 +100,7 @@ impl JoinCommand {
         Self {
             request,
             handle,
+            serial: 0,
             name,
             mode,
             subject: Bytes::new(),
@@ -98,6 +110,12 @@ impl JoinCommand {
             capabilities: Capabilities::default(),
             returning: false,
         }
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub const fn hold(&self) -> Hold {
+        Hold { handle: self.handle, serial: self.serial }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tickwire::class::{PresenceMode, RoomClasses};
-use tickwire::command::{Command, JoinCommand, SessionId};
+use tickwire::command::{Command, Hold, JoinCommand, SessionId};
 use tickwire::dispatcher::{Batch, Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet, Refusal, Taken};
 use tickwire::limits::Limits;
 use tickwire::name::RoomName;
@@ -34,8 +34,8 @@ impl Outlet<u64> for Count {
         panic!("nothing here is refused, but {refusal:?}");
     }
 
-    fn released(&mut self, _to: &u64, handle: Handle) {
-        panic!("nobody here is removed, but {handle}");
+    fn released(&mut self, _to: &u64, hold: Hold, _left: &Bytes) {
+        panic!("nobody here is removed, but {hold:?}");
     }
 
     fn close(&mut self, _to: &u64, reason: Reason) {

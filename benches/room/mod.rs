@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tickwire::class::RoomClasses;
-use tickwire::command::{Command, JoinCommand, Publish, SessionId};
+use tickwire::command::{Command, Hold, JoinCommand, Publish, SessionId};
 use tickwire::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet, Refusal};
 use tickwire::limits::Limits;
 use tickwire::logic::Logics;
@@ -28,8 +28,8 @@ impl Outlet<u64> for Sink {
         panic!("nothing here is refused, but {refusal:?}");
     }
 
-    fn released(&mut self, _to: &u64, handle: Handle) {
-        panic!("nobody here is removed, but {handle}");
+    fn released(&mut self, _to: &u64, hold: Hold, _left: &Bytes) {
+        panic!("nobody here is removed, but {hold:?}");
     }
 
     fn close(&mut self, _to: &u64, reason: Reason) {

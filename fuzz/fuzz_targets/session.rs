@@ -3,12 +3,12 @@
 //! joined, what it told as accepted it never takes back, and it ends with a reason of the table.
 #![no_main]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
-use tickwire::command::Command;
+use tickwire::command::{Command, Hold};
 use tickwire::dispatcher::Refusal;
 use tickwire::limits::Limits;
 use tickwire::session::{Ending, Facts, Output, Session, Token};
@@ -62,6 +62,8 @@ fn token(number: u8) -> Token {
 struct Life {
     session: Session,
     joined: BTreeSet<Handle>,
+    /// The serial of the last join on a handle.
+    serials: BTreeMap<Handle, u64>,
     /// Joined, and not again since the session was resumed.
     away: BTreeSet<Handle>,
     /// Data frames that came.
@@ -88,7 +90,7 @@ impl Life {
     fn new(session: Session, number: u8) -> Self {
         let session = session.with_token(token(number));
         let (joined, away) = (BTreeSet::new(), BTreeSet::new());
-        Self { session, joined, away, data_frames: 0, number: 0, accepted: 0 }
+        Self { session, joined, serials: BTreeMap::new(), away, data_frames: 0, number: 0, accepted: 0 }
     }
 
     /// Reads what the session said, and what it asked of the rooms.
@@ -132,6 +134,9 @@ impl Life {
 
     fn asks(&mut self, command: &Command) {
         let capable = |bit| assert!(self.session.capabilities().has(bit));
+        if let Command::Join(join) = command {
+            assert!(self.serials.insert(join.handle, join.serial) < Some(join.serial));
+        }
         match command {
             Command::Join(join) if join.returning => assert!(self.away.remove(&join.handle)),
             Command::Join(join) => assert!(self.joined.insert(join.handle) && self.joined.len() <= ROOMS),
@@ -185,7 +190,17 @@ impl Run {
 
     fn step(&mut self, verb: u8, len: u8, bytes: &[u8], output: &mut Output) -> Result<(), Ending> {
         let now = self.time();
-        let Life { session, joined, away, data_frames, .. } = &mut self.life;
+        let Life { session, joined, serials, away, data_frames, .. } = &mut self.life;
+        // What is said of an earlier hold of a handle changes nothing.
+        let stale = len & 8 != 0;
+        let mut hold = |handle: Handle| {
+            let serial = serials.get(&handle).copied().unwrap_or_default();
+            if !stale {
+                joined.remove(&handle);
+                away.remove(&handle);
+            }
+            Hold { handle, serial: serial.saturating_sub(u64::from(stale)) }
+        };
         match verb % 20 {
             0 => {
                 self.now += u64::from(len) * 100;
@@ -201,11 +216,7 @@ impl Run {
             3 => session.handle_resumed(now),
             4 if len == 0 => session.handle_going_away(1, 2, output),
             5 => {
-                let joining = (len & 1 == 1).then_some(Handle((len >> 4).into()));
-                if let Some(handle) = joining {
-                    joined.remove(&handle);
-                    away.remove(&handle);
-                }
+                let joining = (len & 1 == 1).then(|| hold(Handle((len >> 4).into())));
                 let number = if joining.is_some() { 0 } else { *data_frames };
                 let refusal = Refusal {
                     request: RequestId(0), number, reason: Reason::RATE, joining, avoidable: len & 2 == 2,
@@ -214,10 +225,12 @@ impl Run {
             }
             6 => session.handle_websocket_ping(now)?,
             7 => {
-                let handle = Handle((len & 3).into());
-                joined.remove(&handle);
-                away.remove(&handle);
-                session.handle_released(handle, now);
+                let hold = hold(Handle((len & 3).into()));
+                if len & 16 == 0 {
+                    session.handle_released(hold, now);
+                } else {
+                    session.handle_left(hold, now);
+                }
             }
             8 if session.is_open() => session.handle_accepted((len < 255).then_some(len.into()), output),
             9 => self.breaks(),

@@ -86,6 +86,7 @@ impl Event {
             Self::Batch(batch) | Self::Presence(batch) | Self::Snapshot(batch) | Self::Direct(batch) => {
                 batch.records.len() as u64
             }
+            Self::Page { page, .. } => page.cost() as u64,
             _ => 0,
         };
         wire.max(inflated).saturating_add(size_of::<Self>() as u64)

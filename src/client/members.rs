@@ -76,9 +76,10 @@ impl MembersPage {
             && (self.next.0 == 0 || (self.next >= last && last > after))
     }
 
-    fn cost(&self) -> usize {
-        let each = |member: &Member| size_of::<Member>() + member.subject.len() + member.data.len();
-        self.members.iter().map(each).sum()
+    /// What it takes to keep it, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        let each = |member: &Member| member.subject.len() + member.data.len();
+        self.members.capacity() * size_of::<Member>() + self.members.iter().map(each).sum::<usize>()
     }
 }
 

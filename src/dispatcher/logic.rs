@@ -7,7 +7,7 @@
 //! ```
 
 use super::left::left;
-use super::{Dispatcher, FrameClass, Outlet, RoomIndex, Seat, SessionId, Slot};
+use super::{Dispatcher, Outlet, RoomIndex, Seat, SessionId, Slot};
 use crate::logic::{Idle, Order, RoomLogic};
 use crate::name::RoomName;
 use crate::room::{Thinking, Turn, guard};
@@ -116,9 +116,9 @@ impl<H: Clone> Dispatcher<H> {
     /// Ends a membership that its session did not end.
     fn remove(&mut self, index: RoomIndex, member: MemberNumber, reason: Reason, now: Time, out: &mut impl Outlet<H>) {
         let Some(slot) = self.rooms.get(index.0).and_then(Option::as_ref) else { return };
-        let Some((session, outlet, handle)) = slot.room.whose(member) else { return };
-        out.released(&outlet, handle);
-        out.frame(&outlet, FrameClass::Control, &left(RequestId(0), handle, reason, &slot.room));
+        let Some((session, outlet, hold)) = slot.room.whose(member) else { return };
+        let handle = hold.handle;
+        out.released(&outlet, hold, &left(RequestId(0), handle, reason, &slot.room));
         self.unseat(session, index);
         self.end_membership(Seat { handle, room: index, member }, reason, now);
     }
@@ -132,9 +132,8 @@ impl<H: Clone> Dispatcher<H> {
             slot.room.flush(false, &mut self.scratch, &mut turn);
         }
         let mut sessions = Vec::new();
-        for (_, session, outlet, handle) in slot.room.everyone() {
-            out.released(outlet, handle);
-            out.frame(outlet, FrameClass::Control, &left(RequestId(0), handle, reason, &slot.room));
+        for (_, session, outlet, hold) in slot.room.everyone() {
+            out.released(outlet, hold, &left(RequestId(0), hold.handle, reason, &slot.room));
             sessions.push(session);
         }
         let kept = (slot.room.kept_bytes(), slot.room.kept_batches());

@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 use super::left::left;
 use super::{Dispatcher, FrameClass, Outlet, RoomIndex, Seat};
 use crate::command::{JoinCommand, SessionId};
+use crate::logic::told;
 use crate::rights::{Asking, Rights};
-use crate::room::{Turn, What};
+use crate::room::{Turn, What, guard};
 use crate::time::Time;
 use crate::wire::{Handle, MemberNumber, Reason, RequestId};
 
@@ -116,8 +117,14 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     /// PROTOCOL 15: one decision for live batches, history, snapshots and resumed sessions.
-    fn authorise(&self, join: &JoinCommand) -> Result<Rights, Reason> {
-        self.config.authorise.ask(&Asking { subject: &join.subject, room: &join.name, mode: join.mode })
+    fn authorise(&mut self, join: &JoinCommand) -> Result<Rights, Reason> {
+        let asking = Asking { subject: &join.subject, room: &join.name, mode: join.mode };
+        // The application's own, as logic is: a panic in it ends this join and nothing else.
+        let asked = guard(|| self.config.authorise.ask(&asking));
+        if asked.is_none() {
+            self.tools.counters.logic_panics += 1;
+        }
+        asked.unwrap_or(Err(Reason::ROOM_FAILED)).map_err(told)
     }
 
     pub(super) fn receive(

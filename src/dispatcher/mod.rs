@@ -184,7 +184,7 @@ impl<H: Clone> Dispatcher<H> {
             }
             Command::Join(join) => self
                 .join(session, outlet, &join, now, out)
-                .map_err(|reason| (join.request, 0, reason, Some(join.handle))),
+                .map_err(|reason| (join.request, 0, reason, Some(join.hold()))),
             Command::Leave { request, handle } => {
                 self.leave(session, outlet, request, handle, now, out).map_err(|reason| (request, 0, reason, None))
             }
@@ -234,11 +234,19 @@ impl<H: Clone> Dispatcher<H> {
     /// The mailbox is empty: rooms of period 0 flush.
     pub fn handle_drained(&mut self, now: Time, out: &mut impl Outlet<H>) {
         self.settle_all(now, out);
-        let mut rooms = std::mem::take(&mut self.drained);
-        for room in rooms.drain(..) {
-            self.flush(room, false, now, out);
+        // A flush may put its room down again, where logic removes a member. It ends, since each time a
+        // membership has ended.
+        while !self.drained.is_empty() {
+            let mut rooms = std::mem::take(&mut self.drained);
+            for room in rooms.drain(..) {
+                self.flush(room, false, now, out);
+            }
+            if self.drained.is_empty() {
+                // For the next time, its memory.
+                self.drained = rooms;
+                break;
+            }
         }
-        self.drained = rooms;
     }
 
     /// Time has passed: rooms whose tick has come flush, rooms that lingered long enough are

@@ -22,7 +22,7 @@ pub struct Counters {
     pub replayed: u64,
     /// Batches let go of because the server's budget for the past was used up.
     pub evicted: u64,
-    /// Rooms closed because their logic panicked.
+    /// Panics in the application's own code: logic, which closes its room, and who decides of joins.
     pub logic_panics: u64,
 }
 

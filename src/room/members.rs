@@ -10,12 +10,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::receivers::Receiver;
-use crate::command::{JoinCommand, SessionId};
+use crate::command::{Hold, JoinCommand, SessionId};
 use crate::limits::Limits;
 use crate::rights::Rights;
 use crate::time::Time;
 use crate::wire::control::Mode;
-use crate::wire::{Handle, MemberNumber, Position, Reason};
+use crate::wire::{MemberNumber, Position, Reason};
 
 /// A session in a room.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Member<H> {
     pub(super) session: SessionId,
     pub(super) outlet: H,
     /// Its own number for the room.
-    pub(super) handle: Handle,
+    pub(super) hold: Hold,
     pub(super) mode: Mode,
     pub(super) rights: Rights,
     pub(super) state: MemberState,
@@ -95,6 +95,11 @@ impl<H: Clone> Members<H> {
         &mut self.receivers
     }
 
+    /// Where a member stands among the receivers.
+    pub(super) fn place(&self, number: MemberNumber) -> Option<usize> {
+        self.get(number)?.receiver
+    }
+
     /// The receiver's half of a member.
     pub(super) fn receiver(&mut self, number: MemberNumber) -> Option<&mut Receiver<H>> {
         let place = self.get(number)?.receiver?;
@@ -155,7 +160,7 @@ impl<H: Clone> Members<H> {
         let member = Member {
             session,
             outlet,
-            handle: join.handle,
+            hold: join.hold(),
             mode: join.mode,
             rights,
             state: MemberState::Joining,
@@ -228,6 +233,7 @@ impl<H: Clone> Members<H> {
         member.outlet = outlet;
         member.mode = join.mode;
         member.rights = rights;
+        member.hold = join.hold();
         member.away = false;
         let receiver = member.receiver.take();
         self.touch(number);

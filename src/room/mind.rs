@@ -14,11 +14,11 @@ use super::gathering::{Gathering, PendingDirect};
 use super::members::Members;
 use super::{Counters, Room};
 use crate::class::PresenceMode;
-use crate::command::{JoinCommand, Publish, SessionId};
+use crate::command::{Hold, JoinCommand, Publish, SessionId};
 use crate::limits::Limits;
 use crate::logic::{Asked, Context, Idle, Inside, Member, Message, Order, Orders, RoomLogic, Tick, Verdict, told};
 use crate::time::{Time, micros};
-use crate::wire::{Handle, Key, MemberNumber, Reason, Target};
+use crate::wire::{Key, MemberNumber, Reason, Target};
 
 /// A logic and what it has ordered.
 pub(super) struct Mind {
@@ -157,13 +157,13 @@ impl<H: Clone> Room<H> {
     }
 
     /// Everyone who has not left, with the session and its number for the room.
-    pub(crate) fn everyone(&self) -> impl Iterator<Item = (MemberNumber, SessionId, &H, Handle)> {
-        self.members.all().map(|(number, member)| (number, member.session, &member.outlet, member.handle))
+    pub(crate) fn everyone(&self) -> impl Iterator<Item = (MemberNumber, SessionId, &H, Hold)> {
+        self.members.all().map(|(number, member)| (number, member.session, &member.outlet, member.hold))
     }
 
     /// Whose member this is.
-    pub(crate) fn whose(&self, number: MemberNumber) -> Option<(SessionId, H, Handle)> {
-        self.members.get(number).map(|member| (member.session, member.outlet.clone(), member.handle))
+    pub(crate) fn whose(&self, number: MemberNumber) -> Option<(SessionId, H, Hold)> {
+        self.members.get(number).map(|member| (member.session, member.outlet.clone(), member.hold))
     }
 
     /// Whether a member's connection is gone.

@@ -9,9 +9,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::command::Hold;
 use crate::limits::Limits;
 use crate::wire::control::{Command as Tell, Refused};
-use crate::wire::{Control, Extensions, Handle, MemberNumber, Reason, RequestId, RoomId};
+use crate::wire::{Control, Extensions, MemberNumber, Reason, RequestId, RoomId};
 
 /// Where a room's output goes. Nothing here may block or wait for a peer.
 pub trait Outlet<H> {
@@ -42,9 +43,10 @@ pub trait Outlet<H> {
     /// Something the session asked for was refused.
     fn refuse(&mut self, to: &H, refusal: &Refusal);
 
-    /// A membership has ended that the session did not end: LEFT follows, and the session's handle for
-    /// the room is free again. The session must know it before its client can.
-    fn released(&mut self, to: &H, handle: Handle);
+    /// A membership has ended that the session did not end: `left` says so, and the hold of the handle
+    /// is free again. The session must know it before its client can, also where it goes on over
+    /// another connection by now.
+    fn released(&mut self, to: &H, hold: Hold, left: &Bytes);
 
     /// The room has no use for this receiver any more: its connection must end.
     fn close(&mut self, to: &H, reason: Reason);
@@ -167,7 +169,7 @@ pub struct Refusal {
     /// Why.
     pub reason: Reason,
     /// The handle that is free again, where a join was refused.
-    pub joining: Option<Handle>,
+    pub joining: Option<Hold>,
     /// Whether the peer could have known better: then its session counts it.
     pub avoidable: bool,
 }

@@ -171,7 +171,7 @@ impl<H: Clone> Room<H> {
             }
             last = number;
         }
-        let (handle, position) = (asking.handle, self.position);
+        let (handle, position) = (asking.hold.handle, self.position);
         let page = Page { handle, position, next, records: &records, extensions: Extensions::NONE };
         let frame = encode(Control::new(request, Tell::Page(page)));
         // Not the member's: where its session was resumed, that is still the old connection's.

@@ -40,8 +40,7 @@ impl<H: Clone> Room<H> {
 
     /// Looks after one receiver.
     pub(super) fn tend_one(&mut self, number: MemberNumber, turn: &mut Turn<'_, impl Outlet<H>>) {
-        let place = self.members.receivers().iter().rposition(|receiver| receiver.number == number);
-        if let Some(place) = place {
+        if let Some(place) = self.members.place(number) {
             self.tend_at(place, &mut CHANGES.clone(), turn);
         }
     }

@@ -73,6 +73,8 @@ struct Connection<T> {
     greeted: bool,
     /// The highest direct that the outbox was told to be confirmed.
     confirmed: u64,
+    /// Whether the outbox knows that the peer waits to be told what is accepted.
+    awaits: bool,
     reading: Reading,
     /// The session that hello asked for, on its way from its old connection.
     resuming: Option<oneshot::Receiver<Handover>>,
@@ -133,6 +135,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         greeting,
         greeted: false,
         confirmed: 0,
+        awaits: false,
         reading: Reading::On,
         resuming: None,
         taken_by: None,
@@ -244,7 +247,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let Some(Parked { session, outbox, place, rooms, .. }) = handover.take() else { return };
         let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
         let (successor, lost) = outbox.succeed(seen);
-        self.outbox = successor;
+        (self.outbox, self.awaits) = (successor, false);
         self.place = place;
         self.place.enter(&self.outbox);
         self.rooms = rooms;
@@ -321,6 +324,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let now = self.surroundings.clock.now();
         let sent = self.writer.total();
         let unconsumed = usize::try_from(self.session.unconsumed(sent, now)).unwrap_or(usize::MAX / 2);
+        let awaits = self.session.awaits_accepted();
+        if std::mem::replace(&mut self.awaits, awaits) != awaits {
+            self.outbox.await_accepted(awaits);
+        }
         let (written, queue) = self.writer.refill();
         let before = queue.len();
         let notices = self.outbox.take(written, unconsumed, queue);
@@ -329,8 +336,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             self.confirmed = self.session.directs();
             self.outbox.confirm_directs(self.confirmed);
         }
-        for handle in notices.released {
-            self.session.handle_released(handle, now);
+        for hold in notices.released {
+            self.session.handle_left(hold, now);
         }
         for refusal in notices.refusals {
             self.session.handle_refusal(&refusal, now, &mut self.output)?;
@@ -399,7 +406,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 tokio::join!(closing, parked.park());
                 return;
             }
-            None => drop(parked),
+            None => parked.end(),
         }
         closing::run(&mut io, writer, stopped, framing, limits).await;
     }

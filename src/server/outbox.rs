@@ -22,7 +22,7 @@
 //! shared. A lock that is held for an append or a swap of two pointers is cheaper than a lock-free
 //! list whose nodes are allocated, and it keeps bytes, counts and state consistent without further
 //! thought. It is never held across a write, a wake or an await, and no code of others runs under
-//! it. Locks are taken in this order: an outbox, its successor, the directs.
+//! it. Only the directs' lock is taken under an outbox's, and an outbox's under no other.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,9 +35,10 @@ use smallvec::SmallVec;
 
 use super::directs::Directs;
 use super::parking::TakeOver;
+use crate::command::Hold;
 use crate::dispatcher::{Batch, Direct, Lag, Refusal, Taken};
 use crate::session::{Ending, Facts};
-use crate::wire::{Handle, Reason};
+use crate::wire::Reason;
 
 #[expect(clippy::disallowed_types, reason = "see the module's paragraph on the lock")]
 pub(super) type Lock<T> = std::sync::Mutex<T>;
@@ -69,6 +70,10 @@ struct State {
     /// latest one, so that there is never a chain of them.
     predecessors: Vec<Weak<Outbox>>,
     notices: Notices,
+    /// The session is over: nobody looks here any more.
+    over: bool,
+    /// The peer waits to be told what was accepted.
+    awaited: bool,
     /// Chunks with data frames that shards are not done with.
     under_way: SmallVec<[Chunk; 4]>,
     tickets: u64,
@@ -94,7 +99,7 @@ pub(crate) struct Notices {
     /// What shards refused.
     pub(crate) refusals: Vec<Refusal>,
     /// Handles whose membership a room has ended.
-    pub(crate) released: Vec<Handle>,
+    pub(crate) released: Vec<Hold>,
     /// Other connections want this session. One each, so they are bounded by the connections.
     pub(crate) take_overs: Vec<TakeOver>,
     /// The first data frame that a shard is not done with.
@@ -201,6 +206,8 @@ impl Outbox {
     pub(crate) fn push_direct(&self, direct: &Direct) -> Pushed {
         let mut state = self.lock();
         if let Some(successor) = &state.successor {
+            let successor = Arc::clone(successor);
+            drop(state);
             let pushed = successor.push_direct(direct);
             return successor.wake_for(pushed);
         }
@@ -222,6 +229,8 @@ impl Outbox {
     pub(crate) fn refuse(&self, refusal: &Refusal) -> Pushed {
         let mut state = self.lock();
         if let Some(successor) = &state.successor {
+            let successor = Arc::clone(successor);
+            drop(state);
             let pushed = successor.refuse(refusal);
             return successor.wake_for(pushed);
         }
@@ -230,15 +239,18 @@ impl Outbox {
         Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes: false }
     }
 
-    /// A room has ended a membership: its handle is free again.
-    pub(crate) fn released(&self, handle: Handle) -> Pushed {
+    /// A room has ended a membership: its handle is free again, and `left` says so.
+    pub(crate) fn released(&self, hold: Hold, left: &Bytes) -> Pushed {
         let mut state = self.lock();
         if let Some(successor) = &state.successor {
-            let pushed = successor.released(handle);
+            let successor = Arc::clone(successor);
+            drop(state);
+            let pushed = successor.released(hold, left);
             return successor.wake_for(pushed);
         }
-        state.notices.released.push(handle);
-        Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes: false }
+        state.notices.released.push(hold);
+        let pushed = self.append(&mut state, left.clone());
+        Pushed { wakes: pushed.wakes || !std::mem::replace(&mut state.marked, true), ..pushed }
     }
 
     /// Tells the connection to say that the server is going away. Times are in milliseconds.
@@ -251,7 +263,12 @@ impl Outbox {
     pub(crate) fn take_over(&self, take_over: TakeOver) {
         let mut state = self.lock();
         if let Some(successor) = &state.successor {
+            let successor = Arc::clone(successor);
+            drop(state);
             return successor.take_over(take_over);
+        }
+        if state.over {
+            return;
         }
         state.notices.take_overs.push(take_over);
         drop(state);
@@ -313,6 +330,20 @@ impl Outbox {
         state.queue = VecDeque::new();
     }
 
+    /// The session is over: whoever wants it is told that there is none.
+    pub(crate) fn retire(&self) {
+        let mut state = self.lock();
+        state.over = true;
+        let unheard = std::mem::take(&mut state.notices);
+        drop(state);
+        drop(unheard);
+    }
+
+    /// The peer waits to be told what is accepted: from now on every chunk that is done wakes.
+    pub(crate) fn await_accepted(&self, awaited: bool) {
+        self.lock().awaited = awaited;
+    }
+
     /// A chunk goes to a mailbox. `first` is the number of its first data frame, where somebody wants
     /// to know when it is done; the ticket is for [`chunk_done`](Self::chunk_done).
     pub(crate) fn chunk_sent(&self, first: Option<u64>, acknowledge: bool) -> u64 {
@@ -334,13 +365,17 @@ impl Outbox {
             self.lock()
         };
         let place = state.under_way.iter().position(|chunk| chunk.ticket == ticket);
-        let acknowledge = place.is_some_and(|place| state.under_way.swap_remove(place).acknowledge);
+        let done = place.map(|place| state.under_way.swap_remove(place));
+        let tells = done.is_some_and(|chunk| chunk.acknowledge || state.awaited);
+        let marks = tells && !std::mem::replace(&mut state.marked, true);
         // The reader registered its waker before it looked, so one of the two sees the other.
         if before == self.facts.limits.connection_chunks {
+            let successor = state.successor.clone();
+            drop(state);
             self.wake();
-            state.successor.iter().for_each(|successor| successor.wake());
+            successor.iter().for_each(|successor| successor.wake());
         }
-        acknowledge && !std::mem::replace(&mut state.marked, true)
+        marks
     }
 
     /// Whether as many chunks wait as may: then the socket is not read.

@@ -23,7 +23,7 @@ use super::clock::Clock;
 use super::connection::Rooms;
 use super::outbox::{Charge, Outbox};
 use super::registry::Place;
-use crate::session::{Output, Session, Token};
+use crate::session::{Ending, Output, Session, Token};
 use crate::wire::Reason;
 
 /// A connection wants a session.
@@ -59,7 +59,7 @@ impl Parked {
     pub(super) async fn park(mut self) {
         let Some(_permit) = self.place.take_away() else {
             self.rooms.last_will = Reason::FINISHED;
-            return;
+            return self.end();
         };
         self.rooms.away();
         let waiting = poll_fn(|cx| {
@@ -69,10 +69,11 @@ impl Parked {
             for refusal in notices.refusals {
                 self.session.handle_refusal_uncounted(&refusal, now, &mut Output::default());
             }
-            for handle in notices.released {
-                self.session.handle_released(handle, now);
+            for hold in notices.released {
+                self.session.handle_left(hold, now);
             }
-            if notices.going_away.is_some() {
+            let stops = |ending: Ending| ending.reason == Reason::GOING_AWAY;
+            if notices.going_away.is_some() || notices.ending.is_some_and(stops) {
                 return Poll::Ready(None);
             }
             // The latest is most likely the one whose client is still there.
@@ -83,9 +84,15 @@ impl Parked {
             }
         });
         let grace = self.place.grace();
-        if let Ok(Some(reply)) = timeout(grace, waiting).await {
-            self.hand_over(reply);
+        match timeout(grace, waiting).await {
+            Ok(Some(reply)) => self.hand_over(reply),
+            Ok(None) | Err(_) => self.end(),
         }
+    }
+
+    /// The session is over; its rooms are left.
+    pub(super) fn end(self) {
+        self.outbox.retire();
     }
 
     /// Gives the session to another connection. Its rooms are silent, and its members away, until the

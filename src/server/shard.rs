@@ -18,14 +18,14 @@ use tokio::time::{Sleep, sleep_until};
 use super::clock::Clock;
 use super::outbox::{Outbox, Pushed};
 use super::registry::Place;
-use crate::command::{Command, SessionId};
+use crate::command::{Command, Hold, SessionId};
 use crate::dispatcher::{
     Batch, Counters, Direct, Dispatcher, DispatcherConfig, FrameClass, Lag, Outlet, Refusal, Taken,
 };
 use crate::limits::Limits;
 use crate::session::Route;
 use crate::time::Time;
-use crate::wire::{Handle, Reason};
+use crate::wire::Reason;
 
 /// What one read of one connection brought for a shard, or its end.
 #[derive(Debug)]
@@ -211,8 +211,8 @@ impl Outlet<Arc<Outbox>> for Touched {
         self.pushed(to, pushed);
     }
 
-    fn released(&mut self, to: &Arc<Outbox>, handle: Handle) {
-        let pushed = to.released(handle);
+    fn released(&mut self, to: &Arc<Outbox>, hold: Hold, left: &Bytes) {
+        let pushed = to.released(hold, left);
         self.pushed(to, pushed);
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::resume::Held;
 use super::{Ending, Greeting, Output, Route, Session, State, Token, Violation};
-use crate::command::{Command, JoinCommand, What};
+use crate::command::{Command, Hold, JoinCommand, What};
 use crate::name::RoomName;
 use crate::time::Time;
 use crate::wire::control::{self, Command as Ask, Join, Mode};
@@ -113,7 +113,7 @@ impl Session {
             Ask::Leave(leave) => {
                 understood(leave.extensions)?;
                 let route = self.route(leave.handle)?;
-                self.handle_released(leave.handle, now);
+                self.give_up(|held| held.hold.handle == leave.handle, now);
                 Ok(Some((route, Command::Leave { request, handle: leave.handle })))
             }
             Ask::SetPresence(presence) => {
@@ -162,7 +162,7 @@ impl Session {
         }
         let since = join.extensions.get(kind::SINCE).map(read_since).transpose().map_err(|_| Reason::ARGUMENT)?;
         let route = Route(self.facts.hasher.hash_one(&name));
-        let place = self.rooms.iter().position(|held| held.handle == join.handle);
+        let place = self.rooms.iter().position(|held| held.hold.handle == join.handle);
         let held = place.and_then(|place| self.rooms.get(place));
         // PROTOCOL 12.2: a resumed session joins again on the handles it holds.
         let returning = held.is_some_and(|held| held.away && held.route == route);
@@ -174,12 +174,15 @@ impl Session {
             () if self.state == State::Draining => return Err(Reason::GOING_AWAY),
             () => {}
         }
+        self.joined += 1;
+        let hold = Hold { handle: join.handle, serial: self.joined };
         match place.and_then(|place| self.rooms.get_mut(place)) {
-            Some(held) => held.away = false,
-            None => self.rooms.push(Held { handle: join.handle, route, away: false }),
+            Some(held) => (held.hold, held.away) = (hold, false),
+            None => self.rooms.push(Held { hold, route, away: false }),
         }
         self.liveness.handle_rooms(self.rooms.len(), now);
         let command = JoinCommand {
+            serial: hold.serial,
             subject: self.subject.clone(),
             presence,
             since,
@@ -192,7 +195,7 @@ impl Session {
     }
 
     fn route(&self, handle: Handle) -> Result<Route, Reason> {
-        let found = self.rooms.iter().find(|held| held.handle == handle);
+        let found = self.rooms.iter().find(|held| held.hold.handle == handle);
         found.map(|held| held.route).ok_or(Reason::NOT_JOINED)
     }
 }

@@ -27,7 +27,7 @@ use self::liveness::Liveness;
 pub use self::resume::{Greeting, Token};
 use self::resume::{Held, Refusals, Tokens};
 pub use self::violation::{Ending, Violation};
-use crate::command::{Command, Publish};
+use crate::command::{Command, Hold, Publish};
 use crate::limits::Limits;
 use crate::room::Refusal;
 use crate::time::Time;
@@ -81,6 +81,10 @@ pub struct Session {
     /// The client takes frames and messages as large as the server's.
     takes_all: bool,
     rooms: SmallVec<[Held; 2]>,
+    /// Joins so far, each of which holds its handle.
+    joined: u64,
+    /// Memberships that rooms have ended lately.
+    left: SmallVec<[(Handle, Time); 1]>,
     data_frames: u64,
     /// All data frames up to this one have been accepted or refused.
     accepted: u64,
@@ -110,6 +114,12 @@ enum State {
 }
 
 impl Session {
+    /// Memberships remembered that rooms have ended. 8: a game that ends for a player in all its rooms.
+    const LEFT: usize = 8;
+
+    /// How long a client may not know of that. 5 s: a round trip on a bad line.
+    const UNKNOWING: core::time::Duration = core::time::Duration::from_secs(5);
+
     /// A session over TCP: the magic comes first.
     #[must_use]
     pub fn over_tcp(facts: Arc<Facts>, connected: Time) -> Self {
@@ -131,6 +141,8 @@ impl Session {
             first_room,
             takes_all: false,
             rooms: SmallVec::new(),
+            joined: 0,
+            left: SmallVec::new(),
             data_frames: 0,
             accepted: 0,
             acknowledge: None,
@@ -283,6 +295,12 @@ impl Session {
         }
     }
 
+    /// Whether the peer is to be told when something is accepted.
+    #[must_use]
+    pub const fn awaits_accepted(&self) -> bool {
+        self.acknowledge.is_some()
+    }
+
     /// The number that pings tell (PROTOCOL 12.3).
     const fn told_accepted(&self) -> u64 {
         if self.capabilities.has(Capabilities::ACCEPTED) { self.accepted } else { 0 }
@@ -298,10 +316,30 @@ impl Session {
         self.liveness.handle_resumed(now);
     }
 
-    /// A join was refused, or the room ended the membership: the handle is free again.
-    pub fn handle_released(&mut self, handle: Handle, now: Time) {
-        self.rooms.retain(|held| held.handle != handle);
+    /// A join was refused, or the room ended the membership: the handle is free again, where it has not
+    /// been taken anew since.
+    pub fn handle_released(&mut self, hold: Hold, now: Time) {
+        self.give_up(|held| held.hold == hold, now);
+    }
+
+    /// The room ended the membership. What is on its way to it is refused without being counted for a
+    /// while: the client could not know.
+    pub fn handle_left(&mut self, hold: Hold, now: Time) {
+        self.handle_released(hold, now);
+        if self.left.len() == Self::LEFT {
+            self.left.remove(0);
+        }
+        self.left.push((hold.handle, now));
+    }
+
+    fn give_up(&mut self, gone: impl Fn(&Held) -> bool, now: Time) {
+        self.rooms.retain(|held| !gone(held));
         self.liveness.handle_rooms(self.rooms.len(), now);
+    }
+
+    /// Whether a room has ended the membership on this handle so lately that its client may not know.
+    fn has_just_left(&self, handle: Handle, now: Time) -> bool {
+        self.left.iter().any(|(left, at)| *left == handle && now < at.after(Self::UNKNOWING))
     }
 
     /// The server is going away: tells the peer, and refuses joins from now on (PROTOCOL 6.9).
@@ -331,9 +369,13 @@ impl Session {
             let first = self.acknowledge.map_or(self.data_frames, |(first, _)| first);
             self.acknowledge = Some((first, self.data_frames));
         }
-        let known = self.rooms.iter().find(|held| held.handle == data.handle);
+        let known = self.rooms.iter().find(|held| held.hold.handle == data.handle);
         let reason = match known {
             _ if !self.capable(data.options) => Reason::CAPABILITY,
+            None if self.has_just_left(data.handle, now) => {
+                self.tell_refused(RequestId(0), self.data_frames, Reason::NOT_JOINED, now, output);
+                return Ok(());
+            }
             None => Reason::NOT_JOINED,
             _ if data.payload.len() > self.facts.limits.max_message => Reason::MESSAGE_TOO_LARGE,
             Some(Held { route, .. }) => {
@@ -436,8 +478,8 @@ impl Session {
     /// As [`handle_refusal`](Self::handle_refusal), for a session without a connection: there is nobody
     /// to close for too many, and what is refused must still be told when the session goes on.
     pub fn handle_refusal_uncounted(&mut self, refusal: &Refusal, now: Time, output: &mut Output) {
-        if let Some(handle) = refusal.joining {
-            self.handle_released(handle, now);
+        if let Some(hold) = refusal.joining {
+            self.handle_released(hold, now);
         }
         self.tell_refused(refusal.request, refusal.number, refusal.reason, now, output);
     }

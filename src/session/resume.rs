@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 
 use super::{Output, Session, State};
+use crate::command::Hold;
 use crate::time::{Time, micros};
 use crate::wire::control::{Command as Tell, Refused, Welcome};
 use crate::wire::extension::kind;
 use crate::wire::header::flags;
-use crate::wire::{Capabilities, Control, Extensions, Handle, Reason, RequestId, put_extension, put_varint};
+use crate::wire::{Capabilities, Control, Extensions, Reason, RequestId, put_extension, put_varint};
 
 /// A resume token: who has it may continue the session.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -255,7 +256,7 @@ impl Session {
 /// A membership, as its session knows it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
-    pub(super) handle: Handle,
+    pub(super) hold: Hold,
     pub(super) route: super::Route,
     /// The session was resumed, and has not joined again on this handle.
     pub(super) away: bool,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::command::SessionId;
+use crate::command::{Hold, SessionId};
 use crate::dispatcher::{Direct, FrameClass, Outlet, Refusal};
 use crate::wire::control::Command;
 use crate::wire::extension::kind::LOGIC;
 use crate::wire::{
-    Control, FrameType, Handle, Key, Kind, MemberNumber, Presence, Reason, Record, Sender, ServerData, split_frame,
+    Control, FrameType, Key, Kind, MemberNumber, Presence, Reason, Record, Sender, ServerData, split_frame,
 };
 
 /// One thing that a member was told. Member 0 is the room itself.
@@ -216,7 +216,9 @@ impl Outlet<SessionId> for Desk {
         }
     }
 
-    fn released(&mut self, _to: &SessionId, _handle: Handle) {}
+    fn released(&mut self, to: &SessionId, _hold: Hold, left: &Bytes) {
+        self.frame(to, FrameClass::Control, left);
+    }
 
     fn close(&mut self, to: &SessionId, reason: Reason) {
         self.hear(*to, Heard::Left(reason));

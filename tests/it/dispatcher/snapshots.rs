@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tickwire::class::{RoomClass, RoomClasses};
-use tickwire::command::{Command, JoinCommand, Publish, SessionId};
+use tickwire::command::{Command, Hold, JoinCommand, Publish, SessionId};
 use tickwire::dispatcher::{Batch, Direct, Dispatcher, DispatcherConfig, FrameClass, Lag, Outlet, Refusal, Taken};
 use tickwire::limits::Limits;
 use tickwire::name::RoomName;
@@ -75,8 +75,8 @@ impl Outlet<u64> for Queues {
         panic!("{to} is refused: {:?}", refusal.reason);
     }
 
-    fn released(&mut self, to: &u64, handle: Handle) {
-        panic!("{to} has left nothing, but {handle:?}");
+    fn released(&mut self, to: &u64, hold: Hold, _left: &Bytes) {
+        panic!("{to} has left nothing, but {hold:?}");
     }
 
     fn close(&mut self, to: &u64, reason: Reason) {

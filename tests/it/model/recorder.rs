@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use tickwire::command::Hold;
 use tickwire::dispatcher::{Batch, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
 use tickwire::limits::Limits;
 use tickwire::wire::header::flags;
@@ -109,12 +110,13 @@ impl Outlet<u64> for Recorder {
     }
 
     fn refuse(&mut self, to: &u64, refusal: &Refusal) {
-        self.refusals.push((*to, refusal.joining));
+        self.refusals.push((*to, refusal.joining.map(|hold| hold.handle)));
         self.frame(to, FrameClass::Control, &refusal.encode());
     }
 
-    fn released(&mut self, to: &u64, handle: Handle) {
-        self.released.push((*to, handle));
+    fn released(&mut self, to: &u64, hold: Hold, left: &Bytes) {
+        self.released.push((*to, hold.handle));
+        self.frame(to, FrameClass::Control, left);
     }
 
     fn close(&mut self, to: &u64, reason: Reason) {

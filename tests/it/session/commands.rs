@@ -1,7 +1,7 @@
 //! What a session passes on to the rooms (PROTOCOL 6.3, 6.5, 6.13, 7, 12.3).
 
 use bytes::BytesMut;
-use tickwire::command::Command;
+use tickwire::command::{Command, Hold};
 use tickwire::wire::header::flags;
 use tickwire::wire::{
     Decoder, Epoch, Handle, Key, MemberNumber, Position, RequestId, Sender, Target, put_extension, put_varint,
@@ -85,7 +85,7 @@ fn a_handle_is_free_after_leave_and_after_its_release() {
     let mut peer = Peer::joined();
     peer.ok(&[leave(3, 1), event(1, b"x"), join(4, 1, "room")].concat());
     assert_eq!(peer.said(), ["refused n1 232"]);
-    peer.session.handle_released(Handle(1), peer.time());
+    peer.session.handle_released(Hold { handle: Handle(1), serial: 2 }, peer.time());
     peer.ok(&event(1, b"x"));
     assert_eq!(peer.said(), ["refused n2 232"]);
     peer.ok(&join(5, 1, "room"));

@@ -1,5 +1,6 @@
 //! Time: hello, idleness, pings and the clock that stands still (PROTOCOL 9, 13).
 
+use tickwire::command::Hold;
 use tickwire::wire::{Handle, Ping, PingBody, Sender, split_frame};
 
 use super::Peer;
@@ -46,7 +47,7 @@ fn the_time_without_a_room_begins_when_the_last_is_left() {
 fn a_refused_join_or_the_end_of_a_membership_counts_as_leaving() {
     let mut peer = Peer::joined();
     peer.now = 1000;
-    peer.session.handle_released(Handle(1), peer.time());
+    peer.session.handle_released(Hold { handle: Handle(1), serial: 1 }, peer.time());
     keep_alive(&mut peer, 300_000);
     assert_eq!((peer.at(300_999), peer.at(301_000)), (Ok(()), Err(4)));
 }

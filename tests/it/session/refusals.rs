@@ -1,5 +1,6 @@
 //! What is refused, with which reason, and how often (PROTOCOL 6.7, 7.4, 13).
 
+use tickwire::command::Hold;
 use tickwire::dispatcher::Refusal;
 use tickwire::wire::control::Command;
 use tickwire::wire::header::flags;
@@ -122,7 +123,7 @@ fn a_client_in_as_many_rooms_as_it_may_be_is_refused_until_it_leaves_one() {
     let mut peer = Peer::with(None, |limits| limits.max_rooms = 2);
     peer.ok(&[hello(), join(2, 1, "a"), join(3, 2, "b"), join(4, 3, "c"), leave(5, 1), join(6, 3, "c")].concat());
     assert_eq!(peer.said()[1..], ["refused r4 234"]);
-    peer.session.handle_released(Handle(3), peer.time());
+    peer.session.handle_released(Hold { handle: Handle(3), serial: 3 }, peer.time());
     peer.ok(&join(7, 4, "d"));
     assert_eq!(peer.said().len(), 0);
 }
