@@ -433,6 +433,7 @@ fn lock<T>(lock: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::limits::Limits;
+    use crate::wire::Handle;
 
     fn outbox(bytes: usize, frames: usize) -> Outbox {
         let mut limits = Limits::default();
@@ -547,5 +548,42 @@ mod tests {
         // Only the room and the connection have one still.
         assert_eq!(latest.lock().predecessors.iter().filter(|before| before.strong_count() > 0).count(), 1);
         assert!(latest.lock().predecessors.len() <= 2);
+    }
+
+    #[test]
+    fn who_waits_to_be_told_is_woken_by_every_chunk_that_is_done() {
+        let outbox = outbox(100, 10);
+        let (quiet, asking) = (outbox.chunk_sent(Some(1), false), outbox.chunk_sent(Some(2), true));
+        assert!(outbox.chunk_done(asking), "it was asked for");
+        outbox.await_accepted(true);
+        assert_eq!(outbox.take(Charge::default(), 0, &mut VecDeque::new()).oldest, Some(1));
+        assert!(outbox.chunk_done(quiet), "what was asked for is told only now");
+        assert_eq!(outbox.take(Charge::default(), 0, &mut VecDeque::new()).oldest, None);
+    }
+
+    #[test]
+    fn a_membership_that_ends_is_told_where_the_session_is() {
+        let first = Arc::new(outbox(100, 10));
+        let (second, _) = first.succeed(0);
+        let hold = Hold { handle: Handle(3), serial: 4 };
+        first.released(hold, &Bytes::from_static(b"left"));
+        let mut queue = VecDeque::new();
+        assert_eq!(second.take(Charge::default(), 0, &mut queue).released, [hold]);
+        assert_eq!(queue, [&b"left"[..]]);
+    }
+
+    #[test]
+    fn whoever_wants_a_session_that_is_over_is_told_so_at_once() {
+        let outbox = outbox(100, 10);
+        let ask = |outbox: &Outbox| {
+            let (reply, mut answer) = tokio::sync::oneshot::channel();
+            let token = crate::session::Token::new(1, [0; 16]);
+            outbox.take_over(TakeOver { token, subject: Bytes::new(), reply });
+            answer.try_recv().map(|_| ())
+        };
+        use tokio::sync::oneshot::error::TryRecvError::{Closed, Empty};
+        assert_eq!(ask(&outbox), Err(Empty), "a session that waits has not looked yet");
+        outbox.retire();
+        assert_eq!(ask(&outbox), Err(Closed));
     }
 }

@@ -1,13 +1,15 @@
 //! How memberships and rooms end by their logic, and that its failing costs its room alone.
 
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use tickwire::class::{RoomClass, RoomClasses};
 use tickwire::command::{Command, JoinCommand, SessionId};
 use tickwire::dispatcher::{Dispatcher, DispatcherConfig};
 use tickwire::limits::Limits;
-use tickwire::logic::{Heard, Logics};
+use tickwire::logic::{Context, Heard, Logics, RoomLogic, Tick};
 use tickwire::name::{Pattern, RoomName};
+use tickwire::rights::{Authorise, Rights};
 use tickwire::time::Time;
 use tickwire::wire::control::Mode;
 use tickwire::wire::{Handle, MemberNumber, Reason, RequestId, Target};
@@ -242,4 +244,43 @@ fn a_room_in_the_place_of_a_closed_one_does_not_inherit_its_tick() {
     check(&reports, &["flush 1 +1"]);
     desk.run("tick, tick");
     check(&reports, &[]);
+}
+
+/// Removes member 2 in the first flush that comes after it is there.
+struct Bouncer;
+
+impl RoomLogic for Bouncer {
+    fn flush(&mut self, _tick: Tick, room: &mut Context<'_>) {
+        if room.members().any(|member| member.number == MemberNumber(2)) {
+            room.kick(MemberNumber(2), OWN);
+        }
+    }
+}
+
+#[test]
+fn a_room_of_period_zero_goes_on_after_a_member_was_removed_in_its_flush() {
+    let mut config = DispatcherConfig::new(Limits::default(), RoomClasses::default(), 1);
+    config.classes.default.period = Duration::ZERO;
+    config.logics = Logics::default().with(Pattern::new("room").unwrap(), |_| Bouncer);
+    let mut desk = Desk::new();
+    desk.dispatcher = Dispatcher::new(config);
+    desk.run("1 join, 2 join, drained, drained");
+    desk.skip();
+    desk.run("1 say a, drained");
+    assert!(desk.seen(1).iter().any(|seen| seen.to_string().contains("events")), "the room still flushes");
+}
+
+#[test]
+fn a_panic_of_who_decides_of_joins_refuses_the_join_and_nothing_else() {
+    let mut config = DispatcherConfig::new(Limits::default(), RoomClasses::default(), 1);
+    config.authorise = Authorise::new(|asking| {
+        assert_ne!(asking.room.as_str(), "bad", "told to");
+        Ok(Rights::ALL)
+    });
+    let mut desk = Desk::new();
+    desk.dispatcher = Dispatcher::new(config);
+    desk.run("1 join bad");
+    desk.check(1, &["refused r2 6"]);
+    desk.run("1 join good, tick");
+    assert_eq!((desk.dispatcher.counters().logic_panics, desk.seen(1).is_empty()), (1, false));
 }

@@ -105,3 +105,26 @@ fn payloads_are_slices_of_what_was_read() {
     let payload = message.payload.as_ptr_range();
     assert!(read.start < payload.start && payload.end == read.end, "no copy was made");
 }
+
+#[test]
+fn what_is_said_of_an_earlier_hold_of_a_handle_changes_nothing() {
+    let mut peer = Peer::joined();
+    peer.ok(&[leave(3, 1), join(4, 1, "room")].concat());
+    // A room's word about the first hold crosses the second join.
+    peer.session.handle_left(Hold { handle: Handle(1), serial: 1 }, peer.time());
+    peer.ok(&event(1, b"x"));
+    assert_eq!(peer.said().len(), 0);
+    assert!(matches!(peer.asked().pop(), Some((_, Command::Publish(_)))));
+}
+
+#[test]
+fn what_is_on_its_way_to_a_room_that_has_ended_a_membership_is_refused_without_being_counted() {
+    let mut peer = Peer::joined();
+    peer.session.handle_left(Hold { handle: Handle(1), serial: 1 }, peer.time());
+    peer.ok(&event(1, b"x").repeat(200));
+    assert_eq!(peer.said().len(), 200);
+    // Who still does not know after five seconds should have.
+    peer.now += 5000;
+    peer.ok(&event(1, b"x").repeat(64));
+    assert_eq!(peer.ends(&event(1, b"x").repeat(200)), 103);
+}
