@@ -12,7 +12,9 @@
 mod bucket;
 mod consumption;
 mod control;
+mod data;
 mod liveness;
+mod refusals;
 mod resume;
 mod violation;
 
@@ -27,15 +29,13 @@ use self::liveness::Liveness;
 pub use self::resume::{Greeting, Token};
 use self::resume::{Held, Refusals, Tokens};
 pub use self::violation::{Ending, Violation};
-use crate::command::{Command, Hold, Publish};
+use crate::command::{Command, Hold};
 use crate::limits::Limits;
-use crate::room::Refusal;
 use crate::time::Time;
-use crate::wire::control::{Accepted, Command as Ask, GoingAway, Refused};
-use crate::wire::header::flags;
+use crate::wire::control::{Command as Ask, GoingAway};
 use crate::wire::{
-    Capabilities, ClientData, Control, DecodeError, Extensions, Frame, FrameType, Handle, MAGIC, Ping, PingBody,
-    Reason, RequestId, Sender, VARINT_END, VERSION,
+    Capabilities, Control, DecodeError, Extensions, Frame, FrameType, Handle, MAGIC, Ping, PingBody, RequestId, Sender,
+    VARINT_END, VERSION,
 };
 
 /// What all sessions of a server share.
@@ -282,30 +282,6 @@ impl Session {
         }
     }
 
-    /// The rooms are done with everything before data frame `oldest`, or with everything.
-    pub fn handle_accepted(&mut self, oldest: Option<u64>, output: &mut Output) {
-        let accepted = oldest.map_or(self.data_frames, |oldest| oldest.saturating_sub(1));
-        // PROTOCOL 12.3: what was told is not taken back, also where a WELCOME told it.
-        self.accepted = self.accepted.max(accepted.min(self.data_frames));
-        if let Some((_, last)) = self.acknowledge.filter(|(first, _)| *first <= self.accepted) {
-            // Which ones between them were wanted is not kept: those that follow may be told once more.
-            self.acknowledge = (last > self.accepted).then_some((self.accepted + 1, last));
-            let accepted = Accepted { number: self.accepted, extensions: Extensions::NONE };
-            Control::new(RequestId(0), Ask::Accepted(accepted)).encode(&mut output.replies);
-        }
-    }
-
-    /// Whether the peer is to be told when something is accepted.
-    #[must_use]
-    pub const fn awaits_accepted(&self) -> bool {
-        self.acknowledge.is_some()
-    }
-
-    /// The number that pings tell (PROTOCOL 12.3).
-    const fn told_accepted(&self) -> u64 {
-        if self.capabilities.has(Capabilities::ACCEPTED) { self.accepted } else { 0 }
-    }
-
     /// The server stopped reading from this peer.
     pub fn handle_paused(&mut self, now: Time) {
         self.liveness.handle_paused(now);
@@ -357,50 +333,6 @@ impl Session {
         Control::new(RequestId(0), Ask::GoingAway(notice)).encode(&mut output.replies);
     }
 
-    fn handle_data(&mut self, frame: &Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
-        // PROTOCOL 12.3: data frames are numbered from 1, the refused ones included.
-        self.data_frames += 1;
-        let data = match ClientData::decode(frame.header.flags, &frame.payload) {
-            Ok(data) => data,
-            Err(error) if error.closes() => return Err(error.into()),
-            Err(error) => return self.refuse_data(error.reason(), now, output),
-        };
-        if data.options & flags::ACKNOWLEDGE != 0 && self.capabilities.has(Capabilities::ACCEPTED) {
-            let first = self.acknowledge.map_or(self.data_frames, |(first, _)| first);
-            self.acknowledge = Some((first, self.data_frames));
-        }
-        let known = self.rooms.iter().find(|held| held.hold.handle == data.handle);
-        let reason = match known {
-            _ if !self.capable(data.options) => Reason::CAPABILITY,
-            None if self.has_just_left(data.handle, now) => {
-                self.tell_refused(RequestId(0), self.data_frames, Reason::NOT_JOINED, now, output);
-                return Ok(());
-            }
-            None => Reason::NOT_JOINED,
-            _ if data.payload.len() > self.facts.limits.max_message => Reason::MESSAGE_TOO_LARGE,
-            Some(Held { route, .. }) => {
-                let command = Command::Publish(Publish {
-                    handle: data.handle,
-                    number: self.data_frames,
-                    target: data.target,
-                    urgent: data.options & flags::URGENT != 0,
-                    acknowledge: data.options & flags::ACKNOWLEDGE != 0,
-                    compressed: data.options & flags::COMPRESSED != 0,
-                    payload: frame.payload.slice_ref(data.payload),
-                });
-                output.commands.push((*route, command));
-                return Ok(());
-            }
-        };
-        self.refuse_data(reason, now, output)
-    }
-
-    /// PROTOCOL 10.3: flags that need a capability.
-    const fn capable(&self, options: u8) -> bool {
-        let compressed = options & flags::COMPRESSED == 0 || self.capabilities.has(Capabilities::DEFLATE);
-        compressed && (options & flags::ACKNOWLEDGE == 0 || self.capabilities.has(Capabilities::ACCEPTED))
-    }
-
     fn handle_ping(&mut self, frame: &Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
         let ping = Ping::decode(frame.header.flags, &frame.payload, Sender::Client)?;
         let PingBody::Client { answer, consumed, directs } = ping.body else {
@@ -434,59 +366,5 @@ impl Session {
         Ping { time: now.micros(), body, extensions: Extensions::NONE }.encode(&mut output.replies);
         self.consumption.handle_asked(sent, now);
         self.liveness.handle_asked(now);
-    }
-
-    fn refuse_data(&mut self, reason: Reason, now: Time, output: &mut Output) -> Result<(), Ending> {
-        self.refuse(RequestId(0), self.data_frames, reason, now, output)
-    }
-
-    /// Refuses what was asked, and closes where that happens too often.
-    fn refuse(
-        &mut self,
-        request: RequestId,
-        number: u64,
-        reason: Reason,
-        now: Time,
-        output: &mut Output,
-    ) -> Result<(), Ending> {
-        self.count_refusal(now)?;
-        self.tell_refused(request, number, reason, now, output);
-        Ok(())
-    }
-
-    fn tell_refused(&mut self, request: RequestId, number: u64, reason: Reason, now: Time, output: &mut Output) {
-        if number > 0 && self.capabilities.has(Capabilities::RESUME) {
-            self.refused.handle_told(number, reason, now);
-        }
-        let refused = Refused { number, reason, extensions: Extensions::NONE };
-        Control::new(request, Ask::Refused(refused)).encode(&mut output.replies);
-    }
-
-    /// A shard refused something of this peer: it is told, and where its peer could have known better
-    /// it counts like one of the session's own. A refused join frees its handle.
-    ///
-    /// # Errors
-    /// Where that happened too often.
-    pub fn handle_refusal(&mut self, refusal: &Refusal, now: Time, output: &mut Output) -> Result<(), Ending> {
-        if refusal.avoidable {
-            self.count_refusal(now)?;
-        }
-        self.handle_refusal_uncounted(refusal, now, output);
-        Ok(())
-    }
-
-    /// As [`handle_refusal`](Self::handle_refusal), for a session without a connection: there is nobody
-    /// to close for too many, and what is refused must still be told when the session goes on.
-    pub fn handle_refusal_uncounted(&mut self, refusal: &Refusal, now: Time, output: &mut Output) {
-        if let Some(hold) = refusal.joining {
-            self.handle_released(hold, now);
-        }
-        self.tell_refused(refusal.request, refusal.number, refusal.reason, now, output);
-    }
-
-    fn count_refusal(&mut self, now: Time) -> Result<(), Ending> {
-        let limits = &self.facts.limits;
-        let allowed = self.refusals.take(limits.refusals_burst, limits.refusals_per_sec, now);
-        if allowed { Ok(()) } else { Err(Violation::TooManyRefusals.into()) }
     }
 }

@@ -11,7 +11,6 @@ mod order;
 mod pages;
 mod presence;
 mod receive;
-mod returns;
 mod rights;
 mod slow;
 mod snapshots;

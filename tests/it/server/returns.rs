@@ -77,16 +77,3 @@ async fn everything_behind_a_hello_that_resumes_is_answered() {
     }
     server.finish().await;
 }
-
-#[tokio::test]
-async fn a_connection_that_lives_is_taken_over() {
-    for (old, new) in [BOTH, [Transport::WebSocket, Transport::Tcp]].map(|[old, new]| (old, new)) {
-        let server = TestServer::start(limits(|_| {})).await;
-        let (mut first, member, token) = joined(&server, old).await;
-        let mut second = comes_back(&server, new, member, &token).await;
-        assert_eq!(first.ended().await.reason, tickwire::wire::Reason::TAKEN_OVER);
-        second.send(&say::close(9)).await;
-        second.ended().await;
-        server.finish().await;
-    }
-}

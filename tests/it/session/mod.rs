@@ -1,13 +1,12 @@
 //! What a session promises (PROTOCOL 9, 10 and 13), with simulated time.
 
-mod clocks;
 mod commands;
 mod deadlines;
 mod extensions;
 mod hello;
+mod parked;
 mod refusals;
 mod resume;
-mod returning;
 
 use std::sync::Arc;
 

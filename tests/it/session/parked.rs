@@ -1,4 +1,4 @@
-//! A session that goes on with another connection (PROTOCOL 12.2), with simulated time.
+//! A session that waits for its client: what happens meanwhile is told when it goes on (PROTOCOL 12.2).
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tickwire::time::Time;
 use tickwire::wire::{Capabilities, Reason, RequestId, extension, put_extension, put_string, put_varint};
 
 use super::{Peer, facts};
-use crate::support::{hello_with, join, ping_with};
+use crate::support::{hello_with, join};
 
 fn resuming() -> Arc<Facts> {
     let facts = facts(|limits| limits.refusals_burst = 1);
@@ -46,31 +46,6 @@ fn goes_on(peer: &mut Peer) {
     let greeting = connection.session.waiting().unwrap();
     assert!(peer.session.accepts(token(1), &Bytes::new()));
     peer.session.handle_returned(&greeting, token(3), None, peer.time(), &mut peer.output);
-}
-
-#[test]
-fn a_question_to_the_old_connection_needs_no_answer_on_the_new_one() {
-    let mut peer = session();
-    assert_eq!(peer.at(15_000), Ok(()));
-    // Closed with reason 3, it waits for its client, who comes back.
-    assert_eq!(peer.at(60_000), Err(Reason::PONG_TIMEOUT.0));
-    peer.now = 70_000;
-    goes_on(&mut peer);
-    assert_eq!((peer.at(70_001), peer.deadline()), (Ok(()), 85_000));
-    // An answer to what the old one was asked proves nothing; the new one has its own time.
-    assert_eq!(peer.at(85_000), Ok(()));
-    peer.ok(&ping_with(15_000_000, true, 0, &[]));
-    assert_eq!((peer.at(129_999), peer.at(130_000)), (Ok(()), Err(Reason::PONG_TIMEOUT.0)));
-}
-
-#[test]
-fn whether_the_old_connection_was_read_means_nothing_to_the_new_one() {
-    let mut peer = session();
-    peer.session.handle_paused(peer.time());
-    peer.now = 10_000;
-    goes_on(&mut peer);
-    assert_eq!(peer.deadline(), 25_000);
-    assert_eq!((peer.at(25_000), peer.at(70_000)), (Ok(()), Err(Reason::PONG_TIMEOUT.0)));
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! What is refused, by the session itself or by a shard: told, counted, and where that happens too often
+//! the end (PROTOCOL 6.7, 7.4, 13).
+
+use super::{Ending, Output, Session, Violation};
+use crate::room::Refusal;
+use crate::time::Time;
+use crate::wire::control::{Command as Tell, Refused};
+use crate::wire::{Capabilities, Control, Extensions, Reason, RequestId};
+
+impl Session {
+    pub(super) fn refuse_data(&mut self, reason: Reason, now: Time, output: &mut Output) -> Result<(), Ending> {
+        self.refuse(RequestId(0), self.data_frames, reason, now, output)
+    }
+
+    /// Refuses what was asked, and closes where that happens too often.
+    pub(super) fn refuse(
+        &mut self,
+        request: RequestId,
+        number: u64,
+        reason: Reason,
+        now: Time,
+        output: &mut Output,
+    ) -> Result<(), Ending> {
+        self.count_refusal(now)?;
+        self.tell_refused(request, number, reason, now, output);
+        Ok(())
+    }
+
+    pub(super) fn tell_refused(
+        &mut self,
+        request: RequestId,
+        number: u64,
+        reason: Reason,
+        now: Time,
+        output: &mut Output,
+    ) {
+        if number > 0 && self.capabilities.has(Capabilities::RESUME) {
+            self.refused.handle_told(number, reason, now);
+        }
+        let refused = Refused { number, reason, extensions: Extensions::NONE };
+        Control::new(request, Tell::Refused(refused)).encode(&mut output.replies);
+    }
+
+    /// A shard refused something of this peer: it is told, and where its peer could have known better
+    /// it counts like one of the session's own. A refused join frees its handle.
+    ///
+    /// # Errors
+    /// Where that happened too often.
+    pub fn handle_refusal(&mut self, refusal: &Refusal, now: Time, output: &mut Output) -> Result<(), Ending> {
+        if refusal.avoidable {
+            self.count_refusal(now)?;
+        }
+        self.handle_refusal_uncounted(refusal, now, output);
+        Ok(())
+    }
+
+    /// As [`handle_refusal`](Self::handle_refusal), for a session without a connection: there is nobody
+    /// to close for too many, and what is refused must still be told when the session goes on.
+    pub fn handle_refusal_uncounted(&mut self, refusal: &Refusal, now: Time, output: &mut Output) {
+        if let Some(hold) = refusal.joining {
+            self.handle_released(hold, now);
+        }
+        self.tell_refused(refusal.request, refusal.number, refusal.reason, now, output);
+    }
+
+    pub(super) fn count_refusal(&mut self, now: Time) -> Result<(), Ending> {
+        let limits = &self.facts.limits;
+        let allowed = self.refusals.take(limits.refusals_burst, limits.refusals_per_sec, now);
+        if allowed { Ok(()) } else { Err(Violation::TooManyRefusals.into()) }
+    }
+}
