@@ -103,8 +103,7 @@ pub struct Limits {
     /// How long a session whose connection broke waits for its client. 30 s: a tunnel, a restart of a
     /// browser, another network. 0 resumes nothing.
     pub grace: Duration,
-    /// Sessions that wait for their clients at once. 2,500: a quarter of the connections, whose places
-    /// they keep.
+    /// Sessions that wait for their clients at once, beside the connections. 2,500: a quarter of those.
     pub max_away: usize,
     /// Directs kept for each session until its client has confirmed them. 64, and a quarter of
     /// `outbox_bytes`: what a reconnect leaves open.

@@ -248,6 +248,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
         let (successor, lost) = outbox.succeed(seen);
         (self.outbox, self.awaits) = (successor, false);
+        // Its own place is given back for it.
+        place.count();
         self.place = place;
         self.place.enter(&self.outbox);
         self.rooms = rooms;

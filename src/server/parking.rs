@@ -62,6 +62,7 @@ impl Parked {
             return self.end();
         };
         self.rooms.away();
+        self.place.uncount();
         let waiting = poll_fn(|cx| {
             self.outbox.register(cx.waker());
             let notices = self.outbox.take(Charge::default(), 0, &mut VecDeque::new());

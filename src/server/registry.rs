@@ -1,7 +1,7 @@
 //! The connections that are open: how many there may be, and how all of them are reached.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -38,6 +38,8 @@ struct Open {
 pub(super) struct Place {
     registry: Arc<Registry>,
     pub(super) session: SessionId,
+    /// Whether it counts as a connection: not while its session waits for its client.
+    counted: AtomicBool,
 }
 
 impl Registry {
@@ -66,7 +68,7 @@ impl Registry {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < self.max).then_some(count + 1));
         taken.ok()?;
         let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
-        Some(Place { registry: Arc::clone(self), session })
+        Some(Place { registry: Arc::clone(self), session, counted: AtomicBool::new(true) })
     }
 
     /// How many connections there are.
@@ -101,6 +103,13 @@ impl Registry {
         self.lock().going_away = Some((reconnect, closes));
     }
 
+    /// A connection is gone.
+    fn handle_gone(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_waiters();
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,6 +124,20 @@ impl Place {
     /// A place among the sessions that wait for their clients.
     pub(super) fn take_away(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.registry.away).try_acquire_owned().ok()
+    }
+
+    /// The session has no connection for now, so that its client finds room to come back.
+    pub(super) fn uncount(&self) {
+        if self.counted.swap(false, Ordering::AcqRel) {
+            self.registry.handle_gone();
+        }
+    }
+
+    /// The session goes on in the place of the connection that took it over.
+    pub(super) fn count(&self) {
+        if !self.counted.swap(true, Ordering::AcqRel) {
+            self.registry.count.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// How long a session waits for its client.
@@ -135,8 +158,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.registry.lock().outboxes.remove(&self.session);
-        if self.registry.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.registry.emptied.notify_waiters();
-        }
+        self.uncount();
     }
 }

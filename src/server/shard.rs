@@ -83,11 +83,11 @@ impl Mailboxes {
     }
 }
 
-/// Every connection's own bound, and its end, for all of them: so a mailbox is never full, and a
+/// Every session's own bound, those that wait for their clients included, and its end, for all of them: so a mailbox is never full, and a
 /// reader that sends too much is stopped by its own bound and by nobody else's. Between two times
 /// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
-    limits.max_connections.saturating_mul((limits.connection_chunks + 2) * 2)
+    limits.max_connections.saturating_add(limits.max_away).saturating_mul((limits.connection_chunks + 2) * 2)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few

@@ -158,3 +158,17 @@ async fn when_all_sessions_are_over_nothing_is_left() {
         server.finish().await;
     }
 }
+
+#[tokio::test]
+async fn whoever_waits_takes_no_connections_place() {
+    for transport in BOTH {
+        let server = start(|limits| limits.max_connections = 2).await;
+        let (mut watcher, _) = watcher(&server, transport).await;
+        let (peer, welcome, since) = member(&server, transport).await;
+        drop(peer);
+        presence_is(&mut watcher, since.member, Seen::Away).await;
+        let (back, again) = greeted(&server, transport, Some((&welcome.token, 0)), &join_since(since)).await;
+        assert!(again.resumed);
+        drop((back, watcher));
+    }
+}
