@@ -263,6 +263,12 @@ impl Handle {
         self.registry.len()
     }
 
+    /// Sessions: the connections, and those that wait for their clients to come back.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.registry.sessions()
+    }
+
     /// What the rooms of all shards have done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

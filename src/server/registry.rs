@@ -76,6 +76,11 @@ impl Registry {
         self.count.load(Ordering::Acquire)
     }
 
+    /// How many sessions there are, with a connection or without.
+    pub(super) fn sessions(&self) -> usize {
+        self.lock().outboxes.len()
+    }
+
     /// Waits until there are no connections. Cancel safe.
     pub(super) async fn emptied(&self) {
         loop {

@@ -146,7 +146,7 @@ async fn when_all_sessions_are_over_nothing_is_left() {
             lives.push(since.epoch);
             drop(peer);
             let over = async {
-                while server.handle.connections() > 0 {
+                while server.handle.sessions() > 0 {
                     tokio::task::yield_now().await;
                 }
             };
