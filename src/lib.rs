@@ -33,8 +33,9 @@
 //! 2. No input from a peer can panic the process: there is a frame, a wait, a refusal, or a close.
 //! 3. Whatever a peer can make grow has a bound in `limits`.
 //! 4. The dispatcher never waits for a peer.
-//! 5. Between two sockets an event's payload is copied once, whatever the number of members. A
-//!    value's is copied twice: into the latest values, and from there into the segment.
+//! 5. Between two sockets an event's payload is copied twice, whatever the number of members: into
+//!    its room's segment, and with that into frames that are cut to size, so that what a queue or
+//!    the history holds pins nothing else. A value's is copied into the latest values first.
 //! 6. Session ids are never used again.
 //! 7. A panic in an application's logic closes its room, and nothing else.
 //! 8. `PROTOCOL.md` is the authority, and its examples run as tests.
