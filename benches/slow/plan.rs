@@ -136,12 +136,8 @@ impl Clock {
     }
 
     /// Waits until a moment.
-    #[expect(clippy::disallowed_methods, reason = "a load generator keeps to a schedule")]
     pub(crate) async fn until(self, micros: u64) {
-        let left = micros.saturating_sub(self.micros());
-        if left > 0 {
-            tokio::time::sleep(Duration::from_micros(left)).await;
-        }
+        tokio::time::sleep_until((self.0 + Duration::from_micros(micros)).into()).await;
     }
 }
 

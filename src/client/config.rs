@@ -29,15 +29,8 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// What this client can do: each needs code here that uses it.
-    pub const CAPABILITIES: Capabilities = Capabilities(
-        Capabilities::RESUME.0
-            | Capabilities::HISTORY.0
-            | Capabilities::DEFLATE.0
-            | Capabilities::RECEIVE.0
-            | Capabilities::ACCEPTED.0
-            | Capabilities::PAGES.0,
-    );
+    /// What this client can do, and offers by default.
+    pub const CAPABILITIES: Capabilities = Capabilities::IMPLEMENTED;
 
     /// The defaults, for this server.
     #[must_use]

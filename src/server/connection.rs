@@ -27,7 +27,8 @@ use super::inbound::{Inbound, Progress, Stopped};
 use super::outbox::Outbox;
 use super::parking::{Handover, Parked, TakeOver};
 use super::registry::Place;
-use super::shard::{Mail, Mailboxes};
+use super::rooms::Rooms;
+use super::shard::Mailboxes;
 use super::writer::{Framing, Writer};
 use crate::command::{Command, SessionId};
 use crate::limits::Limits;
@@ -116,12 +117,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         _ => session,
     };
     let writer = Writer::new(framing);
-    let rooms = Rooms {
-        mailboxes: surroundings.mailboxes.clone(),
-        place: Arc::clone(&place),
-        shards: SmallVec::new(),
-        last_will: Reason::FINISHED,
-    };
+    let rooms = Rooms::new(surroundings.mailboxes.clone(), Arc::clone(&place));
     let mut connection = Connection {
         io,
         surroundings,
@@ -419,59 +415,4 @@ fn token(session: SessionId) -> Option<Token> {
     let mut secret = [0; 16];
     getrandom::fill(&mut secret).ok()?;
     Some(Token::new(session.0, secret))
-}
-
-/// The shards where this session may be in rooms. Dropping it, also in a panic, leaves them all.
-#[derive(Debug)]
-pub(super) struct Rooms {
-    mailboxes: Mailboxes,
-    place: Arc<Place>,
-    /// Every shard that was ever sent something, and whether that was after it was told that the
-    /// session is away.
-    shards: SmallVec<[(usize, bool); 2]>,
-    pub(super) last_will: Reason,
-}
-
-impl Rooms {
-    fn post(
-        &mut self,
-        shard: usize,
-        outbox: &Arc<Outbox>,
-        tracks: bool,
-        commands: SmallVec<[Command; 1]>,
-    ) -> Result<(), Ending> {
-        match self.shards.iter_mut().find(|(other, _)| *other == shard) {
-            Some((_, here)) => *here = true,
-            None => self.shards.push((shard, true)),
-        }
-        let mut numbers = commands.iter().filter_map(|command| match command {
-            Command::Publish(publish) => Some(publish),
-            _ => None,
-        });
-        let first = if tracks { numbers.next() } else { None };
-        let acknowledge = first.is_some_and(|first| first.acknowledge) || numbers.any(|publish| publish.acknowledge);
-        let ticket = outbox.chunk_sent(first.map(|publish| publish.number), acknowledge);
-        let mail = Mail::Chunk { session: self.place.session, outbox: Arc::clone(outbox), ticket, commands };
-        self.mailboxes.send(shard, mail).map_err(|_| Ending::because(Reason::INTERNAL))
-    }
-
-    /// The session's connection is gone, and may come back.
-    pub(super) fn away(&mut self) {
-        let (mailboxes, session) = (&self.mailboxes, self.place.session);
-        for (shard, here) in self.shards.iter_mut().filter(|(_, here)| *here) {
-            *here = false;
-            // A shard that is gone has no rooms to be away from.
-            let _gone = mailboxes.send(*shard, Mail::Away { session });
-        }
-    }
-}
-
-impl Drop for Rooms {
-    fn drop(&mut self) {
-        for (shard, _) in &self.shards {
-            let ended = Mail::Ended { place: Arc::clone(&self.place), reason: self.last_will };
-            // A shard that is gone has no rooms to leave.
-            let _gone = self.mailboxes.send(*shard, ended);
-        }
-    }
 }

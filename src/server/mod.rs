@@ -28,6 +28,7 @@ mod listener;
 mod outbox;
 mod parking;
 mod registry;
+mod rooms;
 mod shard;
 mod writer;
 
@@ -317,7 +318,7 @@ impl Server {
         let registry = Registry::new(&limits);
         let facts = Facts {
             limits,
-            capabilities: CAPABILITIES,
+            capabilities: Capabilities::IMPLEMENTED,
             // The upper half names the clock; epochs are made from the whole.
             clock: (random >> 32) as u32,
             wall: micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
@@ -408,16 +409,6 @@ async fn drain(handle: &Handle) {
     let closing = limits.discard_timeout + Duration::from_secs(1);
     let _rest = timeout(closing, handle.registry.emptied()).await;
 }
-
-/// What this server can do (PROTOCOL 10.3).
-const CAPABILITIES: Capabilities = Capabilities(
-    Capabilities::RESUME.0
-        | Capabilities::HISTORY.0
-        | Capabilities::DEFLATE.0
-        | Capabilities::RECEIVE.0
-        | Capabilities::ACCEPTED.0
-        | Capabilities::PAGES.0,
-);
 
 /// Milliseconds over which even a few clients are spread.
 const SHORTEST_SLOPE: u64 = 1000;

@@ -20,9 +20,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::clock::Clock;
-use super::connection::Rooms;
 use super::outbox::{Charge, Outbox};
 use super::registry::Place;
+use super::rooms::Rooms;
 use crate::session::{Ending, Output, Session, Token};
 use crate::wire::Reason;
 

@@ -1,0 +1,78 @@
+//! A session's part in the shards: what it posts, and that it leaves.
+//!
+//! ```text
+//! chunk ──> mailbox      connection gone ──> away, at each shard      dropped ──> ended, at each shard
+//! ```
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::outbox::Outbox;
+use super::registry::Place;
+use super::shard::{Mail, Mailboxes};
+use crate::command::Command;
+use crate::session::Ending;
+use crate::wire::Reason;
+
+/// The shards where this session may be in rooms. Dropping it, also in a panic, leaves them all.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    mailboxes: Mailboxes,
+    place: Arc<Place>,
+    /// Every shard that was ever sent something, and whether that was after it was told that the
+    /// session is away.
+    shards: SmallVec<[(usize, bool); 2]>,
+    pub(super) last_will: Reason,
+}
+
+impl Rooms {
+    /// No rooms yet.
+    pub(super) fn new(mailboxes: Mailboxes, place: Arc<Place>) -> Self {
+        Self { mailboxes, place, shards: SmallVec::new(), last_will: Reason::FINISHED }
+    }
+
+    /// Puts a chunk of commands into a shard's mailbox. `tracks` says whether the outbox is to know when
+    /// it is done.
+    pub(super) fn post(
+        &mut self,
+        shard: usize,
+        outbox: &Arc<Outbox>,
+        tracks: bool,
+        commands: SmallVec<[Command; 1]>,
+    ) -> Result<(), Ending> {
+        match self.shards.iter_mut().find(|(other, _)| *other == shard) {
+            Some((_, here)) => *here = true,
+            None => self.shards.push((shard, true)),
+        }
+        let mut numbers = commands.iter().filter_map(|command| match command {
+            Command::Publish(publish) => Some(publish),
+            _ => None,
+        });
+        let first = if tracks { numbers.next() } else { None };
+        let acknowledge = first.is_some_and(|first| first.acknowledge) || numbers.any(|publish| publish.acknowledge);
+        let ticket = outbox.chunk_sent(first.map(|publish| publish.number), acknowledge);
+        let mail = Mail::Chunk { session: self.place.session, outbox: Arc::clone(outbox), ticket, commands };
+        self.mailboxes.send(shard, mail).map_err(|_| Ending::because(Reason::INTERNAL))
+    }
+
+    /// The session's connection is gone, and may come back.
+    pub(super) fn away(&mut self) {
+        let (mailboxes, session) = (&self.mailboxes, self.place.session);
+        for (shard, here) in self.shards.iter_mut().filter(|(_, here)| *here) {
+            *here = false;
+            // A shard that is gone has no rooms to be away from.
+            let _gone = mailboxes.send(*shard, Mail::Away { session });
+        }
+    }
+}
+
+impl Drop for Rooms {
+    fn drop(&mut self) {
+        for (shard, _) in &self.shards {
+            let ended = Mail::Ended { place: Arc::clone(&self.place), reason: self.last_will };
+            // A shard that is gone has no rooms to leave.
+            let _gone = self.mailboxes.send(*shard, ended);
+        }
+    }
+}
