@@ -132,8 +132,9 @@ impl Limits {
     /// keep an honest one far below.
     pub(crate) const UNREAD_ANSWERS: usize = 64 * 1024;
 
-    /// Bytes that one read of a connection asks for, at least.
-    pub(crate) const READ: usize = 4 * 1024;
+    /// Bytes that one read takes at most. 16 KiB: a few hundred messages, after which others have
+    /// their turn.
+    pub(crate) const READ: usize = 16 * 1024;
 
     /// The most a head takes: room, position, tick.
     pub(crate) const HEAD: usize = 8 + 8 + 2;
@@ -151,7 +152,7 @@ impl Limits {
     /// | the frame that has begun to leave, which stays whole until it has: `max_frame` and its header | 16 KiB |
     /// | directs it has not confirmed: a quarter of `outbox_bytes` | 64 KiB |
     /// | answers that it has not read | 64 KiB |
-    /// | the frame it is sending, and a read: `max_frame` and 4 KiB | 20 KiB |
+    /// | the frame it is sending, and a read: `max_frame` and 16 KiB | 32 KiB |
     /// | places of queued frames, in the outbox and at the socket: 64 bytes for each of `outbox_frames` | 256 KiB |
     ///
     /// Its task and the allocator's rounding come to a few KiB more. Snapshots on their way belong to
@@ -289,7 +290,7 @@ mod tests {
     fn what_a_connection_may_take_is_known() {
         let limits = Limits::default();
         let kib = 1024;
-        let parts = [256 * kib, 16 * kib + 4, 64 * kib, 64 * kib, 20 * kib + 4, 256 * kib];
+        let parts = [256 * kib, 16 * kib + 4, 64 * kib, 64 * kib, 32 * kib + 4, 256 * kib];
         assert_eq!(limits.connection_bound(), parts.iter().sum::<usize>());
         assert_eq!(limits.connection_kernel_bound(), 384 * kib);
         let left_to_the_kernel = Limits { socket_send_buffer: 0, ..Limits::default() };

@@ -12,6 +12,9 @@ impl Time {
     /// The moment the server started.
     pub const ZERO: Self = Self(0);
 
+    /// Later than every moment.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The moment `micros` microseconds after the start.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {

@@ -10,6 +10,7 @@
 //! Nothing here waits for a shard, and no shard waits for this.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,7 +29,7 @@ use super::outbox::Outbox;
 use super::parking::{Handover, Parked, TakeOver};
 use super::registry::Place;
 use super::rooms::Rooms;
-use super::shard::Mailboxes;
+use super::shard::{Mail, Mailboxes, ShardGone};
 use super::writer::{Framing, Writer};
 use crate::command::{Command, SessionId};
 use crate::limits::Limits;
@@ -59,7 +60,8 @@ pub(super) enum Speaks {
 }
 
 /// One peer.
-struct Connection<T> {
+#[derive(Debug)]
+pub(super) struct Connection<T> {
     io: T,
     surroundings: Surroundings,
     session: Session,
@@ -91,53 +93,91 @@ enum Reading {
     Backlogged,
 }
 
-/// Runs a connection to its end, the closing included. `greeting` is given back after hello, for
-/// which the time counts from `connected`.
-pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
-    io: T,
-    speaks: Speaks,
-    surroundings: Surroundings,
-    place: Place,
-    greeting: Option<Arc<OwnedSemaphorePermit>>,
-    connected: Time,
-) {
-    let facts = Arc::clone(&surroundings.facts);
-    let outbox = Arc::new(Outbox::new(&facts));
-    place.enter(&outbox);
-    let place = Arc::new(place);
-    let (framing, inbound, session) = match speaks {
-        Speaks::Tcp => (Framing::Tcp, Inbound::tcp(&facts.limits), Session::over_tcp(facts, connected)),
-        Speaks::WebSocket { read, room } => {
-            let inbound = Inbound::websocket(read, &facts.limits);
-            (Framing::WebSocket, inbound, Session::over_websocket(facts, room, connected))
-        }
-    };
-    let session = match token(place.session) {
-        Some(token) if !surroundings.facts.limits.grace.is_zero() => session.with_token(token),
-        _ => session,
-    };
-    let writer = Writer::new(framing);
-    let rooms = Rooms::new(surroundings.mailboxes.clone(), Arc::clone(&place));
-    let mut connection = Connection {
-        io,
-        surroundings,
-        session,
-        outbox,
-        inbound,
-        writer,
-        output: Output::default(),
-        place,
-        rooms,
-        greeting,
-        greeted: false,
-        confirmed: 0,
-        awaits: false,
-        reading: Reading::On,
-        resuming: None,
-        taken_by: None,
-    };
+/// Runs a connection to its end, the closing included, as a task of its own.
+pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<T>) {
     let stopped = connection.open().await;
-    connection.close(stopped, framing).await;
+    connection.close(stopped).await;
+}
+
+impl<T> Connection<T> {
+    /// A connection that has said nothing yet. `greeting` is given back after hello, for which the
+    /// time counts from `connected`.
+    pub(super) fn new(
+        io: T,
+        speaks: Speaks,
+        surroundings: Surroundings,
+        place: Place,
+        greeting: Option<Arc<OwnedSemaphorePermit>>,
+        connected: Time,
+    ) -> Self {
+        let facts = Arc::clone(&surroundings.facts);
+        let outbox = Arc::new(Outbox::new(&facts));
+        place.enter(&outbox);
+        let place = Arc::new(place);
+        let (framing, inbound, session) = match speaks {
+            Speaks::Tcp => (Framing::Tcp, Inbound::tcp(&facts.limits), Session::over_tcp(facts, connected)),
+            Speaks::WebSocket { read, room } => {
+                let inbound = Inbound::websocket(read, &facts.limits);
+                (Framing::WebSocket, inbound, Session::over_websocket(facts, room, connected))
+            }
+        };
+        let session = match token(place.session) {
+            Some(token) if !surroundings.facts.limits.grace.is_zero() => session.with_token(token),
+            _ => session,
+        };
+        let rooms = Rooms::new(surroundings.mailboxes.clone(), Arc::clone(&place));
+        Self {
+            io,
+            surroundings,
+            session,
+            outbox,
+            inbound,
+            writer: Writer::new(framing),
+            output: Output::default(),
+            place,
+            rooms,
+            greeting,
+            greeted: false,
+            confirmed: 0,
+            awaits: false,
+            reading: Reading::On,
+            resuming: None,
+            taken_by: None,
+        }
+    }
+
+    /// The same connection over what its socket is made into. `None`, and the connection is over, where
+    /// that fails.
+    pub(super) fn try_map_io<U>(self, map: impl FnOnce(T) -> io::Result<U>) -> Option<Connection<U>> {
+        Some(Connection {
+            io: map(self.io).inspect_err(|error| debug!("a socket cannot be used: {error}")).ok()?,
+            surroundings: self.surroundings,
+            session: self.session,
+            outbox: self.outbox,
+            inbound: self.inbound,
+            writer: self.writer,
+            output: self.output,
+            place: self.place,
+            rooms: self.rooms,
+            greeting: self.greeting,
+            greeted: self.greeted,
+            confirmed: self.confirmed,
+            awaits: self.awaits,
+            reading: self.reading,
+            resuming: self.resuming,
+            taken_by: self.taken_by,
+        })
+    }
+
+    /// What it reads from and writes to.
+    pub(super) const fn io_mut(&mut self) -> &mut T {
+        &mut self.io
+    }
+
+    /// When [`handle_time`](Self::handle_time) has something to do, at the earliest.
+    pub(super) fn deadline(&self, now: Time) -> Time {
+        self.session.deadline(now)
+    }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
@@ -154,12 +194,33 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Everything that can be done now. The tasks that have more to give will wake us.
     fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
-        self.outbox.register(cx.waker());
+        let mailboxes = self.surroundings.mailboxes.clone();
+        self.poll_io(cx, true, |shard, mail| mailboxes.send(shard, mail))?;
+        self.poll_time(cx, timer)
+    }
+
+    /// Reads what is there and writes what there is to write. `woken` says that somebody has woken us,
+    /// so that there may be more to write than answers; `deliver` takes mail to its shard.
+    pub(super) fn poll_io(
+        &mut self,
+        cx: &mut Context<'_>,
+        woken: bool,
+        deliver: impl FnMut(usize, Mail) -> Result<(), ShardGone>,
+    ) -> Result<(), Stopped> {
+        if woken {
+            self.outbox.register(cx.waker());
+        }
         let read = self.poll_read(cx);
         // What a session said before it ended still reaches the shards.
-        self.post()?;
-        let wrote = read.and_then(|()| self.poll_write(cx));
-        wrote.and_then(|()| self.poll_time(cx, timer))
+        self.post(deliver)?;
+        read?;
+        if woken || self.has_news() { self.poll_write(cx) } else { Ok(()) }
+    }
+
+    /// Whether a read has left something to write, or to tell the outbox.
+    fn has_news(&self) -> bool {
+        let tracks = self.session.capabilities().has(Capabilities::ACCEPTED);
+        tracks || !self.output.replies.is_empty() || self.session.directs() > self.confirmed
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
@@ -276,7 +337,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     /// Posts commands to their shards: one chunk of mail for each shard that is meant.
-    fn post(&mut self) -> Result<(), Stopped> {
+    fn post(&mut self, mut deliver: impl FnMut(usize, Mail) -> Result<(), ShardGone>) -> Result<(), Stopped> {
+        if self.output.commands.is_empty() {
+            return Ok(());
+        }
         let mut by_shard: SmallVec<[(usize, SmallVec<[Command; 1]>); 1]> = SmallVec::new();
         for (route, command) in self.output.commands.drain(..) {
             let shard = self.surroundings.mailboxes.shard(route);
@@ -287,7 +351,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         let tracks = self.session.capabilities().has(Capabilities::ACCEPTED);
         for (shard, commands) in by_shard {
-            self.rooms.post(shard, &self.outbox, tracks, commands)?;
+            let mail = self.rooms.address(shard, &self.outbox, tracks, commands);
+            deliver(shard, mail).map_err(|ShardGone| Ending::because(Reason::INTERNAL))?;
         }
         Ok(())
     }
@@ -375,8 +440,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
     }
 
+    /// As [`poll_time`](Self::poll_time), for who looks at the time himself.
+    pub(super) fn handle_time(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
+        let now = self.surroundings.clock.now();
+        if self.session.deadline(now) > now {
+            return Ok(());
+        }
+        self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;
+        self.poll_write(cx)
+    }
+
     /// Says why, and leaves; or keeps the session for another connection.
-    async fn close(mut self, stopped: Stopped, framing: Framing) {
+    pub(super) async fn close(mut self, stopped: Stopped) {
+        let framing = self.writer.framing();
         self.outbox.absorb();
         let ending = match stopped {
             Stopped::Ending(ending) | Stopped::WebSocket(ending, _) => Some(ending),

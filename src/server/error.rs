@@ -25,6 +25,8 @@ pub enum Error {
     Pattern,
     /// The number of shards is zero or above 1,024.
     Shards(usize),
+    /// The system gave no thread or event queue for a worker.
+    Workers(io::Error),
     /// A shard died, and its rooms with it: an error of ours.
     ShardDied,
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Error {
             Self::Period => f.write_str("a tick is 0, or between 1 ms and 60 s"),
             Self::Pattern => f.write_str("a pattern is 1 to 64 bytes of A-Z a-z 0-9 _ . : / @ - and *"),
             Self::Shards(count) => write!(f, "{count} shards: choose 1 to 1024, best as many as there are cores"),
+            Self::Workers(source) => write!(f, "the system gives no thread or event queue: {source}"),
             Self::ShardDied => f.write_str("a shard died and took its rooms with it; this is a bug in the server"),
         }
     }
@@ -52,7 +55,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Bind { source, .. } => Some(source),
+            Self::Bind { source, .. } | Self::Workers(source) => Some(source),
             _ => None,
         }
     }

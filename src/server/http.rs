@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Handle;
-use super::connection::{self, Speaks};
+use super::connection::Speaks;
 use super::registry::Place;
 use crate::time::Time;
 use crate::wire::SUBPROTOCOL;
@@ -101,7 +101,7 @@ async fn upgraded(
     // Always so: this is what was given to hyper in `serve`.
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let speaks = Speaks::WebSocket { read: parts.read_buf, room };
-    connection::run(parts.io.into_inner(), speaks, server.surroundings, place, Some(greeting), connected).await;
+    server.admit(parts.io.into_inner(), speaks, place, greeting, connected);
 }
 
 fn health(method: &Method) -> Answer {

@@ -1,13 +1,14 @@
 //! Accepting connections: places first, buffers later, and patience when the system has no more.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{debug, warn};
 
-use super::connection::{self, Speaks};
+use super::connection::Speaks;
 use super::inbound::Stopped;
 use super::writer::{Framing, Writer};
 use super::{Handle, closing, http};
@@ -74,10 +75,8 @@ fn admit(stream: TcpStream, port: Port, server: &Handle) {
                 tokio::spawn(turn_away(stream, server.clone(), greeting));
                 return;
             };
-            let surroundings = server.surroundings.clone();
-            let connected = surroundings.clock.now();
-            let greeting = Some(std::sync::Arc::new(greeting));
-            tokio::spawn(connection::run(stream, Speaks::Tcp, surroundings, place, greeting, connected));
+            let connected = server.surroundings.clock.now();
+            server.admit(stream, Speaks::Tcp, place, Arc::new(greeting), connected);
         }
     }
 }

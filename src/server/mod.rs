@@ -1,10 +1,15 @@
 //! The server: sockets, tasks and time around the core.
 //!
 //! ```text
-//! listener ──> http ──upgrade──┐
-//!     └────────────────────────┴──> connection <──outbox── shard (dispatcher, rooms)
-//!                                        └──────mailbox──────^
+//! listener ──> http ──upgrade──┐   ┌──────────────── worker ────────────────────┐
+//!     └────────────────────────┴──>│ connection <──outbox── shard (dispatcher,  │
+//!                                  │     └───────mail────────^          rooms)  │
+//!                                  └────────────────────────────────────────────┘
 //! ```
+//!
+//! A worker is a thread with an event loop of its own, so that what a message costs is mostly what its
+//! system calls cost. A server without addresses has no sockets either: its shards, and the connections
+//! that an application hands over, are tasks of the runtime.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tickwire::server::Error> {
@@ -21,6 +26,7 @@ mod connection;
 mod directs;
 mod error;
 mod http;
+mod hub;
 mod inbound;
 #[cfg(test)]
 mod ladder_tests;
@@ -30,6 +36,9 @@ mod parking;
 mod registry;
 mod rooms;
 mod shard;
+mod socket;
+mod websocket;
+mod worker;
 mod writer;
 
 use std::future::Future;
@@ -39,18 +48,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info};
 
 use self::clock::Clock;
-use self::connection::{Speaks, Surroundings};
+use self::connection::{Connection, Speaks, Surroundings};
 pub use self::error::Error;
+use self::hub::Hub;
 use self::listener::Port;
-use self::registry::Registry;
-use self::shard::Mailboxes;
+use self::registry::{Place, Registry};
+use self::shard::{Mail, Mailboxes, Shard};
+use self::worker::Worker;
 use crate::class::{RoomClass, RoomClasses};
 pub use crate::dispatcher::Counters;
 use crate::dispatcher::DispatcherConfig;
@@ -59,7 +70,7 @@ use crate::logic::{Logics, RoomLogic};
 use crate::name::{Pattern, RoomName};
 use crate::rights::Authorise;
 use crate::session::{Ending, Facts};
-use crate::time::micros;
+use crate::time::{Time, micros};
 use crate::wire::{Capabilities, Reason};
 
 /// What a server is made of, before it has an address.
@@ -163,7 +174,7 @@ impl Builder {
         if websocket.is_none() && tcp.is_none() {
             return Err(Error::NoAddress);
         }
-        Ok(Server::new((websocket, tcp), shards, self))
+        Server::new(websocket, tcp, shards, self).with_workers()
     }
 
     /// A server without addresses of its own, for connections that an application accepts and
@@ -173,7 +184,7 @@ impl Builder {
     /// Where what was configured contradicts itself.
     pub fn detached(self) -> Result<Server, Error> {
         let shards = self.check()?;
-        Ok(Server::new((None, None), shards, self))
+        Ok(Server::new(None, None, shards, self))
     }
 
     /// The number of shards, if everything fits together.
@@ -204,11 +215,10 @@ pub struct Server {
     websocket: Option<TcpListener>,
     tcp: Option<TcpListener>,
     handle: Handle,
-    shards: Vec<Shard>,
+    shards: Vec<(Shard, mpsc::Receiver<Mail>)>,
+    /// Where the server has sockets, these have the shards.
+    workers: Vec<Worker>,
 }
-
-/// What a shard's task is made of.
-type Shard = (DispatcherConfig, mpsc::Receiver<shard::Mail>, watch::Sender<Counters>);
 
 /// A server that is running, or will be: for connections that an application accepted itself.
 #[derive(Clone, Debug)]
@@ -216,6 +226,7 @@ pub struct Handle {
     surroundings: Surroundings,
     registry: Arc<Registry>,
     counters: Arc<[watch::Receiver<Counters>]>,
+    hubs: Arc<[Arc<Hub>]>,
 }
 
 /// The server has as many connections as it may.
@@ -283,8 +294,25 @@ impl Handle {
     async fn run<T: AsyncRead + AsyncWrite + Unpin>(&self, io: T, speaks: Speaks) -> Result<(), Full> {
         let place = self.registry.take_place().ok_or(Full)?;
         let connected = self.surroundings.clock.now();
-        connection::run(io, speaks, self.surroundings.clone(), place, None, connected).await;
+        connection::run(Connection::new(io, speaks, self.surroundings.clone(), place, None, connected)).await;
         Ok(())
+    }
+
+    /// Gives one of our own sockets to a worker.
+    fn admit(
+        &self,
+        stream: TcpStream,
+        speaks: Speaks,
+        place: Place,
+        greeting: Arc<OwnedSemaphorePermit>,
+        connected: Time,
+    ) {
+        let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
+        let surroundings = self.surroundings.clone();
+        let connection = Connection::new(stream, speaks, surroundings, place, Some(greeting), connected);
+        if let Some(arrival) = connection.try_map_io(TcpStream::into_std) {
+            hub.arrive(arrival);
+        }
     }
 }
 
@@ -301,7 +329,7 @@ impl Server {
         Builder::default()
     }
 
-    fn new((websocket, tcp): (Option<TcpListener>, Option<TcpListener>), shards: u32, builder: Builder) -> Self {
+    fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
         let Builder { limits, classes, authorise, logics, .. } = builder;
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
@@ -311,7 +339,7 @@ impl Server {
             let (limits, classes) = (limits.clone(), classes.clone());
             let (authorise, logics) = (authorise.clone(), logics.clone());
             let config = DispatcherConfig { limits, classes, authorise, logics, shard, shards, seed: random };
-            (config, receiver, counting)
+            (Shard::new(config, counting), receiver)
         });
         let shards = shards.collect();
         let clock = Clock::start();
@@ -326,7 +354,21 @@ impl Server {
         };
         let mailboxes = Mailboxes::new(senders.into());
         let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock };
-        Self { websocket, tcp, handle: Handle { surroundings, registry, counters: counters.into() }, shards }
+        let handle = Handle { surroundings, registry, counters: counters.into(), hubs: Arc::new([]) };
+        Self { websocket, tcp, handle, shards, workers: Vec::new() }
+    }
+
+    /// Gives each shard a thread with an event loop.
+    fn with_workers(mut self) -> Result<Self, Error> {
+        let Surroundings { mailboxes, clock, .. } = &self.handle.surroundings;
+        let shards = self.shards.drain(..).enumerate();
+        let workers = shards
+            .map(|(index, (shard, mailbox))| Worker::new(index, shard, mailbox, mailboxes.clone(), *clock))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Error::Workers)?;
+        self.handle.hubs = workers.iter().map(|worker| Arc::clone(worker.hub())).collect();
+        self.workers = workers;
+        Ok(self)
     }
 
     /// The address of HTTP and WebSocket.
@@ -353,13 +395,18 @@ impl Server {
     /// Not cancel safe: dropped, connections end without a word.
     ///
     /// # Errors
-    /// [`Error::ShardDied`], where there is a bug in the server: better no server than silent rooms.
+    /// [`Error::ShardDied`], where there is a bug in the server: better no server than silent rooms;
+    /// [`Error::Workers`], where the system gives no threads.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { websocket, tcp, handle, shards } = self;
+        let Self { websocket, tcp, handle, shards, workers } = self;
         let clock = handle.surroundings.clock;
         let mut tasks = JoinSet::new();
-        for (config, mailbox, counting) in shards {
-            tasks.spawn(shard::run(config, mailbox, clock, counting));
+        for (shard, mailbox) in shards {
+            tasks.spawn(shard::run(shard, mailbox, clock));
+        }
+        let _stopper = Stopper(Arc::clone(&handle.hubs));
+        for worker in workers {
+            tasks.spawn(start(worker)?);
         }
         let (stop, stopping) = watch::channel(false);
         let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];
@@ -378,6 +425,31 @@ impl Server {
         }
         drain(&handle).await;
         Ok(())
+    }
+}
+
+/// Starts a worker's thread. What is returned ends when that does.
+fn start(worker: Worker) -> Result<impl Future<Output = ()>, Error> {
+    let (running, ended) = oneshot::channel::<()>();
+    let runtime = tokio::runtime::Handle::current();
+    let thread = std::thread::Builder::new().name("tickwire-worker".into());
+    let started = thread.spawn(move || {
+        let _running = running;
+        worker.run(runtime);
+    });
+    started.map_err(Error::Workers)?;
+    Ok(async move {
+        // Nobody sends: it is dropped, in a panic too.
+        let _dropped = ended.await;
+    })
+}
+
+/// Stops the workers when the server has ended, however it did.
+struct Stopper(Arc<[Arc<Hub>]>);
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|hub| hub.stop());
     }
 }
 

@@ -121,6 +121,12 @@ impl Registry {
 }
 
 impl Place {
+    /// Whose turn it is among so many: one after the other.
+    pub(super) fn turn(&self, among: usize) -> usize {
+        let turn = self.session.0.checked_rem(among as u64).unwrap_or_default();
+        usize::try_from(turn).unwrap_or_default()
+    }
+
     /// The outbox of another session of this server.
     pub(super) fn find(&self, session: SessionId) -> Option<Arc<Outbox>> {
         self.registry.outbox(session).filter(|_| session != self.session)

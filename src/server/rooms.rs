@@ -12,7 +12,6 @@ use super::outbox::Outbox;
 use super::registry::Place;
 use super::shard::{Mail, Mailboxes};
 use crate::command::Command;
-use crate::session::Ending;
 use crate::wire::Reason;
 
 /// The shards where this session may be in rooms. Dropping it, also in a panic, leaves them all.
@@ -32,15 +31,15 @@ impl Rooms {
         Self { mailboxes, place, shards: SmallVec::new(), last_will: Reason::FINISHED }
     }
 
-    /// Puts a chunk of commands into a shard's mailbox. `tracks` says whether the outbox is to know when
-    /// it is done.
-    pub(super) fn post(
+    /// A chunk of commands as mail for a shard, which the caller delivers. `tracks` says whether the
+    /// outbox is to know when it is done.
+    pub(super) fn address(
         &mut self,
         shard: usize,
         outbox: &Arc<Outbox>,
         tracks: bool,
         commands: SmallVec<[Command; 1]>,
-    ) -> Result<(), Ending> {
+    ) -> Mail {
         match self.shards.iter_mut().find(|(other, _)| *other == shard) {
             Some((_, here)) => *here = true,
             None => self.shards.push((shard, true)),
@@ -52,8 +51,7 @@ impl Rooms {
         let first = if tracks { numbers.next() } else { None };
         let acknowledge = first.is_some_and(|first| first.acknowledge) || numbers.any(|publish| publish.acknowledge);
         let ticket = outbox.chunk_sent(first.map(|publish| publish.number), acknowledge);
-        let mail = Mail::Chunk { session: self.place.session, outbox: Arc::clone(outbox), ticket, commands };
-        self.mailboxes.send(shard, mail).map_err(|_| Ending::because(Reason::INTERNAL))
+        Mail::Chunk { session: self.place.session, outbox: Arc::clone(outbox), ticket, commands }
     }
 
     /// The session's connection is gone, and may come back.

@@ -92,22 +92,63 @@ pub(super) const fn mailbox_size(limits: &Limits) -> usize {
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
 /// milliseconds' worth, so that ticks do not slip under a flood.
-const TURN: usize = 64;
+pub(super) const TURN: usize = 64;
 
-/// Runs until every sender of the mailbox is gone.
-pub(super) async fn run(
-    config: DispatcherConfig,
-    mut mailbox: mpsc::Receiver<Mail>,
-    clock: Clock,
+/// A dispatcher, with the connections that it has something for.
+#[derive(Debug)]
+pub(super) struct Shard {
+    dispatcher: Dispatcher<Arc<Outbox>>,
+    out: Touched,
     counted: watch::Sender<Counters>,
-) {
-    let mut dispatcher = Dispatcher::new(config);
+}
+
+impl Shard {
+    pub(super) fn new(config: DispatcherConfig, counted: watch::Sender<Counters>) -> Self {
+        Self { dispatcher: Dispatcher::new(config), out: Touched::default(), counted }
+    }
+
+    /// When [`end_turn`](Self::end_turn) has something to do, without any mail.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.dispatcher.deadline()
+    }
+
+    /// Does what one piece of mail asks for.
+    pub(super) fn handle(&mut self, mail: Mail, now: Time) {
+        let Self { dispatcher, out, .. } = self;
+        match mail {
+            Mail::Chunk { session, outbox, ticket, commands } => {
+                for command in commands {
+                    dispatcher.handle_command(session, &outbox, command, now, out);
+                }
+                let wakes = outbox.chunk_done(ticket);
+                out.mark(&outbox, wakes);
+            }
+            Mail::Away { session } => dispatcher.handle_away(session, now),
+            Mail::Ended { place, reason } => dispatcher.handle_ended(place.session, reason, now),
+        }
+    }
+
+    /// Flushes what is due, and wakes everyone who got something.
+    ///
+    /// A turn takes what the mailbox holds, up to a bound: rooms of period 0 have read it then, and do
+    /// not starve when more keeps coming.
+    pub(super) fn end_turn(&mut self, clock: Clock) {
+        self.dispatcher.handle_drained(clock.now(), &mut self.out);
+        self.dispatcher.handle_timeout(clock.now(), &mut self.out);
+        self.out.wake();
+        let mut counters = self.dispatcher.counters();
+        counters.closed_by_answers += self.out.closed;
+        self.counted.send_if_modified(|last| std::mem::replace(last, counters) != counters);
+    }
+}
+
+/// Runs a shard as a task, until every sender of its mailbox is gone.
+pub(super) async fn run(mut shard: Shard, mut mailbox: mpsc::Receiver<Mail>, clock: Clock) {
     let mut turn = Vec::with_capacity(TURN);
-    let mut out = Touched::default();
     let timer = sleep_until(tokio::time::Instant::now());
     tokio::pin!(timer);
     loop {
-        let due = dispatcher.deadline().and_then(|time| arm(timer.as_mut(), time, clock));
+        let due = shard.deadline().and_then(|time| arm(timer.as_mut(), time, clock));
         let received = tokio::select! {
             biased;
             () = timer.as_mut(), if due.is_some() => None,
@@ -118,18 +159,9 @@ pub(super) async fn run(
         }
         let now = clock.now();
         for mail in turn.drain(..) {
-            handle(&mut dispatcher, mail, now, &mut out);
+            shard.handle(mail, now);
         }
-        // A turn takes what the mailbox holds, up to a bound: rooms of period 0 have read it then, and
-        // do not starve when more keeps coming.
-        dispatcher.handle_drained(now, &mut out);
-        dispatcher.handle_timeout(clock.now(), &mut out);
-        out.wake();
-        counted.send_if_modified(|last| {
-            let mut counters = dispatcher.counters();
-            counters.closed_by_answers += out.closed;
-            std::mem::replace(last, counters) != counters
-        });
+        shard.end_turn(clock);
         // A flood of mail must not keep this worker from its other tasks.
         tokio::task::consume_budget().await;
     }
@@ -144,30 +176,16 @@ fn arm(timer: std::pin::Pin<&mut Sleep>, time: Time, clock: Clock) -> Option<()>
     Some(())
 }
 
-fn handle(dispatcher: &mut Dispatcher<Arc<Outbox>>, mail: Mail, now: Time, out: &mut Touched) {
-    match mail {
-        Mail::Chunk { session, outbox, ticket, commands } => {
-            for command in commands {
-                dispatcher.handle_command(session, &outbox, command, now, out);
-            }
-            let wakes = outbox.chunk_done(ticket);
-            out.mark(&outbox, wakes);
-        }
-        Mail::Away { session } => dispatcher.handle_away(session, now),
-        Mail::Ended { place, reason } => dispatcher.handle_ended(place.session, reason, now),
-    }
-}
-
 /// The outboxes that got something in this turn, to be woken at its end.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
+struct Touched {
     outboxes: Vec<Arc<Outbox>>,
     /// Connections closed because answers and directs were too much for them.
     closed: u64,
 }
 
 impl Touched {
-    pub(super) fn wake(&mut self) {
+    fn wake(&mut self) {
         for outbox in self.outboxes.drain(..) {
             outbox.wake();
         }

@@ -77,6 +77,10 @@ impl Writer {
         }
     }
 
+    pub(super) const fn framing(&self) -> Framing {
+        self.framing
+    }
+
     /// Where the outbox puts its frames; what of them has been written since the last call. Answers
     /// go first, so what was written is taken for theirs until it cannot be.
     pub(super) fn refill(&mut self) -> (Charge, &mut VecDeque<Bytes>) {
