@@ -61,7 +61,8 @@ pub struct Limits {
     /// a quick line has consumed before the next tick, and a second of a game on a slow one.
     pub low_water: usize,
     /// Bytes sent after which a receiver is asked how much it has consumed, where no question is
-    /// open. 32 KiB: half of `low_water`, so that a lag is seen before it counts.
+    /// open. 64 KiB: as `low_water`, since less owed does not count; each answer costs as much as a
+    /// message.
     pub ping_bytes: usize,
     /// Chunks of one connection that wait in the shards' mailboxes, each what one turn of it read:
     /// at most eight reads, or about 256 messages. 4: beyond, its socket is not read, and TCP slows
@@ -247,7 +248,7 @@ impl Default for Limits {
             outbox_bytes: 256 * 1024,
             outbox_frames: 4096,
             low_water: 64 * 1024,
-            ping_bytes: 32 * 1024,
+            ping_bytes: 64 * 1024,
             connection_chunks: 4,
             socket_send_buffer: 128 * 1024,
             socket_receive_buffer: 64 * 1024,

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -174,6 +174,16 @@ impl<T> Connection<T> {
         &mut self.io
     }
 
+    /// Others of its worker find it by this key.
+    pub(super) fn settle(&self, worker: usize, key: usize) {
+        self.outbox.settle(Some((worker, key)));
+    }
+
+    /// It has left its worker.
+    pub(super) fn unsettle(&self) {
+        self.outbox.settle(None);
+    }
+
     /// When [`handle_time`](Self::handle_time) has something to do, at the earliest.
     pub(super) fn deadline(&self, now: Time) -> Time {
         self.session.deadline(now)
@@ -194,27 +204,28 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Everything that can be done now. The tasks that have more to give will wake us.
     fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
-        let mailboxes = self.surroundings.mailboxes.clone();
-        self.poll_io(cx, true, |shard, mail| mailboxes.send(shard, mail))?;
+        let now = self.surroundings.clock.now();
+        self.poll_io(cx, true, now, &mut Abroad)?;
         self.poll_time(cx, timer)
     }
 
     /// Reads what is there and writes what there is to write. `woken` says that somebody has woken us,
-    /// so that there may be more to write than answers; `deliver` takes mail to its shard.
+    /// so that there may be more to write than answers; `here` is the shard that runs us, if one does.
     pub(super) fn poll_io(
         &mut self,
         cx: &mut Context<'_>,
         woken: bool,
-        deliver: impl FnMut(usize, Mail) -> Result<(), ShardGone>,
+        now: Time,
+        here: &mut impl Here,
     ) -> Result<(), Stopped> {
         if woken {
             self.outbox.register(cx.waker());
         }
-        let read = self.poll_read(cx);
+        let read = self.poll_read(cx, now);
         // What a session said before it ended still reaches the shards.
-        self.post(deliver)?;
+        self.post(here)?;
         read?;
-        if woken || self.has_news() { self.poll_write(cx) } else { Ok(()) }
+        if woken || self.has_news() { self.poll_write(cx, now) } else { Ok(()) }
     }
 
     /// Whether a read has left something to write, or to tell the outbox.
@@ -223,8 +234,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         tracks || !self.output.replies.is_empty() || self.session.directs() > self.confirmed
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
-        let now = self.surroundings.clock.now();
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
         if !self.poll_resume(cx, now)? {
             return Ok(());
         }
@@ -244,7 +254,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 if progress == Progress::All {
                     // One read a turn: a second one would mostly find nothing. tokio knows whether
                     // there is more, and asks again only then.
-                    self.read_again(cx)?;
+                    self.read_again(cx, now)?;
                 } else {
                     cx.waker().wake_by_ref();
                 }
@@ -304,6 +314,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let Some(Parked { session, outbox, place, rooms, .. }) = handover.take() else { return };
         let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
         let (successor, lost) = outbox.succeed(seen);
+        successor.settle(self.outbox.home());
         (self.outbox, self.awaits) = (successor, false);
         // Its own place is given back for it.
         place.count();
@@ -315,7 +326,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     /// Reads until the socket has no more, so that it will wake us, or until it is another's turn.
-    fn read_again(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
+    fn read_again(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
         /// Reads in a turn. 8: 32 KiB, after which other connections have their turn.
         const READS: usize = 8;
         /// Commands in a chunk, about. 256: what a shard handles in a fraction of a millisecond.
@@ -324,7 +335,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             if self.output.commands.len() >= COMMANDS {
                 break;
             }
-            let now = self.surroundings.clock.now();
             let Self { io, inbound, session, writer, output, .. } = self;
             match inbound.poll_read(io, cx, session, now, writer, output) {
                 Poll::Pending => return Ok(()),
@@ -336,32 +346,50 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         Ok(())
     }
 
-    /// Posts commands to their shards: one chunk of mail for each shard that is meant.
-    fn post(&mut self, mut deliver: impl FnMut(usize, Mail) -> Result<(), ShardGone>) -> Result<(), Stopped> {
+    /// Commands go to their shards: at once to the one that runs us, and as one chunk of mail to each
+    /// of the others that is meant.
+    fn post(&mut self, here: &mut impl Here) -> Result<(), Stopped> {
         if self.output.commands.is_empty() {
             return Ok(());
         }
+        let tracks = self.session.capabilities().has(Capabilities::ACCEPTED);
         let mut by_shard: SmallVec<[(usize, SmallVec<[Command; 1]>); 1]> = SmallVec::new();
         for (route, command) in self.output.commands.drain(..) {
             let shard = self.surroundings.mailboxes.shard(route);
+            // Where somebody asks what is accepted, chunks are counted.
+            if here.is(shard) && !tracks {
+                self.rooms.visit(shard);
+                here.handle(self.place.session, &self.outbox, command);
+                continue;
+            }
             match by_shard.iter_mut().find(|(other, _)| *other == shard) {
                 Some((_, list)) => list.push(command),
                 None => by_shard.push((shard, SmallVec::from_buf([command]))),
             }
         }
-        let tracks = self.session.capabilities().has(Capabilities::ACCEPTED);
         for (shard, commands) in by_shard {
             let mail = self.rooms.address(shard, &self.outbox, tracks, commands);
-            deliver(shard, mail).map_err(|ShardGone| Ending::because(Reason::INTERNAL))?;
+            let delivered = if here.is(shard) {
+                here.receive(mail);
+                Ok(())
+            } else {
+                self.surroundings.mailboxes.send(shard, mail)
+            };
+            delivered.map_err(|ShardGone| Ending::because(Reason::INTERNAL))?;
+        }
+        if self.output.commands.capacity() > KEPT_COMMANDS {
+            self.output.commands = Vec::new();
         }
         Ok(())
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
+    /// Writes what is queued.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
         loop {
-            self.take()?;
+            self.take(now)?;
             if !self.output.replies.is_empty() {
                 self.writer.push_answers(self.output.replies.split().freeze());
+                self.output.replies = BytesMut::new();
             }
             if self.writer.is_empty() {
                 return Ok(());
@@ -383,8 +411,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     /// Takes what the shards queued and noticed.
-    fn take(&mut self) -> Result<(), Stopped> {
-        let now = self.surroundings.clock.now();
+    fn take(&mut self, now: Time) -> Result<(), Stopped> {
         let sent = self.writer.total();
         let unconsumed = usize::try_from(self.session.unconsumed(sent, now)).unwrap_or(usize::MAX / 2);
         let awaits = self.session.awaits_accepted();
@@ -435,19 +462,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             if timer.as_mut().poll(cx).is_pending() {
                 return Ok(());
             }
-            self.session.handle_timeout(self.writer.total(), clock.now(), &mut self.output)?;
-            self.poll_write(cx)?;
+            let now = clock.now();
+            self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;
+            self.poll_write(cx, now)?;
         }
     }
 
     /// As [`poll_time`](Self::poll_time), for who looks at the time himself.
-    pub(super) fn handle_time(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
-        let now = self.surroundings.clock.now();
+    pub(super) fn handle_time(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
         if self.session.deadline(now) > now {
             return Ok(());
         }
         self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;
-        self.poll_write(cx)
+        self.poll_write(cx, now)
     }
 
     /// Says why, and leaves; or keeps the session for another connection.
@@ -484,6 +511,34 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         closing::run(&mut io, writer, stopped, framing, limits).await;
     }
+}
+
+/// Places for commands that a connection keeps. 4: what a read mostly brings.
+const KEPT_COMMANDS: usize = 4;
+
+/// The shard that runs a connection, if one does.
+pub(super) trait Here {
+    /// Whether it is this one.
+    fn is(&self, shard: usize) -> bool;
+
+    /// Does at once what a session asks for.
+    fn handle(&mut self, session: SessionId, outbox: &Arc<Outbox>, command: Command);
+
+    /// As mail that came.
+    fn receive(&mut self, mail: Mail);
+}
+
+/// No shard: the connection is a task.
+struct Abroad;
+
+impl Here for Abroad {
+    fn is(&self, _: usize) -> bool {
+        false
+    }
+
+    fn handle(&mut self, _: SessionId, _: &Arc<Outbox>, _: Command) {}
+
+    fn receive(&mut self, _: Mail) {}
 }
 
 /// A token for a session; `None` where the system has no random numbers: then nothing is resumed.

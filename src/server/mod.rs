@@ -360,10 +360,10 @@ impl Server {
 
     /// Gives each shard a thread with an event loop.
     fn with_workers(mut self) -> Result<Self, Error> {
-        let Surroundings { mailboxes, clock, .. } = &self.handle.surroundings;
+        let clock = self.handle.surroundings.clock;
         let shards = self.shards.drain(..).enumerate();
         let workers = shards
-            .map(|(index, (shard, mailbox))| Worker::new(index, shard, mailbox, mailboxes.clone(), *clock))
+            .map(|(index, (shard, mailbox))| Worker::new(index, shard, mailbox, clock))
             .collect::<Result<Vec<_>, _>>()
             .map_err(Error::Workers)?;
         self.handle.hubs = workers.iter().map(|worker| Arc::clone(worker.hub())).collect();

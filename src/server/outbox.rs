@@ -25,7 +25,7 @@
 //! it. Only the directs' lock is taken under an outbox's, and an outbox's under no other.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 
@@ -48,6 +48,7 @@ pub(super) type Lock<T> = std::sync::Mutex<T>;
 pub(crate) struct Outbox {
     state: Lock<State>,
     waker: AtomicWaker,
+    home: Home,
     facts: Arc<Facts>,
     /// Chunks of this session that wait in mailboxes. Its successors count on.
     chunks: Arc<AtomicUsize>,
@@ -116,6 +117,11 @@ pub(crate) struct Charge {
     pub(crate) frames: usize,
 }
 
+/// Where a connection lives that a worker runs: the worker in the upper half and the connection's key
+/// in the lower one, each one more than it is. 0: nowhere.
+#[derive(Debug, Default)]
+struct Home(AtomicU64);
+
 /// What came of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pushed {
@@ -130,6 +136,7 @@ impl Outbox {
         Self {
             state: Lock::default(),
             waker: AtomicWaker::new(),
+            home: Home::default(),
             facts: Arc::clone(facts),
             chunks: Arc::default(),
             directs: Arc::default(),
@@ -159,6 +166,7 @@ impl Outbox {
         let successor = Arc::new(Self {
             state: Lock::new(queued),
             waker: AtomicWaker::new(),
+            home: Home::default(),
             facts: Arc::clone(&self.facts),
             chunks: Arc::clone(&self.chunks),
             directs: Arc::clone(&self.directs),
@@ -294,6 +302,21 @@ impl Outbox {
     /// Wakes the connection.
     pub(crate) fn wake(&self) {
         self.waker.wake();
+    }
+
+    /// The connection lives with a worker, where it has a key; or with none.
+    pub(crate) fn settle(&self, home: Option<(usize, usize)>) {
+        let half = |number: usize| u32::try_from(number).ok()?.checked_add(1).map(u64::from);
+        // Beyond what fits, the waker finds it.
+        let packed = home.and_then(|(worker, key)| Some(half(worker)? << 32 | half(key)?));
+        self.home.0.store(packed.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// The worker with whom the connection lives, and its key there.
+    pub(crate) fn home(&self) -> Option<(usize, usize)> {
+        let packed = self.home.0.load(Ordering::Relaxed);
+        let half = |half: u64| usize::try_from(half.checked_sub(1)?).ok();
+        Some((half(packed >> 32)?, half(packed & u64::from(u32::MAX))?))
     }
 
     /// The connection's task, which is to be woken.

@@ -31,6 +31,14 @@ impl Rooms {
         Self { mailboxes, place, shards: SmallVec::new(), last_will: Reason::FINISHED }
     }
 
+    /// A shard is about to be told something.
+    pub(super) fn visit(&mut self, shard: usize) {
+        match self.shards.iter_mut().find(|(other, _)| *other == shard) {
+            Some((_, here)) => *here = true,
+            None => self.shards.push((shard, true)),
+        }
+    }
+
     /// A chunk of commands as mail for a shard, which the caller delivers. `tracks` says whether the
     /// outbox is to know when it is done.
     pub(super) fn address(
@@ -40,10 +48,7 @@ impl Rooms {
         tracks: bool,
         commands: SmallVec<[Command; 1]>,
     ) -> Mail {
-        match self.shards.iter_mut().find(|(other, _)| *other == shard) {
-            Some((_, here)) => *here = true,
-            None => self.shards.push((shard, true)),
-        }
+        self.visit(shard);
         let mut numbers = commands.iter().filter_map(|command| match command {
             Command::Publish(publish) => Some(publish),
             _ => None,

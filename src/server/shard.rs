@@ -114,31 +114,41 @@ impl Shard {
 
     /// Does what one piece of mail asks for.
     pub(super) fn handle(&mut self, mail: Mail, now: Time) {
-        let Self { dispatcher, out, .. } = self;
         match mail {
             Mail::Chunk { session, outbox, ticket, commands } => {
                 for command in commands {
-                    dispatcher.handle_command(session, &outbox, command, now, out);
+                    self.handle_command(session, &outbox, command, now);
                 }
                 let wakes = outbox.chunk_done(ticket);
-                out.mark(&outbox, wakes);
+                self.out.mark(&outbox, wakes);
             }
-            Mail::Away { session } => dispatcher.handle_away(session, now),
-            Mail::Ended { place, reason } => dispatcher.handle_ended(place.session, reason, now),
+            Mail::Away { session } => self.dispatcher.handle_away(session, now),
+            Mail::Ended { place, reason } => self.dispatcher.handle_ended(place.session, reason, now),
         }
     }
 
-    /// Flushes what is due, and wakes everyone who got something.
+    /// Does what a session asks for.
+    pub(super) fn handle_command(&mut self, session: SessionId, outbox: &Arc<Outbox>, command: Command, now: Time) {
+        self.dispatcher.handle_command(session, outbox, command, now, &mut self.out);
+    }
+
+    /// Flushes what is due, and has everyone woken who got something: `wake` may do it in its own way.
     ///
     /// A turn takes what the mailbox holds, up to a bound: rooms of period 0 have read it then, and do
     /// not starve when more keeps coming.
-    pub(super) fn end_turn(&mut self, clock: Clock) {
-        self.dispatcher.handle_drained(clock.now(), &mut self.out);
-        self.dispatcher.handle_timeout(clock.now(), &mut self.out);
-        self.out.wake();
-        let mut counters = self.dispatcher.counters();
-        counters.closed_by_answers += self.out.closed;
-        self.counted.send_if_modified(|last| std::mem::replace(last, counters) != counters);
+    pub(super) fn end_turn(&mut self, now: Time, wake: impl FnMut(&Arc<Outbox>)) {
+        self.dispatcher.handle_drained(now, &mut self.out);
+        let due = self.deadline().is_some_and(|deadline| deadline <= now);
+        if due {
+            self.dispatcher.handle_timeout(now, &mut self.out);
+        }
+        // Whatever is worth counting is told somebody, or comes of time.
+        if due || !self.out.outboxes.is_empty() {
+            self.out.outboxes.drain(..).as_slice().iter().for_each(wake);
+            let mut counters = self.dispatcher.counters();
+            counters.closed_by_answers += self.out.closed;
+            self.counted.send_if_modified(|last| std::mem::replace(last, counters) != counters);
+        }
     }
 }
 
@@ -161,7 +171,7 @@ pub(super) async fn run(mut shard: Shard, mut mailbox: mpsc::Receiver<Mail>, clo
         for mail in turn.drain(..) {
             shard.handle(mail, now);
         }
-        shard.end_turn(clock);
+        shard.end_turn(clock.now(), |outbox| outbox.wake());
         // A flood of mail must not keep this worker from its other tasks.
         tokio::task::consume_budget().await;
     }
@@ -185,12 +195,6 @@ struct Touched {
 }
 
 impl Touched {
-    fn wake(&mut self) {
-        for outbox in self.outboxes.drain(..) {
-            outbox.wake();
-        }
-    }
-
     fn pushed(&mut self, outbox: &Arc<Outbox>, pushed: Pushed) {
         self.closed += u64::from(pushed.closes);
         self.mark(outbox, pushed.wakes);

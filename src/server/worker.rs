@@ -27,31 +27,42 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use super::clock::Clock;
-use super::connection::Connection;
+use super::connection::{Connection, Here};
 use super::hub::{self, Arrival, Hub, Rouser};
 use super::inbound::Stopped;
-use super::shard::{Mail, Mailboxes, Shard};
+use super::outbox::Outbox;
+use super::shard::{Mail, Shard};
 use super::socket::Socket;
+use crate::command::{Command, SessionId};
 use crate::time::Time;
 
 /// A thread's worth of the server, before it runs.
 #[derive(Debug)]
 pub(super) struct Worker {
     poll: mio::Poll,
-    hub: Arc<Hub>,
-    index: usize,
-    shard: Shard,
-    mailbox: mpsc::Receiver<Mail>,
-    mailboxes: Mailboxes,
-    postman: Waker,
+    post: Post,
     /// Where connections go to end: that takes time, and waits.
     runtime: Option<Handle>,
     clock: Clock,
+    now: Time,
     connections: Slab<Box<Member>>,
     /// When connections want to look at the time. One that has moved its deadline leaves an old entry
     /// behind, which finds nothing to do.
     timers: BinaryHeap<Reverse<(Time, usize)>>,
-    /// Mail was handled since the shard's last turn ended.
+    /// Keys of connections that have something to write. Kept for its memory, as is the next.
+    writing: Vec<usize>,
+    woken: Vec<usize>,
+}
+
+/// A worker's shard and its mail.
+#[derive(Debug)]
+struct Post {
+    hub: Arc<Hub>,
+    index: usize,
+    shard: Shard,
+    mailbox: mpsc::Receiver<Mail>,
+    postman: Waker,
+    /// Something was handled since the shard's last turn ended.
     touched: bool,
 }
 
@@ -83,65 +94,61 @@ impl Worker {
         index: usize,
         shard: Shard,
         mailbox: mpsc::Receiver<Mail>,
-        mailboxes: Mailboxes,
         clock: Clock,
     ) -> io::Result<Self> {
         let (poll, hub) = hub::new_poll(BELL)?;
         let postman = hub::postman(&hub);
         Ok(Self {
             poll,
-            hub,
-            index,
-            shard,
-            mailbox,
-            mailboxes,
-            postman,
+            post: Post { hub, index, shard, mailbox, postman, touched: false },
             runtime: None,
             clock,
+            now: clock.now(),
             connections: Slab::new(),
             timers: BinaryHeap::new(),
-            touched: false,
+            writing: Vec::new(),
+            woken: Vec::new(),
         })
     }
 
     /// How others reach it.
     pub(super) const fn hub(&self) -> &Arc<Hub> {
-        &self.hub
+        &self.post.hub
     }
 
     /// Runs until its hub is told to stop. `runtime` is where connections end.
     pub(super) fn run(mut self, runtime: Handle) {
         self.runtime = Some(runtime);
         let mut events = Events::with_capacity(EVENTS);
-        let (mut woken, mut arrivals) = (Vec::new(), Vec::new());
-        while !self.hub.is_stopped() {
+        let mut arrivals = Vec::new();
+        while !self.post.hub.is_stopped() {
             self.wait(&mut events);
             for (count, event) in events.iter().enumerate() {
                 if count % TURNS == TURNS - 1 {
-                    self.flush_if_due(&mut woken);
+                    self.flush_if_due();
                 }
                 let key = event.token().0;
                 let Some(member) = self.connections.get_mut(key) else { continue };
                 let unblocked = member.connection.io_mut().handle_event(event);
                 self.turn(key, unblocked);
             }
-            self.hub.take_arrivals(&mut arrivals);
+            self.post.hub.take_arrivals(&mut arrivals);
             for arrival in arrivals.drain(..) {
                 self.welcome(arrival);
             }
             self.receive(super::shard::TURN);
             self.handle_timers();
-            self.end_turn(&mut woken);
+            self.end_turn();
         }
     }
 
     /// Sleeps until there is something to do.
     fn wait(&mut self, events: &mut Events) {
-        let idle = self.hub.sleep();
+        let idle = self.post.hub.sleep();
         let next = self.timers.peek().map(|Reverse((time, _))| *time);
-        let timeout = match self.shard.deadline().into_iter().chain(next).min() {
-            _ if !idle || self.touched => Some(Duration::ZERO),
-            Some(deadline) => Some(deadline.since(self.clock.now())),
+        let timeout = match self.post.shard.deadline().into_iter().chain(next).min() {
+            _ if !idle || self.post.touched => Some(Duration::ZERO),
+            Some(deadline) => Some(deadline.since(self.look())),
             None => None,
         };
         match self.poll.poll(events, timeout) {
@@ -150,7 +157,15 @@ impl Worker {
             // A bug of ours: there is no way on, and the server ends.
             Err(error) => panic!("epoll failed: {error}"),
         }
-        self.hub.wake_up();
+        self.post.hub.wake_up();
+        self.look();
+    }
+
+    /// Looks at the clock. In between, time stands still: reading it takes longer than most of what
+    /// asks for it.
+    fn look(&mut self) -> Time {
+        self.now = self.clock.now();
+        self.now
     }
 
     /// A new connection.
@@ -159,76 +174,92 @@ impl Worker {
         let key = entry.key();
         let registry = self.poll.registry();
         let Some(connection) = arrival.try_map_io(|stream| Socket::watch(stream, registry, key)) else { return };
-        let rouser = Rouser::new(&self.hub, key);
+        let rouser = Rouser::new(&self.post.hub, key);
         let waker = Arc::clone(&rouser).into();
+        connection.settle(self.post.index, key);
         entry.insert(Box::new(Member { connection, rouser, waker, armed: Time::MAX }));
         self.turn(key, true);
     }
 
     /// Gives a connection its turn. `woken` as in [`Connection::poll_io`].
     fn turn(&mut self, key: usize, woken: bool) {
-        let Self { connections, shard, mailbox, mailboxes, hub, postman, index, clock, touched, .. } = self;
+        let Self { connections, post, now, .. } = self;
         let Some(member) = connections.get_mut(key) else { return };
-        let mut in_shard = false;
-        let mut deliver = |target: usize, mail| {
-            if target != *index {
-                return mailboxes.send(target, mail);
-            }
-            in_shard = true;
-            // What another connection of this session posted before came by the mailbox.
-            if hub.has_mail() {
-                receive(shard, mailbox, hub, postman, *clock, usize::MAX);
-            }
-            shard.handle(mail, clock.now());
-            *touched = true;
-            in_shard = false;
-            Ok(())
-        };
         let Member { connection, waker, .. } = &mut **member;
         let mut cx = Context::from_waker(waker);
-        let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_io(&mut cx, woken, &mut deliver)));
+        let mut here = OurShard { post, now: *now, busy: false };
+        let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_io(&mut cx, woken, *now, &mut here)));
+        // The rooms may be anything now.
+        let shard_panicked = here.busy;
+        match turn {
+            Err(panic) if shard_panicked => resume_unwind(panic),
+            turn => self.handle_turned(key, turn),
+        }
+    }
+
+    /// Lets a connection write what it got.
+    fn write(&mut self, key: usize) {
+        let Some(member) = self.connections.get_mut(key) else { return };
+        let Member { connection, waker, .. } = &mut **member;
+        let mut cx = Context::from_waker(waker);
+        let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_write(&mut cx, self.now)));
+        self.handle_turned(key, turn);
+    }
+
+    fn handle_turned(&mut self, key: usize, turn: std::thread::Result<Result<(), Stopped>>) {
         match turn {
             Ok(Ok(())) => self.arm(key),
             Ok(Err(stopped)) => self.end(key, stopped),
-            // The rooms may be anything now.
-            Err(panic) if in_shard => resume_unwind(panic),
             Err(_) => self.give_up(key),
         }
     }
 
     /// Flushes what is due, and gives those a turn who got something or were woken.
-    fn end_turn(&mut self, woken: &mut Vec<usize>) {
-        let due = || self.shard.deadline().is_some_and(|deadline| deadline <= self.clock.now());
-        if self.touched || due() {
-            self.touched = false;
-            self.shard.end_turn(self.clock);
+    fn end_turn(&mut self) {
+        let due = self.post.shard.deadline().is_some_and(|deadline| deadline <= self.now);
+        if self.post.touched || due {
+            self.post.touched = false;
+            let Self { post, writing, .. } = self;
+            let index = post.index;
+            post.shard.end_turn(self.now, |outbox| match outbox.home() {
+                Some((worker, key)) if worker == index => writing.push(key),
+                _ => outbox.wake(),
+            });
+            let mut writing = std::mem::take(&mut self.writing);
+            for (count, key) in writing.drain(..).enumerate() {
+                if count % TURNS == TURNS - 1 {
+                    self.look();
+                }
+                self.write(key);
+            }
+            self.writing = writing;
         }
-        self.hub.take_woken(woken);
+        let mut woken = std::mem::take(&mut self.woken);
+        self.post.hub.take_woken(&mut woken);
         for key in woken.drain(..) {
             if let Some(member) = self.connections.get(key) {
                 member.rouser.begin_turn();
                 self.turn(key, true);
             }
         }
+        self.woken = woken;
     }
 
-    fn flush_if_due(&mut self, woken: &mut Vec<usize>) {
-        if self.shard.deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
-            self.end_turn(woken);
+    fn flush_if_due(&mut self) {
+        let now = self.look();
+        if self.post.shard.deadline().is_some_and(|deadline| deadline <= now) {
+            self.end_turn();
         }
     }
 
     fn receive(&mut self, most: usize) {
-        if self.hub.has_mail() {
-            let Self { shard, mailbox, hub, postman, clock, .. } = self;
-            self.touched |= receive(shard, mailbox, hub, postman, *clock, most);
-        }
+        self.post.receive(most, self.now);
     }
 
     /// Sees to it that a connection looks at the time when it wants to.
     fn arm(&mut self, key: usize) {
         let Some(member) = self.connections.get_mut(key) else { return };
-        let deadline = member.connection.deadline(self.clock.now());
+        let deadline = member.connection.deadline(self.now);
         // A deadline moves with every frame, mostly to later. The entry that is there comes first then,
         // and finds nothing to do.
         if deadline < member.armed {
@@ -238,21 +269,15 @@ impl Worker {
     }
 
     fn handle_timers(&mut self) {
-        if self.timers.is_empty() {
-            return;
-        }
-        let now = self.clock.now();
+        let now = self.now;
         while let Some(Reverse((time, key))) = self.timers.peek().copied().filter(|Reverse((time, _))| *time <= now) {
             self.timers.pop();
             let Some(member) = self.connections.get_mut(key).filter(|member| member.armed == time) else { continue };
             let Member { connection, waker, armed, .. } = &mut **member;
             *armed = Time::MAX;
             let mut cx = Context::from_waker(waker);
-            match catch_unwind(AssertUnwindSafe(|| connection.handle_time(&mut cx))) {
-                Ok(Ok(())) => self.arm(key),
-                Ok(Err(stopped)) => self.end(key, stopped),
-                Err(_) => self.give_up(key),
-            }
+            let turn = catch_unwind(AssertUnwindSafe(|| connection.handle_time(&mut cx, now)));
+            self.handle_turned(key, turn);
         }
         if self.timers.len() * 4 < self.timers.capacity() {
             self.timers.shrink_to(self.timers.len() * 2);
@@ -281,6 +306,7 @@ impl Worker {
 
     fn remove(&mut self, key: usize) -> Option<Member> {
         let member = *self.connections.try_remove(key)?;
+        member.connection.unsettle();
         if self.connections.is_empty() {
             self.connections = Slab::new();
         }
@@ -288,28 +314,56 @@ impl Worker {
     }
 }
 
-/// Handles what is in a mailbox, about `most` of it. True where there was something.
-fn receive(
-    shard: &mut Shard,
-    mailbox: &mut mpsc::Receiver<Mail>,
-    hub: &Hub,
-    postman: &Waker,
-    clock: Clock,
-    most: usize,
-) -> bool {
-    if !hub.take_mail() {
-        return false;
-    }
-    let mut cx = Context::from_waker(postman);
-    let mut received = 0;
-    // To the end: only an empty mailbox remembers whom to wake.
-    while let Poll::Ready(Some(mail)) = mailbox.poll_recv(&mut cx) {
-        shard.handle(mail, clock.now());
-        received += 1;
-        if received >= most {
-            hub.leave_mail();
-            break;
+impl Post {
+    /// Handles what is in the mailbox, about `most` of it.
+    fn receive(&mut self, most: usize, now: Time) {
+        if !self.hub.take_mail() {
+            return;
+        }
+        let mut cx = Context::from_waker(&self.postman);
+        let mut received = 0;
+        // To the end: only an empty mailbox remembers whom to wake.
+        while let Poll::Ready(Some(mail)) = self.mailbox.poll_recv(&mut cx) {
+            self.shard.handle(mail, now);
+            self.touched = true;
+            received += 1;
+            if received >= most {
+                self.hub.leave_mail();
+                return;
+            }
         }
     }
-    received > 0
+}
+
+/// The worker's shard, for a connection that has its turn.
+struct OurShard<'a> {
+    post: &'a mut Post,
+    now: Time,
+    /// Whether the shard is at work, so that a panic is its own.
+    busy: bool,
+}
+
+impl OurShard<'_> {
+    fn work(&mut self, work: impl FnOnce(&mut Shard, Time)) {
+        self.busy = true;
+        // What another connection of this session posted before came by the mailbox.
+        self.post.receive(usize::MAX, self.now);
+        work(&mut self.post.shard, self.now);
+        self.post.touched = true;
+        self.busy = false;
+    }
+}
+
+impl Here for OurShard<'_> {
+    fn is(&self, shard: usize) -> bool {
+        shard == self.post.index
+    }
+
+    fn handle(&mut self, session: SessionId, outbox: &Arc<Outbox>, command: Command) {
+        self.work(|shard, now| shard.handle_command(session, outbox, command, now));
+    }
+
+    fn receive(&mut self, mail: Mail) {
+        self.work(|shard, now| shard.handle(mail, now));
+    }
 }
