@@ -144,7 +144,7 @@ impl Shard {
         }
         // Whatever is worth counting is told somebody, or comes of time.
         if due || !self.out.outboxes.is_empty() {
-            self.out.outboxes.drain(..).as_slice().iter().for_each(wake);
+            self.out.wake(wake);
             let mut counters = self.dispatcher.counters();
             counters.closed_by_answers += self.out.closed;
             self.counted.send_if_modified(|last| std::mem::replace(last, counters) != counters);
@@ -188,13 +188,17 @@ fn arm(timer: std::pin::Pin<&mut Sleep>, time: Time, clock: Clock) -> Option<()>
 
 /// The outboxes that got something in this turn, to be woken at its end.
 #[derive(Debug, Default)]
-struct Touched {
+pub(super) struct Touched {
     outboxes: Vec<Arc<Outbox>>,
     /// Connections closed because answers and directs were too much for them.
     closed: u64,
 }
 
 impl Touched {
+    pub(super) fn wake(&mut self, wake: impl FnMut(&Arc<Outbox>)) {
+        self.outboxes.drain(..).as_slice().iter().for_each(wake);
+    }
+
     fn pushed(&mut self, outbox: &Arc<Outbox>, pushed: Pushed) {
         self.closed += u64::from(pushed.closes);
         self.mark(outbox, pushed.wakes);

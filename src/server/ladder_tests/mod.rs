@@ -159,7 +159,7 @@ impl World {
 
     /// The observer reads what at most one flush has sent; and every bound is held.
     fn observe(&mut self) {
-        self.out.wake();
+        self.out.wake(|outbox| outbox.wake());
         let Line { outbox, queue, written, .. } = &mut self.observer;
         let notices = outbox.take(std::mem::take(written), 0, queue);
         assert!(notices.ending.is_none(), "the observer is quick");
