@@ -223,7 +223,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         let read = self.poll_read(cx, now);
         // What a session said before it ended still reaches the shards.
-        self.post(here)?;
+        self.post(here, now)?;
         read?;
         if woken || self.has_news() { self.poll_write(cx, now) } else { Ok(()) }
     }
@@ -348,7 +348,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Commands go to their shards: at once to the one that runs us, and as one chunk of mail to each
     /// of the others that is meant.
-    fn post(&mut self, here: &mut impl Here) -> Result<(), Stopped> {
+    fn post(&mut self, here: &mut impl Here, now: Time) -> Result<(), Stopped> {
         if self.output.commands.is_empty() {
             return Ok(());
         }
@@ -368,12 +368,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             }
         }
         for (shard, commands) in by_shard {
+            let by = self.surroundings.mailboxes.due(&commands, now);
             let mail = self.rooms.address(shard, &self.outbox, tracks, commands);
             let delivered = if here.is(shard) {
                 here.receive(mail);
                 Ok(())
             } else {
-                self.surroundings.mailboxes.send(shard, mail)
+                // A sender that may send no more until its mail is read does not wait for a tick.
+                let by = if self.outbox.is_backlogged() { Time::ZERO } else { by };
+                self.surroundings.mailboxes.send(shard, mail, by)
             };
             delivered.map_err(|ShardGone| Ending::because(Reason::INTERNAL))?;
         }

@@ -3,15 +3,20 @@
 //! ```text
 //! listener ──arrival──┐
 //! outbox ────wake─────┼──> hub ──bell, where the worker sleeps──> worker
-//! mailbox ───mail─────┘
+//! sessions ──mail─────┘
 //! ```
+//!
+//! Mail for a tick need not wake anybody: the worker reads it when it wakes for that tick. A bell costs
+//! both sides more than the message does.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::task::{Wake, Waker};
+use std::task::Wake;
 
 use super::connection::Connection;
+use super::shard::{Mail, ShardGone};
+use crate::time::Time;
 
 #[expect(clippy::disallowed_types, reason = "held to append to a list or to take it, and for nothing else")]
 type Lock<T> = std::sync::Mutex<T>;
@@ -25,8 +30,12 @@ pub(super) struct Hub {
     bell: mio::Waker,
     /// Whether the worker looks here before it sleeps.
     awake: AtomicBool,
-    /// Whether the mailbox has something.
-    mail: AtomicBool,
+    /// When it wakes by itself, in server time; the end of time where it does not.
+    wakes: AtomicU64,
+    /// Whether `mail` has something.
+    has_mail: AtomicBool,
+    /// From sessions that live elsewhere: each has a bound of its own (`Limits::connection_chunks`).
+    mail: Lock<Vec<Mail>>,
     stopped: AtomicBool,
     /// The keys of connections that are to have a turn. Each is here once, so they are bounded.
     woken: Lock<Vec<usize>>,
@@ -38,7 +47,9 @@ impl Hub {
         Arc::new(Self {
             bell,
             awake: AtomicBool::new(true),
-            mail: AtomicBool::new(true),
+            wakes: AtomicU64::new(u64::MAX),
+            has_mail: AtomicBool::new(false),
+            mail: Lock::default(),
             stopped: AtomicBool::new(false),
             woken: Lock::default(),
             arrivals: Lock::default(),
@@ -70,19 +81,29 @@ impl Hub {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    /// Whether the mailbox has something.
-    pub(super) fn has_mail(&self) -> bool {
-        self.mail.load(Ordering::Acquire)
+    /// Puts mail into the worker's mailbox, to be read by the time `by`.
+    pub(super) fn post(&self, mail: Mail, by: Time) -> Result<(), ShardGone> {
+        if self.is_stopped() {
+            return Err(ShardGone);
+        }
+        lock(&self.mail).push(mail);
+        self.has_mail.store(true, Ordering::SeqCst);
+        // Asleep it says truly when it wakes, and awake it looks here before it sleeps.
+        if !self.awake.load(Ordering::SeqCst) && self.wakes.load(Ordering::SeqCst) > by.micros() {
+            self.rouse();
+        }
+        Ok(())
     }
 
-    /// As [`has_mail`](Self::has_mail), by who will look.
-    pub(super) fn take_mail(&self) -> bool {
-        self.has_mail() && self.mail.swap(false, Ordering::AcqRel)
-    }
-
-    /// There is more in the mailbox than was taken.
-    pub(super) fn leave_mail(&self) {
-        self.mail.store(true, Ordering::Release);
+    /// The mail that is here, into `into`, which is empty. False where there is none.
+    pub(super) fn take_mail(&self, into: &mut Vec<Mail>) -> bool {
+        if !self.has_mail.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut mail = lock(&self.mail);
+        self.has_mail.store(false, Ordering::SeqCst);
+        std::mem::swap(&mut *mail, into);
+        true
     }
 
     /// Connections that came, appended to `into`.
@@ -95,11 +116,13 @@ impl Hub {
         std::mem::swap(&mut *lock(&self.woken), into);
     }
 
-    /// The worker is about to sleep. False where there is something to do first.
-    pub(super) fn sleep(&self) -> bool {
+    /// The worker is about to sleep, and reads its mail at the time `wakes` at the latest. False where
+    /// there is something to do first.
+    pub(super) fn sleep(&self, wakes: Time) -> bool {
+        self.wakes.store(wakes.micros(), Ordering::SeqCst);
         self.awake.store(false, Ordering::SeqCst);
         // Whoever comes after this sees that the worker sleeps; who came before is seen here.
-        let idle = !self.mail.load(Ordering::SeqCst)
+        let idle = !self.has_mail.load(Ordering::SeqCst)
             && !self.is_stopped()
             && lock(&self.woken).is_empty()
             && lock(&self.arrivals).is_empty();
@@ -154,22 +177,6 @@ impl Wake for Rouser {
             self.hub.rouse();
         }
     }
-}
-
-/// Tells a worker that its mailbox has something.
-#[derive(Debug)]
-struct Postman(Arc<Hub>);
-
-impl Wake for Postman {
-    fn wake(self: Arc<Self>) {
-        self.0.mail.store(true, Ordering::SeqCst);
-        self.0.rouse();
-    }
-}
-
-/// What wakes a worker for its mailbox.
-pub(super) fn postman(hub: &Arc<Hub>) -> Waker {
-    Arc::new(Postman(Arc::clone(hub))).into()
 }
 
 /// A worker's poll, and how others reach it.

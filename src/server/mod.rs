@@ -60,7 +60,7 @@ pub use self::error::Error;
 use self::hub::Hub;
 use self::listener::Port;
 use self::registry::{Place, Registry};
-use self::shard::{Mail, Mailboxes, Shard};
+use self::shard::{Door, Mail, Mailboxes, Shard};
 use self::worker::Worker;
 use crate::class::{RoomClass, RoomClasses};
 pub use crate::dispatcher::Counters;
@@ -352,7 +352,7 @@ impl Server {
             wall: micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             hasher: foldhash::fast::RandomState::default(),
         };
-        let mailboxes = Mailboxes::new(senders.into());
+        let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
         let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock };
         let handle = Handle { surroundings, registry, counters: counters.into(), hubs: Arc::new([]) };
         Self { websocket, tcp, handle, shards, workers: Vec::new() }
@@ -363,10 +363,13 @@ impl Server {
         let clock = self.handle.surroundings.clock;
         let shards = self.shards.drain(..).enumerate();
         let workers = shards
-            .map(|(index, (shard, mailbox))| Worker::new(index, shard, mailbox, clock))
+            .map(|(index, (shard, _))| Worker::new(index, shard, clock))
             .collect::<Result<Vec<_>, _>>()
             .map_err(Error::Workers)?;
         self.handle.hubs = workers.iter().map(|worker| Arc::clone(worker.hub())).collect();
+        let doors = self.handle.hubs.iter().map(|hub| Door::Worker(Arc::clone(hub)));
+        let surroundings = &mut self.handle.surroundings;
+        surroundings.mailboxes = surroundings.mailboxes.with_doors(doors.collect());
         self.workers = workers;
         Ok(self)
     }

@@ -12,6 +12,7 @@ use super::outbox::Outbox;
 use super::registry::Place;
 use super::shard::{Mail, Mailboxes};
 use crate::command::Command;
+use crate::time::Time;
 use crate::wire::Reason;
 
 /// The shards where this session may be in rooms. Dropping it, also in a panic, leaves them all.
@@ -65,7 +66,7 @@ impl Rooms {
         for (shard, here) in self.shards.iter_mut().filter(|(_, here)| *here) {
             *here = false;
             // A shard that is gone has no rooms to be away from.
-            let _gone = mailboxes.send(*shard, Mail::Away { session });
+            let _gone = mailboxes.send(*shard, Mail::Away { session }, Time::ZERO);
         }
     }
 }
@@ -75,7 +76,7 @@ impl Drop for Rooms {
         for (shard, _) in &self.shards {
             let ended = Mail::Ended { place: Arc::clone(&self.place), reason: self.last_will };
             // A shard that is gone has no rooms to leave.
-            let _gone = self.mailboxes.send(*shard, ended);
+            let _gone = self.mailboxes.send(*shard, ended, Time::ZERO);
         }
     }
 }

@@ -9,6 +9,7 @@
 //! A connection is woken once for all that a turn of the shard gave it, however many rooms it is in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -16,8 +17,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Sleep, sleep_until};
 
 use super::clock::Clock;
+use super::hub::Hub;
 use super::outbox::{Outbox, Pushed};
 use super::registry::Place;
+use crate::class::RoomClasses;
 use crate::command::{Command, Hold, SessionId};
 use crate::dispatcher::{
     Batch, Counters, Direct, Dispatcher, DispatcherConfig, FrameClass, Lag, Outlet, Refusal, Taken,
@@ -59,7 +62,19 @@ pub(super) enum Mail {
 /// The mailboxes of all shards.
 #[derive(Clone, Debug)]
 pub(super) struct Mailboxes {
-    senders: Arc<[mpsc::Sender<Mail>]>,
+    doors: Arc<[Door]>,
+    /// What a message of a tick may wait for its shard to wake: the period that all rooms have. Zero
+    /// where they have several, or flush at once.
+    patience: Duration,
+}
+
+/// A shard's mailbox.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// It is a task.
+    Task(mpsc::Sender<Mail>),
+    /// A worker runs it.
+    Worker(Arc<Hub>),
 }
 
 /// A shard is gone, and its rooms with it.
@@ -67,19 +82,35 @@ pub(super) struct Mailboxes {
 pub(super) struct ShardGone;
 
 impl Mailboxes {
-    pub(super) const fn new(senders: Arc<[mpsc::Sender<Mail>]>) -> Self {
-        Self { senders }
+    pub(super) fn new(doors: Arc<[Door]>, classes: &RoomClasses) -> Self {
+        let period = classes.default.period;
+        let even = classes.by_pattern.iter().all(|(_, class)| class.period == period);
+        Self { doors, patience: if even { period } else { Duration::ZERO } }
+    }
+
+    /// The same rooms, behind other doors.
+    pub(super) fn with_doors(&self, doors: Arc<[Door]>) -> Self {
+        Self { doors, ..self.clone() }
     }
 
     /// The shard of a room.
     pub(super) fn shard(&self, route: Route) -> usize {
         // The remainder is below the number of shards.
-        usize::try_from(route.0 % self.senders.len() as u64).unwrap_or_default()
+        usize::try_from(route.0 % self.doors.len() as u64).unwrap_or_default()
     }
 
-    /// Puts mail into a shard's mailbox. There is room: see [`mailbox_size`].
-    pub(super) fn send(&self, shard: usize, mail: Mail) -> Result<(), ShardGone> {
-        self.senders.get(shard).ok_or(ShardGone)?.try_send(mail).map_err(|_| ShardGone)
+    /// When commands should be with their shard at the latest.
+    pub(super) fn due(&self, commands: &[Command], now: Time) -> Time {
+        let waits = |command: &Command| matches!(command, Command::Publish(publish) if !publish.urgent && !publish.acknowledge);
+        if commands.iter().all(waits) { now.after(self.patience) } else { Time::ZERO }
+    }
+
+    /// Puts mail into a shard's mailbox, to be read by the time `by`. There is room: see [`mailbox_size`].
+    pub(super) fn send(&self, shard: usize, mail: Mail, by: Time) -> Result<(), ShardGone> {
+        match self.doors.get(shard).ok_or(ShardGone)? {
+            Door::Task(sender) => sender.try_send(mail).map_err(|_| ShardGone),
+            Door::Worker(hub) => hub.post(mail, by),
+        }
     }
 }
 
@@ -92,7 +123,7 @@ pub(super) const fn mailbox_size(limits: &Limits) -> usize {
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
 /// milliseconds' worth, so that ticks do not slip under a flood.
-pub(super) const TURN: usize = 64;
+const TURN: usize = 64;
 
 /// A dispatcher, with the connections that it has something for.
 #[derive(Debug)]

@@ -17,13 +17,12 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use mio::{Events, Token};
 use slab::Slab;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tracing::error;
 
 use super::clock::Clock;
@@ -60,8 +59,8 @@ struct Post {
     hub: Arc<Hub>,
     index: usize,
     shard: Shard,
-    mailbox: mpsc::Receiver<Mail>,
-    postman: Waker,
+    /// What was taken of the mailbox. Kept for its memory.
+    mail: Vec<Mail>,
     /// Something was handled since the shard's last turn ended.
     touched: bool,
 }
@@ -82,25 +81,22 @@ const BELL: Token = Token(usize::MAX);
 /// Events taken at once. 1,024: what a tick of a thousand senders brings.
 const EVENTS: usize = 1024;
 
+/// Places for mail that are kept. 256: more than a tick of a busy room brings.
+const KEPT_MAIL: usize = 256;
+
 /// Connections that have a turn before the shard's clock is looked at: about 100 us.
 const TURNS: usize = 16;
 
 impl Worker {
-    /// A worker of the shard that has this mailbox.
+    /// A worker of a shard.
     ///
     /// # Errors
     /// Where the system has no more descriptors.
-    pub(super) fn new(
-        index: usize,
-        shard: Shard,
-        mailbox: mpsc::Receiver<Mail>,
-        clock: Clock,
-    ) -> io::Result<Self> {
+    pub(super) fn new(index: usize, shard: Shard, clock: Clock) -> io::Result<Self> {
         let (poll, hub) = hub::new_poll(BELL)?;
-        let postman = hub::postman(&hub);
         Ok(Self {
             poll,
-            post: Post { hub, index, shard, mailbox, postman, touched: false },
+            post: Post { hub, index, shard, mail: Vec::new(), touched: false },
             runtime: None,
             clock,
             now: clock.now(),
@@ -136,7 +132,7 @@ impl Worker {
             for arrival in arrivals.drain(..) {
                 self.welcome(arrival);
             }
-            self.receive(super::shard::TURN);
+            self.post.receive(self.now);
             self.handle_timers();
             self.end_turn();
         }
@@ -144,9 +140,10 @@ impl Worker {
 
     /// Sleeps until there is something to do.
     fn wait(&mut self, events: &mut Events) {
-        let idle = self.post.hub.sleep();
+        let tick = self.post.shard.deadline();
+        let idle = self.post.hub.sleep(tick.unwrap_or(Time::MAX));
         let next = self.timers.peek().map(|Reverse((time, _))| *time);
-        let timeout = match self.post.shard.deadline().into_iter().chain(next).min() {
+        let timeout = match tick.into_iter().chain(next).min() {
             _ if !idle || self.post.touched => Some(Duration::ZERO),
             Some(deadline) => Some(deadline.since(self.look())),
             None => None,
@@ -252,10 +249,6 @@ impl Worker {
         }
     }
 
-    fn receive(&mut self, most: usize) {
-        self.post.receive(most, self.now);
-    }
-
     /// Sees to it that a connection looks at the time when it wants to.
     fn arm(&mut self, key: usize) {
         let Some(member) = self.connections.get_mut(key) else { return };
@@ -315,22 +308,17 @@ impl Worker {
 }
 
 impl Post {
-    /// Handles what is in the mailbox, about `most` of it.
-    fn receive(&mut self, most: usize, now: Time) {
-        if !self.hub.take_mail() {
-            return;
-        }
-        let mut cx = Context::from_waker(&self.postman);
-        let mut received = 0;
-        // To the end: only an empty mailbox remembers whom to wake.
-        while let Poll::Ready(Some(mail)) = self.mailbox.poll_recv(&mut cx) {
-            self.shard.handle(mail, now);
-            self.touched = true;
-            received += 1;
-            if received >= most {
-                self.hub.leave_mail();
-                return;
+    /// Handles what is in the mailbox.
+    fn receive(&mut self, now: Time) {
+        if self.hub.take_mail(&mut self.mail) {
+            for mail in self.mail.drain(..) {
+                self.shard.handle(mail, now);
             }
+            self.touched = true;
+        }
+        // The places of a flood are given back.
+        if self.mail.capacity() > KEPT_MAIL {
+            self.mail = Vec::new();
         }
     }
 }
@@ -347,7 +335,7 @@ impl OurShard<'_> {
     fn work(&mut self, work: impl FnOnce(&mut Shard, Time)) {
         self.busy = true;
         // What another connection of this session posted before came by the mailbox.
-        self.post.receive(usize::MAX, self.now);
+        self.post.receive(self.now);
         work(&mut self.post.shard, self.now);
         self.post.touched = true;
         self.busy = false;
