@@ -15,6 +15,7 @@ use tickwire::logic::{Context, Logics, RoomLogic, Tick};
 use tickwire::name::Pattern;
 use tickwire::wire::{ClientData, Decoder, Handle, Sender, Target, split_frame};
 
+mod journey;
 mod room;
 
 struct Counting;
@@ -54,11 +55,19 @@ fn main() {
     decoding();
     compressing();
     for (members, messages) in [(10, 10), (100, 10), (100, 100), (1000, 10)] {
-        for case in [Case::Filling, Case::Full, Case::Values] {
-            delivering(members, messages, case);
+        // A hundred events a batch fill history in the warm-up already.
+        if messages <= 10 {
+            delivering(members, messages, Case::Filling);
         }
+        delivering(members, messages, Case::Full);
+        delivering(members, messages, Case::Uneven);
+        delivering(members, messages, Case::Values);
     }
     ruling();
+    for (members, messages) in [(10, 10), (100, 10), (100, 100)] {
+        journeying(members, messages, false);
+        journeying(members, messages, true);
+    }
 }
 
 fn decoding() {
@@ -113,6 +122,8 @@ enum Case {
     Filling,
     /// Events, where history lets go of a batch for each that it takes.
     Full,
+    /// The same, in ticks of half to one and a half as many.
+    Uneven,
     /// Values, which history does not keep.
     Values,
 }
@@ -122,6 +133,7 @@ impl Case {
         match self {
             Self::Filling => "events, history not full",
             Self::Full => "events, history full",
+            Self::Uneven => "events, uneven, full",
             Self::Values => "values",
         }
     }
@@ -131,7 +143,7 @@ impl Case {
         match self {
             Self::Filling | Self::Values => 50,
             // The batches that a class keeps, and more than the budget's order of them grows by.
-            Self::Full => 4096,
+            Self::Full | Self::Uneven => 4096,
         }
     }
 
@@ -140,6 +152,8 @@ impl Case {
         match self {
             Self::Filling => 2.1,
             Self::Full | Self::Values => 0.0,
+            // Now and then no buffer of the size is free.
+            Self::Uneven => 0.05,
         }
     }
 }
@@ -162,12 +176,16 @@ fn per_segment(members: u64, messages: u64, case: Case, queued: bool) -> f64 {
     const ROUNDS: u64 = 200;
     let payload = Bytes::from_static(&[b'x'; 32]);
     let (mut room, mut last) = (room::Room::new(members), Vec::new());
+    let mut noise = 1_u64;
     let mut rounds = |rounds| {
         for _ in 0..rounds {
             if queued {
                 std::mem::swap(&mut room.sink.frames, &mut last);
             }
             room.sink.frames.clear();
+            noise = noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            let uneven = matches!(case, Case::Uneven);
+            let messages = if uneven { messages / 2 + (noise >> 33) % messages } else { messages };
             room.round(messages, &payload, matches!(case, Case::Values));
         }
     };
@@ -198,4 +216,27 @@ fn ruling() {
     let each = count(|| rounds(ROUNDS)) as f64 / ROUNDS as f64;
     println!("allocations for a tick whose rules set 200 values: {each:.2}");
     assert!(each == 0.0);
+}
+
+/// Everything but the sockets: what was read, decoder, session, dispatcher, and a queue a member.
+fn journeying(members: usize, messages: usize, values: bool) {
+    const ROUNDS: u64 = 200;
+    let target = if values { journey::VALUE } else { Target::Event };
+    let read: Vec<_> = (0..messages).map(|_| journey::message(target)).collect();
+    for (queued, state) in [(false, "are written at once"), (true, "wait for a tick")] {
+        let mut journey = journey::Journey::new(members);
+        let mut delivered = 0;
+        let mut rounds = |rounds| (0..rounds).for_each(|_| delivered += journey.round(&read, queued));
+        rounds(4096);
+        let allocated = count(|| rounds(ROUNDS));
+        let kind = if values { "values" } else { "events" };
+        println!(
+            "{messages:>4} {kind} from socket to socket of {members:>4} members whose frames {state:<20} \
+             {allocated} allocations in {ROUNDS} ticks, {} messages read and {} delivered",
+            messages as u64 * ROUNDS,
+            (messages * members) as u64 * ROUNDS,
+        );
+        assert_eq!(allocated, 0);
+        assert!(delivered >= 4096 * members as u64, "every member got a frame in every tick");
+    }
 }
