@@ -34,8 +34,8 @@
 //! 3. Whatever a peer can make grow has a bound in `limits`.
 //! 4. The dispatcher never waits for a peer.
 //! 5. Between two sockets an event's payload is copied twice, whatever the number of members: into
-//!    its room's segment, and with that into frames that are cut to size, so that what a queue or
-//!    the history holds pins nothing else. A value's is copied into the latest values first.
+//!    its room's segment, and with that into a buffer of the segment's size, so that what a queue
+//!    or the history holds pins little else. A value's is copied into the latest values first.
 //! 6. Session ids are never used again.
 //! 7. A panic in an application's logic closes its room, and nothing else.
 //! 8. `PROTOCOL.md` is the authority, and its examples run as tests.

@@ -150,7 +150,8 @@ impl Limits {
     /// | part | default |
     /// |---|---|
     /// | what is queued for it, as if nobody shared it: `outbox_bytes` | 256 KiB |
-    /// | the frame that has begun to leave, which stays whole until it has: `max_frame` and its header | 16 KiB |
+    /// | the buffers it is in, which are up to an eighth larger | 32 KiB |
+    /// | the frame that has begun to leave, or those that share its buffer, which stay whole until they have: `max_frame` and its header, or 16 KiB | 16 KiB |
     /// | directs it has not confirmed: a quarter of `outbox_bytes` | 64 KiB |
     /// | answers that it has not read | 64 KiB |
     /// | the frame it is sending, and a read: `max_frame` and 16 KiB | 32 KiB |
@@ -162,7 +163,8 @@ impl Limits {
     #[must_use]
     pub const fn connection_bound(&self) -> usize {
         let frame = self.max_frame + crate::wire::Header::LEN;
-        let queued = self.outbox_bytes + frame;
+        let shared = crate::room::Buffers::LARGEST;
+        let queued = self.outbox_bytes + self.outbox_bytes / 8 + if frame > shared { frame } else { shared };
         let input = frame + Self::READ;
         let places = 2 * self.outbox_frames.next_power_of_two() * size_of::<bytes::Bytes>();
         queued + self.outbox_bytes / 4 + Self::UNREAD_ANSWERS + input + places
@@ -291,7 +293,7 @@ mod tests {
     fn what_a_connection_may_take_is_known() {
         let limits = Limits::default();
         let kib = 1024;
-        let parts = [256 * kib, 16 * kib + 4, 64 * kib, 64 * kib, 32 * kib + 4, 256 * kib];
+        let parts = [256 * kib, 32 * kib, 16 * kib + 4, 64 * kib, 64 * kib, 32 * kib + 4, 256 * kib];
         assert_eq!(limits.connection_bound(), parts.iter().sum::<usize>());
         assert_eq!(limits.connection_kernel_bound(), 384 * kib);
         let left_to_the_kernel = Limits { socket_send_buffer: 0, ..Limits::default() };

@@ -15,11 +15,15 @@ use tickwire::wire::{Handle, Key, Reason, RequestId, Target};
 #[derive(Default)]
 pub(crate) struct Sink {
     pub(crate) frames: Vec<Bytes>,
+    /// Takes none: where the room alone is measured.
+    pub(crate) drops: bool,
 }
 
 impl Outlet<u64> for Sink {
     fn frame(&mut self, _to: &u64, _class: FrameClass, frame: &Bytes) {
-        self.frames.push(frame.clone());
+        if !self.drops {
+            self.frames.push(frame.clone());
+        }
     }
 
     fn direct(&mut self, _to: &u64, _direct: &Direct) {}
@@ -68,6 +72,12 @@ impl Room {
 
     /// `messages` of 32 bytes in one tick, from one member after another, and the flush.
     pub(crate) fn round(&mut self, messages: u64, payload: &Bytes, values: bool) {
+        self.publish(messages, payload, values);
+        self.tick();
+    }
+
+    /// `messages` from one member after another.
+    pub(crate) fn publish(&mut self, messages: u64, payload: &Bytes, values: bool) {
         for message in 0..messages {
             let target = if values { Target::Value(Key::member(0)) } else { Target::Event };
             let publish = Publish {
@@ -81,7 +91,6 @@ impl Room {
             };
             self.ask(message % self.members + 1, Command::Publish(publish));
         }
-        self.tick();
     }
 
     fn ask(&mut self, session: u64, command: Command) {
@@ -89,7 +98,8 @@ impl Room {
         self.dispatcher.handle_command(SessionId(session), &session, command, now, &mut self.sink);
     }
 
-    fn tick(&mut self) {
+    /// The next tick: the flush of what was published.
+    pub(crate) fn tick(&mut self) {
         self.now += 50_000;
         self.dispatcher.handle_timeout(Time::from_micros(self.now), &mut self.sink);
     }

@@ -284,7 +284,7 @@ impl Run {
             let Some(frame) = decoder.decode(&mut self.buffer)? else { break };
             *data_frames += u64::from(frame.header.frame_type == FrameType::Data && session.is_open());
             let before = output.replies.len();
-            session.handle_frame(&frame, now, output)?;
+            session.handle_frame(frame, now, output)?;
             assert!(output.replies.len() - before <= 200, "an answer is as small as this");
             assert!(output.commands.len() <= 300);
         }

@@ -99,7 +99,7 @@ impl<H: Clone> Dispatcher<H> {
             let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { continue };
             if slot.room.epoch() == epoch {
                 let batches = slot.room.kept_batches();
-                slot.room.evict_through(position);
+                slot.room.evict_through(position, &mut self.tools);
                 let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
                 self.tools.counters.evicted += (batches - kept.1) as u64;
                 self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, None);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::members::MemberState;
 use super::receivers::{Receiver, Standing, What};
-use super::segment::Segment;
+use super::segment::{Fate, Segment};
 use super::snapshot::{push, push_away, push_here};
 use super::{Batch, Direct, Outlet, Refusal, Room, Taken, Turn};
 use crate::class::{PresenceMode, SlowPolicy};
@@ -125,12 +125,15 @@ impl<H: Clone> Room<H> {
         // PROTOCOL 8.3: who came, events, values, who left; all numbered frames but the last are
         // followed by more.
         let (leaving, events) = (!left.is_empty(), &mut self.gathering.events);
-        came.freeze(&head, options, leaving || !events.is_empty(), &mut plain.frames);
-        events.freeze(&head, options, leaving, &mut plain.frames);
+        let fate = if self.class.history.batches == 0 { Fate::Sent } else { Fate::Kept };
+        let buffers = &mut turn.tools.buffers;
+        let more = leaving || !events.is_empty();
+        came.freeze(&head, options, more, buffers, fate, &mut plain.frames);
+        events.freeze(&head, options, leaving, buffers, fate, &mut plain.frames);
         plain.values.start = plain.frames.len();
-        values.freeze(&head, options, false, &mut plain.frames);
+        values.freeze(&head, options, false, buffers, Fate::Sent, &mut plain.frames);
         plain.values.end = plain.frames.len();
-        left.freeze(&head, options, false, &mut plain.frames);
+        left.freeze(&head, options, false, buffers, fate, &mut plain.frames);
         plain.measure();
 
         if self.deflates(plain, turn.limits.deflate_threshold) {
@@ -139,7 +142,8 @@ impl<H: Clone> Room<H> {
         }
         self.fan_out(plain, deflated, shown, turn);
         if numbered {
-            self.history.push(self.position, plain.numbered(), turn.now, self.class.history);
+            let buffers = &mut turn.tools.buffers;
+            self.history.push(self.position, plain.numbered(), turn.now, self.class.history, buffers);
         }
         plain.clear();
         deflated.clear();

@@ -3,15 +3,18 @@
 //! ```text
 //!            oldest ── evicted by number, bytes, age, or the server's budget
 //! [ 41 ] [ 42 ] [ 43 ] ... [ 97 ] newest           one entry a position, without holes
+//!    |      |  └──┐
+//! [ f ]  [ f ]  [ f  f ] ...                       their frames, in a row
 //! ```
 //!
-//! An entry holds the very bytes that receivers got. They are cut to size when a segment is frozen,
-//! so a small batch pins no large buffer.
+//! The frames are the very bytes that receivers got, in buffers of about their size: a small batch
+//! pins no large one. What is let go of is what the next batches are written into.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 
 use bytes::Bytes;
 
+use super::buffers::Buffers;
 use crate::class::HistoryBounds;
 use crate::time::Time;
 use crate::wire::Position;
@@ -20,6 +23,9 @@ use crate::wire::Position;
 #[derive(Debug, Default)]
 pub(super) struct History {
     batches: VecDeque<Past>,
+    frames: VecDeque<Bytes>,
+    /// Frames that were let go of so far.
+    gone: u64,
     bytes: usize,
 }
 
@@ -27,14 +33,16 @@ pub(super) struct History {
 struct Past {
     position: Position,
     at: Time,
-    frames: Box<[Bytes]>,
+    /// The running number of its first frame.
+    first: u64,
     bytes: usize,
 }
 
 impl History {
-    /// What an entry costs beside its bytes: its place, and for each frame a reference and a buffer.
-    const fn overhead(frames: usize) -> usize {
-        size_of::<Past>() + frames * (size_of::<Bytes>() + 48)
+    /// What an entry costs: its place, and for each frame a reference, and a buffer that may be an
+    /// eighth larger than its bytes.
+    const fn cost(frames: usize, bytes: usize) -> usize {
+        size_of::<Past>() + frames * (size_of::<Bytes>() + 48) + bytes + bytes / 8
     }
 
     /// Bytes held, what the entries themselves take included.
@@ -52,9 +60,16 @@ impl History {
     }
 
     /// The frames of a batch.
-    pub(super) fn get(&self, position: Position) -> Option<&[Bytes]> {
-        let index = position.0.checked_sub(self.first()?.0)?;
-        self.batches.get(usize::try_from(index).ok()?).map(|past| &*past.frames)
+    pub(super) fn get(&self, position: Position) -> Option<vec_deque::Iter<'_, Bytes>> {
+        let index = usize::try_from(position.0.checked_sub(self.first()?.0)?).ok()?;
+        let first = self.place(self.batches.get(index)?);
+        let end = self.batches.get(index + 1).map_or(self.frames.len(), |next| self.place(next));
+        Some(self.frames.range(first..end))
+    }
+
+    /// Where a batch's first frame stands.
+    fn place(&self, past: &Past) -> usize {
+        usize::try_from(past.first - self.gone).unwrap_or(usize::MAX)
     }
 
     /// Keeps a batch, and lets go of what is beyond the bounds. True where it was kept.
@@ -64,39 +79,45 @@ impl History {
         frames: impl Iterator<Item = &'a Bytes>,
         now: Time,
         bounds: HistoryBounds,
+        buffers: &mut Buffers,
     ) -> bool {
         if bounds.batches == 0 {
             return false;
         }
-        let frames: Box<[Bytes]> = frames.cloned().collect();
-        let bytes = frames.iter().map(Bytes::len).sum::<usize>() + Self::overhead(frames.len());
+        let before = self.frames.len();
+        self.frames.extend(frames.cloned());
+        let len = self.frames.range(before..).map(Bytes::len).sum();
+        let bytes = Self::cost(self.frames.len() - before, len);
         self.bytes += bytes;
-        self.batches.push_back(Past { position, at: now, frames, bytes });
+        self.batches.push_back(Past { position, at: now, first: self.gone + before as u64, bytes });
         while self.batches.len() > bounds.batches || self.bytes > bounds.bytes {
-            self.evict();
+            self.evict(buffers);
         }
-        self.expire(now, bounds);
+        self.expire(now, bounds, buffers);
         !self.batches.is_empty()
     }
 
     /// Lets go of what is too old.
-    pub(super) fn expire(&mut self, now: Time, bounds: HistoryBounds) {
+    pub(super) fn expire(&mut self, now: Time, bounds: HistoryBounds, buffers: &mut Buffers) {
         while self.batches.front().is_some_and(|past| now > past.at.after(bounds.age)) {
-            self.evict();
+            self.evict(buffers);
         }
     }
 
     /// Lets go of everything up to `position`.
-    pub(super) fn evict_through(&mut self, position: Position) {
+    pub(super) fn evict_through(&mut self, position: Position, buffers: &mut Buffers) {
         while self.first().is_some_and(|first| first <= position) {
-            self.evict();
+            self.evict(buffers);
         }
     }
 
-    fn evict(&mut self) {
-        if let Some(past) = self.batches.pop_front() {
-            self.bytes -= past.bytes;
-        }
+    fn evict(&mut self, buffers: &mut Buffers) {
+        let Some(past) = self.batches.pop_front() else { return };
+        self.bytes -= past.bytes;
+        let end = self.batches.front().map_or(self.frames.len(), |next| self.place(next));
+        self.gone += end as u64;
+        // The first one last: it has the whole buffer, where they share one.
+        self.frames.drain(..end).rev().for_each(|frame| buffers.give_back(frame));
     }
 }
 
@@ -107,7 +128,8 @@ mod tests {
 
     fn push(history: &mut History, position: u64, len: usize, second: u64, bounds: HistoryBounds) {
         let frame = Bytes::from(vec![1; len]);
-        history.push(Position(position), [&frame, &frame].into_iter(), Time::from_micros(second * 1_000_000), bounds);
+        let (frames, now) = ([&frame, &frame].into_iter(), Time::from_micros(second * 1_000_000));
+        history.push(Position(position), frames, now, bounds, &mut Buffers::default());
     }
 
     #[test]
@@ -119,12 +141,12 @@ mod tests {
         }
         assert_eq!((history.first(), history.len()), (Some(Position(7)), 3));
         assert!(history.get(Position(6)).is_none() && history.get(Position(10)).is_none());
-        assert_eq!(history.get(Position(9)).map(<[Bytes]>::len), Some(2));
+        assert_eq!(history.get(Position(9)).map(|frames| frames.len()), Some(2));
         push(&mut history, 10, 4000, 0, bounds);
         assert_eq!(history.first(), Some(Position(8)));
         push(&mut history, 11, 10, 11, bounds);
         assert_eq!((history.first(), history.len()), (Some(Position(11)), 1));
-        history.evict_through(Position(11));
+        history.evict_through(Position(11), &mut Buffers::default());
         assert_eq!((history.bytes(), history.len()), (0, 0));
         // A batch above the bound is not kept at all, and the next starts anew.
         push(&mut history, 12, 6000, 11, bounds);

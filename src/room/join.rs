@@ -39,7 +39,7 @@ impl<H: Clone> Room<H> {
         rights: Rights,
         turn: &mut Turn<'_, impl Outlet<H>>,
     ) -> Result<MemberNumber, Reason> {
-        self.history.expire(turn.now, self.class.history);
+        self.history.expire(turn.now, self.class.history, &mut turn.tools.buffers);
         let oldest = self.history.first();
         if self.members.len() >= turn.limits.max_members || !self.members.has_number(turn.now, oldest, turn.limits) {
             return Err(Reason::ROOM_FULL);
@@ -78,7 +78,7 @@ impl<H: Clone> Room<H> {
         answer: &[u8],
         turn: &mut Turn<'_, impl Outlet<H>>,
     ) {
-        self.history.expire(turn.now, self.class.history);
+        self.history.expire(turn.now, self.class.history, &mut turn.tools.buffers);
         let Some(member) = self.members.get(number) else { return };
         let (rights, outlet) = (member.rights, member.outlet.clone());
         let missed = self.missed(join, rights);

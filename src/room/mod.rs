@@ -14,6 +14,7 @@
 //! A room is plain data: whoever owns it passes the time in and an [`Outlet`] for what goes out.
 //! `H` is the owner's handle of a session's output; the room only clones it and hands it back.
 
+mod buffers;
 mod counters;
 mod deflation;
 mod flush;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use self::buffers::Buffers;
 pub use self::counters::Counters;
 use self::deflation::Deflation;
 pub(crate) use self::flush::FlushScratch;
@@ -73,6 +75,7 @@ impl<O> Turn<'_, O> {
 pub(crate) struct Tools {
     pub(crate) counters: Counters,
     pub(crate) deflater: Deflater,
+    pub(crate) buffers: Buffers,
     inflater: Inflater,
     inflated: Vec<u8>,
 }
@@ -173,8 +176,8 @@ impl<H: Clone> Room<H> {
     }
 
     /// Lets go of the past up to a position.
-    pub(crate) fn evict_through(&mut self, position: Position) {
-        self.history.evict_through(position);
+    pub(crate) fn evict_through(&mut self, position: Position, tools: &mut Tools) {
+        self.history.evict_through(position, &mut tools.buffers);
     }
 
     /// Whether values may grow.

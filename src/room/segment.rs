@@ -7,11 +7,13 @@
 //!
 //! Each frame's header and head are written into the room left for them when the segment is
 //! frozen, because only then the position is known. So records are encoded once, in place. Frozen,
-//! they are cut to size: the buffer stays here for the next flush, and what a queue or a room's
-//! history holds pins no more than its own bytes.
+//! they are copied to a buffer of their size: the one they were encoded into stays here for the next
+//! flush, and what a queue or a room's history holds pins little more than its own bytes. The frames
+//! of a segment share one up to [`Buffers::LARGEST`], since who takes one of them takes them all.
 
 use bytes::Bytes;
 
+use super::buffers::Buffers;
 use crate::limits::Limits;
 use crate::wire::header::flags;
 use crate::wire::{Head, Header, Kind, Record, SliceWriter, encode_server_header};
@@ -23,6 +25,15 @@ pub(super) struct Segment {
     bytes: Vec<u8>,
     /// Where each frame's room begins.
     cuts: Vec<usize>,
+}
+
+/// What becomes of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// They are sent, and then forgotten.
+    Sent,
+    /// History keeps them, and gives them back.
+    Kept,
 }
 
 /// Bytes of the buffer kept between flushes. 16 KiB: more than most batches.
@@ -65,7 +76,38 @@ impl Segment {
 
     /// Makes frames of what was gathered and starts anew. All but the last are flagged as followed
     /// by more; the last where `more` says so.
-    pub(super) fn freeze(&mut self, head: &Head, options: u8, more: bool, frames: &mut Vec<Bytes>) {
+    pub(super) fn freeze(
+        &mut self,
+        head: &Head,
+        options: u8,
+        more: bool,
+        buffers: &mut Buffers,
+        fate: Fate,
+        frames: &mut Vec<Bytes>,
+    ) {
+        let start = self.write_heads(head, options, more);
+        let mut first = 0;
+        while first < self.cuts.len() {
+            let (mut len, mut next) = (self.frame(first, start).len(), first + 1);
+            while next < self.cuts.len() && len + self.frame(next, start).len() <= Buffers::LARGEST {
+                len += self.frame(next, start).len();
+                next += 1;
+            }
+            let mut buffer = buffers.take(len);
+            for index in first..next {
+                buffer.extend_from_slice(self.frame(index, start));
+                frames.push(buffer.split().freeze());
+            }
+            if fate == Fate::Sent {
+                buffers.lend(len, buffer);
+            }
+            first = next;
+        }
+        self.clear();
+    }
+
+    /// Writes header and head of each frame: so many bytes before its records.
+    fn write_heads(&mut self, head: &Head, options: u8, more: bool) -> usize {
         let start = Header::LEN + head.encoded_len();
         for index in 0..self.cuts.len() {
             let followed = more || index + 1 < self.cuts.len();
@@ -77,26 +119,28 @@ impl Segment {
             encode_server_header(self.kind, options, head, end - records, &mut writer);
             debug_assert!(writer.written().is_some_and(|written| written.len() == start));
         }
-        if self.cuts.is_empty() {
-            return;
-        }
-        for index in 0..self.cuts.len() {
-            let begin = self.cuts[index] + ROOM - start;
-            let end = self.cuts.get(index + 1).copied().unwrap_or(self.bytes.len());
-            // Each frame alone: one that waits for a slow reader must not keep a whole snapshot.
-            frames.push(Bytes::copy_from_slice(&self.bytes[begin..end]));
-        }
+        start
+    }
+
+    /// A frame with its header and head, which take `start` bytes.
+    fn frame(&self, index: usize, start: usize) -> &[u8] {
+        let begin = self.cuts[index] + ROOM - start;
+        let end = self.cuts.get(index + 1).copied().unwrap_or(self.bytes.len());
+        &self.bytes[begin..end]
+    }
+
+    fn clear(&mut self) {
         self.cuts.clear();
         self.bytes.clear();
         // One large batch must not stay for the life of its room.
         self.bytes.shrink_to(KEPT);
     }
 
-    /// Makes frames of what was gathered, for one receiver.
+    /// Makes frames of what was gathered, each in a buffer of its own: they are sent one by one, and
+    /// one that waits for a slow reader must not keep a whole snapshot.
     pub(super) fn freeze_alone(mut self, head: &Head) -> Vec<Bytes> {
-        let mut frames = Vec::with_capacity(self.cuts.len());
-        self.freeze(head, 0, false, &mut frames);
-        frames
+        let start = self.write_heads(head, 0, false);
+        (0..self.cuts.len()).map(|index| Bytes::copy_from_slice(self.frame(index, start))).collect()
     }
 
     /// Makes the frames of a snapshot: at least one, even without a record (PROTOCOL 8.4).
@@ -123,14 +167,15 @@ mod tests {
             segment.push(&Record { member: MemberNumber(1), key: None, payload: &payload }, 256);
         }
         let mut frames = Vec::new();
-        segment.freeze(&HEAD, 0, false, &mut frames);
+        segment.freeze(&HEAD, 0, false, &mut Buffers::default(), Fate::Kept, &mut frames);
         assert!(segment.is_empty());
         assert_eq!(segment.len(), 0);
+        let shared = |frame: &Bytes| !frame.is_unique();
+        assert!(frames.iter().all(shared), "they are small, and share a buffer");
         let mut next = 0;
         for (index, bytes) in frames.iter().enumerate() {
             let (frame, rest) = split_frame(bytes, 256, Sender::Server).unwrap().unwrap();
             assert!(rest.is_empty());
-            assert!(bytes.is_unique(), "a frame keeps no other");
             let data = ServerData::decode(frame.header.flags, frame.payload).unwrap().unwrap();
             assert_eq!(data.head, HEAD);
             assert_eq!(data.options & flags::MORE != 0, index + 1 < frames.len());
@@ -141,6 +186,28 @@ mod tests {
         }
         assert_eq!(next, 100);
         assert!(frames.len() > 20);
+    }
+
+    #[test]
+    fn what_frames_share_is_bounded() {
+        let records = |segment: &mut Segment| {
+            for payload in [[b'x'; 5000]; 8] {
+                segment.push(&Record { member: MemberNumber(1), key: None, payload: &payload }, 6000);
+            }
+        };
+        let (mut segment, mut buffers, mut frames) = (Segment::new(Kind::Event), Buffers::default(), Vec::new());
+        records(&mut segment);
+        segment.freeze(&HEAD, 0, false, &mut buffers, Fate::Kept, &mut frames);
+        // Three of 5 KB fit, and the last two are together.
+        for (place, kept) in [(0, 3), (3, 3), (6, 2)] {
+            let shared: Vec<_> = frames.drain(..kept).collect();
+            assert!(shared.iter().all(|frame| frame.len() > 5000 && !frame.is_unique()), "{place}");
+            let last = shared.into_iter().next_back().unwrap();
+            assert!(last.is_unique(), "{place}: no frame of another buffer pins it");
+        }
+        records(&mut segment);
+        let alone = segment.freeze_alone(&HEAD);
+        assert!(alone.len() == 8 && alone.iter().all(Bytes::is_unique));
     }
 
     #[test]

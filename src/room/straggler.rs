@@ -188,7 +188,7 @@ impl<H: Clone> Room<H> {
             self.gap(outlet, next, last, turn);
             return Standing::Replaying { next: last.next() };
         };
-        if !fits(frames, *lag, turn.limits) {
+        if !fits(frames.clone(), *lag, turn.limits) {
             // It is too much even for one who has drained, as it was when it was sent.
             self.gap(outlet, next, next, turn);
             return Standing::Replaying { next: next.next() };
@@ -202,9 +202,9 @@ impl<H: Clone> Room<H> {
 }
 
 /// Whether a batch may be queued for a receiver that owes so much: the second rung (PROTOCOL 12.5).
-fn fits(frames: &[Bytes], lag: Lag, limits: &Limits) -> bool {
-    let bytes = frames.iter().map(Bytes::len).sum();
-    lag.fits(bytes, frames.len(), limits)
+fn fits<'a>(frames: impl ExactSizeIterator<Item = &'a Bytes>, lag: Lag, limits: &Limits) -> bool {
+    let count = frames.len();
+    lag.fits(frames.map(Bytes::len).sum(), count, limits)
 }
 
 /// Sends a frame as far as the receiver may see it.

@@ -213,7 +213,7 @@ fn read_stream(
         }
         decoder.set_max_payload(session.max_frame());
         match decoder.decode(buffer).map_err(Ending::from)? {
-            Some(frame) => session.handle_frame(&frame, now, output)?,
+            Some(frame) => session.handle_frame(frame, now, output)?,
             None => return Ok(Progress::All),
         }
     }
@@ -233,7 +233,7 @@ fn read_message(
         }
         decoder.set_max_payload(session.max_frame());
         match decoder.decode_message(message).map_err(Ending::from)? {
-            Some(frame) => session.handle_frame(&frame, now, output)?,
+            Some(frame) => session.handle_frame(frame, now, output)?,
             None => {
                 // Not to pin what was read while nothing is left of the message.
                 *message = Bytes::new();

@@ -31,6 +31,8 @@ mod inbound;
 #[cfg(test)]
 mod ladder_tests;
 mod listener;
+#[doc(hidden)]
+pub mod measured;
 mod outbox;
 mod parking;
 mod registry;

@@ -39,7 +39,7 @@ impl Session {
         if self.capabilities.has(Capabilities::ACCEPTED) { self.accepted } else { 0 }
     }
 
-    pub(super) fn handle_data(&mut self, frame: &Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
+    pub(super) fn handle_data(&mut self, frame: Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
         // PROTOCOL 12.3: data frames are numbered from 1, the refused ones included.
         self.data_frames += 1;
         let data = match ClientData::decode(frame.header.flags, &frame.payload) {
@@ -61,14 +61,15 @@ impl Session {
             None => Reason::NOT_JOINED,
             _ if data.payload.len() > self.facts.limits.max_message => Reason::MESSAGE_TOO_LARGE,
             Some(Held { route, .. }) => {
+                let (ClientData { handle, target, options, .. }, len) = (data, data.payload.len());
                 let command = Command::Publish(Publish {
-                    handle: data.handle,
+                    handle,
                     number: self.data_frames,
-                    target: data.target,
-                    urgent: data.options & flags::URGENT != 0,
-                    acknowledge: data.options & flags::ACKNOWLEDGE != 0,
-                    compressed: data.options & flags::COMPRESSED != 0,
-                    payload: frame.payload.slice_ref(data.payload),
+                    target,
+                    urgent: options & flags::URGENT != 0,
+                    acknowledge: options & flags::ACKNOWLEDGE != 0,
+                    compressed: options & flags::COMPRESSED != 0,
+                    payload: frame.into_tail(len),
                 });
                 output.commands.push((*route, command));
                 return Ok(());

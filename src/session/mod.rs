@@ -234,12 +234,12 @@ impl Session {
     /// # Errors
     /// What closes the session. What was done before stays done.
     #[inline]
-    pub fn handle_frame(&mut self, frame: &Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
+    pub fn handle_frame(&mut self, frame: Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
         self.liveness.handle_heard(now);
         match frame.header.frame_type {
             FrameType::Data if self.is_open() => self.handle_data(frame, now, output),
-            FrameType::Control => self.handle_control(frame, now, output),
-            FrameType::Ping if self.is_open() => self.handle_ping(frame, now, output),
+            FrameType::Control => self.handle_control(&frame, now, output),
+            FrameType::Ping if self.is_open() => self.handle_ping(&frame, now, output),
             _ => Err(Violation::HelloExpected.into()),
         }
     }

@@ -20,6 +20,18 @@ pub struct Frame {
     pub payload: Bytes,
 }
 
+impl Frame {
+    /// The last `len` bytes of the payload: a message without what stands before it. It is the same
+    /// reference of the buffer that the frame was, so it costs no counting.
+    #[inline]
+    #[must_use]
+    pub fn into_tail(self, len: usize) -> Bytes {
+        let mut payload = self.payload;
+        payload.advance(payload.len().saturating_sub(len));
+        payload
+    }
+}
+
 /// Takes frames off a stream of bytes; the same for every transport.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -47,8 +59,8 @@ impl Decoder {
     #[inline]
     pub fn decode(&self, buffer: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
         let Some(header) = self.peek(buffer)? else { return Ok(None) };
-        buffer.advance(Header::LEN);
-        let payload = buffer.split_to(header.payload_len.into()).freeze();
+        let mut payload = buffer.split_to(Header::LEN + usize::from(header.payload_len)).freeze();
+        payload.advance(Header::LEN);
         Ok(Some(Frame { header, payload }))
     }
 
@@ -63,8 +75,8 @@ impl Decoder {
         }
         // PROTOCOL 4.2: one or more whole frames.
         let header = self.peek(message)?.ok_or(DecodeError::PartialFrame)?;
-        message.advance(Header::LEN);
-        let payload = message.split_to(header.payload_len.into());
+        let mut payload = message.split_to(Header::LEN + usize::from(header.payload_len));
+        payload.advance(Header::LEN);
         Ok(Some(Frame { header, payload }))
     }
 

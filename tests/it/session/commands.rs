@@ -99,7 +99,7 @@ fn payloads_are_slices_of_what_was_read() {
     let read = buffer.as_ptr_range();
     let frame = Decoder::new(Sender::Client, 16_384).decode(&mut buffer).unwrap().unwrap();
     let now = peer.time();
-    peer.session.handle_frame(&frame, now, &mut peer.output).unwrap();
+    peer.session.handle_frame(frame, now, &mut peer.output).unwrap();
     let asked = peer.asked();
     let Command::Publish(message) = &asked[0].1 else { panic!("{asked:?}") };
     let payload = message.payload.as_ptr_range();

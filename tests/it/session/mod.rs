@@ -73,7 +73,7 @@ impl Peer {
             Decoder::new(Sender::Client, session.max_frame()).decode(buffer).map_err(Ending::from)
         };
         while let Some(frame) = decode(&self.session, &mut buffer)? {
-            self.session.handle_frame(&frame, now, &mut self.output)?;
+            self.session.handle_frame(frame, now, &mut self.output)?;
         }
         assert!(buffer.is_empty(), "tests send whole frames");
         Ok(())
