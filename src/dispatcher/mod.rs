@@ -16,17 +16,19 @@ mod rooms;
 mod schedule;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use self::budget::Budget;
 use self::ids::RoomIds;
 use self::schedule::Schedule;
-use crate::class::RoomClasses;
+use crate::class::{RoomClass, RoomClasses};
 use crate::command::{Command, Publish, SessionId};
 use crate::limits::Limits;
 use crate::logic::Logics;
 use crate::name::RoomName;
+use crate::places::Places;
 use crate::rights::Authorise;
 pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
 use crate::room::{Due, FlushScratch, Room, Tools, Turn, encode};
@@ -69,10 +71,15 @@ impl DispatcherConfig {
 #[derive(Debug)]
 pub struct Dispatcher<H> {
     config: DispatcherConfig,
-    rooms: Vec<Option<Slot<H>>>,
+    /// The classes, each once for all its rooms; the default comes last.
+    classes: Vec<Arc<RoomClass>>,
+    /// Boxed: a place that is free, or kept for later, costs a word.
+    rooms: Vec<Option<Box<Slot<H>>>>,
+    /// Some of these are taken again or gone: see `forget`.
     free: Vec<RoomIndex>,
     names: FastMap<RoomName, RoomIndex>,
-    seats: FastMap<SessionId, SmallVec<[Seat; 2]>>,
+    /// By handle. Most sessions are in one room.
+    seats: FastMap<SessionId, SmallVec<[Seat; 1]>>,
     ids: RoomIds,
     schedule: Schedule,
     /// Dirty rooms of period 0, which flush when the mailbox is drained.
@@ -96,7 +103,16 @@ const TEND: core::time::Duration = core::time::Duration::from_millis(10);
 
 /// A room's place on this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RoomIndex(usize);
+pub(crate) struct RoomIndex(u32);
+
+impl RoomIndex {
+    const fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Places that the lists of a shard keep in any case. 256: what a tick of a small server needs.
+const FEW: usize = 256;
 
 #[derive(Debug)]
 struct Slot<H> {
@@ -127,6 +143,7 @@ impl<H: Clone> Dispatcher<H> {
             budget: Budget::new(config.limits.kept_bytes / config.shards.max(1) as usize),
             random: config.seed ^ u64::from(config.shard).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             tools: Tools::new(&config.limits),
+            classes: classes(&config.classes),
             config,
             rooms: Vec::new(),
             free: Vec::new(),
@@ -216,7 +233,7 @@ impl<H: Clone> Dispatcher<H> {
     /// A session's connection is gone, and may come back: its members are away (PROTOCOL 12.2).
     pub fn handle_away(&mut self, session: SessionId, now: Time) {
         for seat in self.seats.get(&session).cloned().unwrap_or_default() {
-            if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
+            if let Some(slot) = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut) {
                 slot.room.away(seat.member);
                 self.mark_dirty(seat.room, now);
                 self.tell_away(seat, now);
@@ -229,6 +246,7 @@ impl<H: Clone> Dispatcher<H> {
         for seat in self.seats.remove(&session).unwrap_or_default() {
             self.end_membership(seat, reason, now);
         }
+        self.seats.give_back(FEW);
     }
 
     /// The mailbox is empty: rooms of period 0 flush.
@@ -243,6 +261,7 @@ impl<H: Clone> Dispatcher<H> {
             }
             if self.drained.is_empty() {
                 // For the next time, its memory.
+                rooms.give_back(FEW);
                 self.drained = rooms;
                 break;
             }
@@ -258,6 +277,7 @@ impl<H: Clone> Dispatcher<H> {
         for room in rooms.drain(..) {
             self.flush(room, false, now, out);
         }
+        rooms.give_back(FEW);
         self.due = rooms;
         self.tend(now, out);
         while let Some(&(until, room)) = self.lingering.first()
@@ -277,7 +297,7 @@ impl<H: Clone> Dispatcher<H> {
         let Self { rooms, config, tools, .. } = self;
         let mut turn = Turn { now, limits: &config.limits, out, tools };
         self.straggling.retain(|index| {
-            let Some(slot) = rooms.get_mut(index.0).and_then(Option::as_mut) else { return false };
+            let Some(slot) = rooms.get_mut(index.place()).and_then(Option::as_mut) else { return false };
             slot.room.tend(&mut turn);
             slot.tended = slot.room.is_straggling();
             slot.tended
@@ -303,7 +323,7 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
         let seat = self.seat(session, message.handle)?;
-        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+        let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
         slot.room.allow_growth(self.budget.allows_growth());
         let published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
         let has_logic = slot.room.has_logic();
@@ -320,4 +340,10 @@ impl<H: Clone> Dispatcher<H> {
         }
         published.map(|_| ())
     }
+}
+
+/// Every class once, in the order they are tried.
+fn classes(classes: &RoomClasses) -> Vec<Arc<RoomClass>> {
+    let by_pattern = classes.by_pattern.iter().map(|(_, class)| class);
+    by_pattern.chain([&classes.default]).map(|class| Arc::new(class.clone())).collect()
 }

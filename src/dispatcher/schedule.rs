@@ -5,9 +5,9 @@
 //! dirty rooms    r1 r2 ──────^ flush           a clean period sets no timer
 //! ```
 
+use super::{FEW, RoomIndex};
+use crate::places::Places;
 use crate::time::Time;
-
-use super::RoomIndex;
 
 /// The rooms that have something to flush, by period.
 #[derive(Debug, Default)]
@@ -63,6 +63,7 @@ impl Schedule {
             if phase.due.is_some_and(|due| now >= due) {
                 phase.due = None;
                 rooms.append(&mut phase.dirty);
+                phase.dirty.give_back(FEW);
             }
         }
     }

@@ -81,10 +81,11 @@ pub(crate) struct Tools {
 #[derive(Debug)]
 pub(crate) struct Room<H> {
     pub(crate) id: RoomId,
-    /// Held as long as a frame of this room may be on its way to somebody.
-    pub(crate) lease: Arc<()>,
+    /// Held as long as a LEFT of this room may be on its way to somebody; made for the first one.
+    lease: Option<Arc<()>>,
     pub(crate) name: RoomName,
-    pub(crate) class: RoomClass,
+    /// Shared by all rooms of the class.
+    pub(crate) class: Arc<RoomClass>,
     epoch: Epoch,
     start: Time,
     position: Position,
@@ -94,9 +95,7 @@ pub(crate) struct Room<H> {
     snapshots: Snapshots,
     deflation: Deflation,
     /// The application's rules; a room without them relays.
-    mind: Option<Mind>,
-    /// Whether some receiver is to be told something later.
-    straggling: bool,
+    mind: Option<Box<Mind>>,
     flushed_tick: u64,
     /// The tick of the last early flush, and how many it had.
     early: (u64, u32),
@@ -118,10 +117,10 @@ impl Tools {
 }
 
 impl<H: Clone> Room<H> {
-    pub(crate) fn new(id: RoomId, name: RoomName, class: RoomClass, epoch: Epoch, start: Time) -> Self {
+    pub(crate) fn new(id: RoomId, name: RoomName, class: Arc<RoomClass>, epoch: Epoch, start: Time) -> Self {
         Self {
             id,
-            lease: Arc::new(()),
+            lease: None,
             name,
             class,
             epoch,
@@ -133,7 +132,6 @@ impl<H: Clone> Room<H> {
             snapshots: Snapshots::default(),
             deflation: Deflation::default(),
             mind: None,
-            straggling: false,
             flushed_tick: 0,
             early: (0, 0),
         }
@@ -146,6 +144,16 @@ impl<H: Clone> Room<H> {
     /// Whether a flush would send or change something.
     pub(crate) const fn is_dirty(&self) -> bool {
         self.members.has_touched() || !self.gathering.is_empty()
+    }
+
+    /// A share of the room's lease, which keeps its id from being another's.
+    pub(crate) fn lease(&mut self) -> Arc<()> {
+        Arc::clone(self.lease.get_or_insert_default())
+    }
+
+    /// The id, and who may still have a frame with it.
+    pub(crate) fn into_id(self) -> (RoomId, Option<Arc<()>>) {
+        (self.id, self.lease)
     }
 
     /// Which life of its name this is.
