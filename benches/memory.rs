@@ -18,14 +18,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tickwire::class::{HistoryBounds, RoomClasses};
-use tickwire::command::{Command, Hold, JoinCommand, SessionId};
+use tickwire::command::{Command, Hold, JoinCommand, Publish, SessionId};
 use tickwire::dispatcher::{Direct, Dispatcher, DispatcherConfig, FrameClass, Outlet, Refusal};
 use tickwire::limits::Limits;
 use tickwire::name::RoomName;
 use tickwire::session::{Facts, Output, Session, Token};
 use tickwire::time::Time;
 use tickwire::wire::control::{Command as Ask, Hello, Join, Mode};
-use tickwire::wire::{Capabilities, Control, Decoder, Extensions, Handle, MAGIC, Reason, RequestId, Sender, VERSION};
+use tickwire::wire::{
+    Capabilities, Control, Decoder, Extensions, Handle, MAGIC, Reason, RequestId, Sender, Target, VERSION,
+};
 
 struct Counting;
 
@@ -35,7 +37,7 @@ static CHUNKS: AtomicU64 = AtomicU64::new(0);
 
 /// What glibc takes for an allocation: a word more, in steps of 16, at least 32.
 const fn chunk(size: usize) -> u64 {
-    let rounded = (size as u64 + 8 + 15) / 16 * 16;
+    let rounded = (size as u64 + 8).next_multiple_of(16);
     if rounded < 32 { 32 } else { rounded }
 }
 
@@ -74,6 +76,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// What a shard keeps for the next time, whatever it has seen: buffers of a flush, and a few places of
+/// each list.
+const POOLED: f64 = 65_536.0;
+
 /// A moment's memory.
 #[derive(Clone, Copy)]
 struct Held {
@@ -107,6 +113,7 @@ fn main() {
     inhabited_rooms(1_000_000, 1);
     inhabited_rooms(100_000, 10);
     inhabited_rooms(10, 10_000);
+    silenced_rooms(500);
 }
 
 /// 5,000 sessions that have said hello, have joined rooms of ten, and leave.
@@ -134,19 +141,20 @@ fn connections() {
     desk.pass(Duration::from_millis(100));
     before.line("membership just joined, a tenth of its room included", SESSIONS);
     desk.pass(Duration::from_secs(8));
-    before.line("membership idle for 8 s, a tenth of its room included", SESSIONS);
+    let joined = before.line("membership idle for 8 s, a tenth of its room included", SESSIONS);
     desk.pass(Duration::from_secs(120));
-    let joined = before.line("membership idle for 2 min, a tenth of its room included", SESSIONS);
+    before.line("membership idle for 2 min, a tenth of its room included", SESSIONS);
     for (session, peer) in (1..).zip(sessions) {
         drop(peer);
         desk.dispatcher.handle_ended(SessionId(session), Reason::FINISHED, desk.now);
     }
     desk.pass(Duration::from_secs(10));
-    empty.line("left 10 s after all have gone, per room that lingers", ROOMS);
+    let lingering = empty.line("left 10 s after all have gone, per room that lingers", ROOMS);
     desk.pass(Duration::from_secs(120));
     let left = empty.line("left when their rooms are gone too", 1);
-    let _=(greeted,joined);
-    let _=left;
+    assert!(greeted + joined < 1_000.0, "an idle connection's part of the core");
+    assert!(lingering < 1_536.0, "of 5,000 clients, less than 1 MiB is left while their rooms linger");
+    assert!(left < POOLED, "what is pooled has a bound");
 }
 
 /// Rooms that one session after another has been in, and that linger.
@@ -166,7 +174,7 @@ fn empty_rooms(rooms: u64, history: HistoryBounds, what: &str) {
     desk.pass(Duration::from_secs(240));
     assert_eq!(desk.dispatcher.room_count(), 0);
     let left = empty.line("left when it is forgotten", rooms);
-    let _=(each,left);
+    assert!(each < 1_280.0 && left < 1.0, "a room's bookkeeping");
 }
 
 /// Rooms with members who do nothing.
@@ -181,7 +189,7 @@ fn inhabited_rooms(rooms: u64, members: u64) {
             let session = room * members + member;
             desk.enter(session, &name);
             // What a tick tells of newcomers has a bound.
-            if session % 1000 == 0 {
+            if session.is_multiple_of(1000) {
                 desk.pass(Duration::from_millis(50));
             }
         }
@@ -196,7 +204,36 @@ fn inhabited_rooms(rooms: u64, members: u64) {
     empty.line("left of the room when all have gone", rooms);
     desk.pass(Duration::from_secs(120));
     let left = empty.line("left when it is forgotten", rooms);
-    let _=left;
+    assert!(left < 1.0 + POOLED / rooms as f64, "what is pooled has a bound");
+}
+
+/// Rooms of ten that had a burst of events, and are silent then.
+fn silenced_rooms(rooms: u64) {
+    let mut desk = Desk::new(HistoryBounds::NONE);
+    for member in 0..rooms * 10 {
+        desk.enter(member, &name(member / 10));
+    }
+    desk.pass(Duration::from_secs(10));
+    let idle = Held::now();
+    for message in 0..rooms * 200 {
+        let publish = Publish {
+            handle: Handle(0),
+            number: 1,
+            target: Target::Event,
+            urgent: false,
+            acknowledge: false,
+            compressed: false,
+            payload: Bytes::from_static(&[b'x'; 64]),
+        };
+        let session = message % (rooms * 10);
+        let command = Command::Publish(publish);
+        desk.dispatcher.handle_command(SessionId(session), &session, command, desk.now, &mut Nowhere);
+    }
+    desk.pass(Duration::from_millis(100));
+    idle.line("kept by a room of 10 for its next burst of 200 events", rooms);
+    desk.pass(Duration::from_secs(10));
+    let kept = idle.line("kept when it has been silent for 10 s", rooms);
+    assert!(kept < 64.0, "buffers are given back");
 }
 
 /// 16 bytes.
@@ -230,7 +267,8 @@ impl Desk {
     /// Time passes, and everything that falls due meanwhile is done when it does.
     fn pass(&mut self, time: Duration) {
         let end = self.now.after(time);
-        while let Some(next) = self.dispatcher.deadline().filter(|next| *next <= end) {
+        let next = |of: &Dispatcher<u64>| of.deadline().into_iter().chain(of.rests_at()).min();
+        while let Some(next) = next(&self.dispatcher).filter(|next| *next <= end) {
             self.now = self.now.max(next);
             self.dispatcher.handle_timeout(self.now, &mut Nowhere);
         }
@@ -241,12 +279,8 @@ impl Desk {
     fn greet(&self, session: u64) -> Session {
         let token = Token::new(session, [7; 16]);
         let mut peer = Session::over_tcp(Arc::clone(&self.facts), self.now).with_token(token);
-        let hello = Hello {
-            capabilities: self.facts.capabilities,
-            max_record: 0,
-            max_frame: 0,
-            extensions: Extensions::NONE,
-        };
+        let hello =
+            Hello { capabilities: self.facts.capabilities, max_record: 0, max_frame: 0, extensions: Extensions::NONE };
         let mut preamble = BytesMut::from(&MAGIC[..]);
         preamble.extend_from_slice(&[VERSION]);
         assert!(peer.handle_preamble(&mut preamble).unwrap());

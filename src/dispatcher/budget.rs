@@ -52,9 +52,11 @@ impl Budget {
 
     /// Forgets batches that rooms have let go of on their own, once they are the most.
     pub(super) fn tidy(&mut self, is_kept: impl Fn(&Kept) -> bool) {
-        if self.order.len() > self.batches * 2 + 1024 {
+        if self.batches == 0 {
+            self.order.clear();
+        } else if self.order.len() > self.batches * 2 + 1024 {
             self.order.retain(is_kept);
-            self.order.give_back(FEW);
         }
+        self.order.give_back(FEW);
     }
 }

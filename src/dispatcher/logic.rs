@@ -109,6 +109,9 @@ impl<H: Clone> Dispatcher<H> {
         if let Some(until) = slot.lingers_until {
             self.lingering.remove(&(until, index));
         }
+        if let Some(at) = slot.ages_at {
+            self.resting.remove(index, at);
+        }
         if slot.scheduled {
             self.schedule.remove(index);
             self.drained.retain(|other| *other != index);

@@ -12,6 +12,7 @@ mod ids;
 mod left;
 mod logic;
 mod membership;
+mod rest;
 mod rooms;
 mod schedule;
 
@@ -22,6 +23,7 @@ use smallvec::SmallVec;
 
 use self::budget::Budget;
 use self::ids::RoomIds;
+use self::rest::Resting;
 use self::schedule::Schedule;
 use crate::class::{RoomClass, RoomClasses};
 use crate::command::{Command, Publish, SessionId};
@@ -85,6 +87,7 @@ pub struct Dispatcher<H> {
     /// Dirty rooms of period 0, which flush when the mailbox is drained.
     drained: Vec<RoomIndex>,
     lingering: BTreeSet<(Time, RoomIndex)>,
+    resting: Resting,
     scratch: FlushScratch,
     due: Vec<RoomIndex>,
     /// Rooms whose receivers wait for something, and when they are looked after.
@@ -95,6 +98,9 @@ pub struct Dispatcher<H> {
     budget: Budget,
     tools: Tools,
     random: u64,
+    /// Rooms, and receivers behind, that were looked at because time passed.
+    #[cfg(test)]
+    looks: usize,
 }
 
 /// How often stragglers are looked after. 10 ms: a receiver on a fast line that has drained waits
@@ -111,8 +117,8 @@ impl RoomIndex {
     }
 }
 
-/// Places that the lists of a shard keep in any case. 256: what a tick of a small server needs.
-const FEW: usize = 256;
+/// Places that the lists of a shard keep in any case. 64: below 4 KiB for each of them.
+const FEW: usize = 64;
 
 #[derive(Debug)]
 struct Slot<H> {
@@ -122,8 +128,24 @@ struct Slot<H> {
     /// Whether the list of rooms with stragglers has it.
     tended: bool,
     lingers_until: Option<Time>,
+    /// When it was last flushed, or its stragglers looked after; and whether it is in the list of rooms
+    /// that will rest.
+    flushed: Time,
+    warm: bool,
+    /// When the past it keeps is too old, where it rests.
+    ages_at: Option<Time>,
     /// Bytes and batches that the budget counts for it.
     kept: (usize, usize),
+}
+
+impl<H: Clone> Slot<H> {
+    /// Something was made that is kept for the next time.
+    fn keep_warm(&mut self, index: RoomIndex, now: Time, resting: &mut Resting) {
+        self.flushed = now;
+        if !std::mem::replace(&mut self.warm, true) {
+            resting.push(index, self.room.epoch(), now);
+        }
+    }
 }
 
 /// A session's membership.
@@ -152,11 +174,14 @@ impl<H: Clone> Dispatcher<H> {
             schedule: Schedule::default(),
             drained: Vec::new(),
             lingering: BTreeSet::new(),
+            resting: Resting::default(),
             scratch: FlushScratch::default(),
             due: Vec::new(),
             straggling: Vec::new(),
             tend_at: None,
             unsettled: Vec::new(),
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -275,6 +300,8 @@ impl<H: Clone> Dispatcher<H> {
         let mut rooms = std::mem::take(&mut self.due);
         self.schedule.take_due(now, &mut rooms);
         for room in rooms.drain(..) {
+            #[cfg(test)]
+            (self.looks += 1);
             self.flush(room, false, now, out);
         }
         rooms.give_back(FEW);
@@ -286,6 +313,7 @@ impl<H: Clone> Dispatcher<H> {
             self.lingering.pop_first();
             self.forget(room);
         }
+        self.rest(now);
     }
 
     /// Looks after receivers that wait for something.
@@ -294,14 +322,18 @@ impl<H: Clone> Dispatcher<H> {
             return;
         }
         self.tend_at = None;
-        let Self { rooms, config, tools, .. } = self;
+        let Self { rooms, config, tools, resting, .. } = self;
         let mut turn = Turn { now, limits: &config.limits, out, tools };
         self.straggling.retain(|index| {
             let Some(slot) = rooms.get_mut(index.place()).and_then(Option::as_mut) else { return false };
-            slot.room.tend(&mut turn);
+            let _count = slot.room.tend(&mut turn);
+            #[cfg(test)]
+            (self.looks += _count);
+            slot.keep_warm(*index, now, resting);
             slot.tended = slot.room.is_straggling();
             slot.tended
         });
+        self.straggling.give_back(FEW);
         if !self.straggling.is_empty() {
             self.tend_at = Some(now.after(TEND));
         }
@@ -347,3 +379,6 @@ fn classes(classes: &RoomClasses) -> Vec<Arc<RoomClass>> {
     let by_pattern = classes.by_pattern.iter().map(|(_, class)| class);
     by_pattern.chain([&classes.default]).map(|class| Arc::new(class.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests;

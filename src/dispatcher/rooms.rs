@@ -33,7 +33,16 @@ impl<H: Clone> Dispatcher<H> {
         if let Some(logic) = logic {
             room.set_logic(logic);
         }
-        let slot = Slot { room, scheduled: false, tended: false, lingers_until: None, kept: (0, 0) };
+        let slot = Slot {
+            room,
+            scheduled: false,
+            tended: false,
+            lingers_until: None,
+            flushed: now,
+            warm: false,
+            ages_at: None,
+            kept: (0, 0),
+        };
         let index = match self.free_place() {
             Some((index, free)) => {
                 *free = Some(Box::new(slot));
@@ -93,6 +102,7 @@ impl<H: Clone> Dispatcher<H> {
             let entry = added.then(|| (index, slot.room.epoch(), slot.room.position()));
             let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
             self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, entry);
+            slot.keep_warm(index, now, &mut self.resting);
         }
         self.settle(index, now, out);
         self.linger(index, now);
@@ -122,16 +132,21 @@ impl<H: Clone> Dispatcher<H> {
                 self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, None);
             }
         }
-        let rooms = &self.rooms;
-        self.budget.tidy(|(index, epoch, position)| {
-            let slot = rooms.get(index.place()).and_then(Option::as_ref);
-            slot.is_some_and(|slot| slot.room.epoch() == *epoch && slot.room.keeps(*position))
-        });
+        self.tidy_budget();
         while !self.budget.allows_growth()
             && let Some((_, index)) = self.lingering.pop_first()
         {
             self.forget(index);
         }
+    }
+
+    /// Forgets what the budget knows of batches that are gone.
+    pub(super) fn tidy_budget(&mut self) {
+        let rooms = &self.rooms;
+        self.budget.tidy(|(index, epoch, position)| {
+            let slot = rooms.get(index.place()).and_then(Option::as_ref);
+            slot.is_some_and(|slot| slot.room.epoch() == *epoch && slot.room.keeps(*position))
+        });
     }
 
     pub(super) fn forget(&mut self, index: RoomIndex) {
@@ -152,6 +167,7 @@ impl<H: Clone> Dispatcher<H> {
         if self.rooms.is_empty() {
             self.free.clear();
         }
+        self.tidy_budget();
         self.rooms.give_back(FEW);
         self.free.give_back(FEW);
         self.names.give_back(FEW);

@@ -68,6 +68,12 @@ impl Schedule {
         }
     }
 
+    /// Places of all lists of dirty rooms.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.phases.iter().map(|phase| phase.dirty.capacity()).sum()
+    }
+
     /// Periods are the operator's, so they are few.
     fn phase(&mut self, period: u64, shard: u32, shards: u32) -> &mut Phase {
         let index = self.phases.iter().position(|phase| phase.period == period).unwrap_or_else(|| {

@@ -403,3 +403,52 @@ impl<H: Clone> Members<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::RoomName;
+    use crate::wire::{Handle, RequestId};
+
+    fn join(members: &mut Members<u64>, now: Time) -> u64 {
+        let name = RoomName::new(b"room").unwrap();
+        let join = JoinCommand::new(RequestId(1), Handle(0), name, Mode::BOTH);
+        let limits = Limits::default();
+        members.insert((SessionId(1), 1), &join, Rights::ALL, now, None, &limits).0
+    }
+
+    #[test]
+    fn a_room_that_is_left_has_no_slots_and_its_numbers_go_on() {
+        let (mut members, later) = (Members::default(), Time::from_micros(60_000_000));
+        assert_eq!((1..=100).map(|_| join(&mut members, Time::ZERO)).sum::<u64>(), 5050);
+        for number in 1..=100 {
+            members.leave(MemberNumber(number), Reason::FINISHED);
+        }
+        members.handle_flushed(Time::ZERO, Position(1));
+        assert_eq!((members.slots.capacity(), members.receivers.capacity(), members.len()), (0, 0, 0));
+        assert!(members.get(MemberNumber(7)).is_none());
+        // None has rested yet, then the one that rests longest.
+        assert_eq!((join(&mut members, Time::ZERO), join(&mut members, later)), (101, 1));
+        assert_eq!(members.all().map(|(number, _)| number.0).collect::<Vec<_>>(), [1, 101]);
+        members.withdraw(MemberNumber(1));
+        members.withdraw(MemberNumber(101));
+        assert_eq!((join(&mut members, later), join(&mut members, Time::ZERO)), (1, 101));
+    }
+
+    #[test]
+    fn a_member_with_a_high_number_is_found_after_a_rest() {
+        let mut members = Members::default();
+        for _ in 0..3000 {
+            join(&mut members, Time::ZERO);
+        }
+        for number in (1..=3000).filter(|number| *number != 1500) {
+            members.leave(MemberNumber(number), Reason::FINISHED);
+        }
+        members.handle_flushed(Time::ZERO, Position(1));
+        members.rest();
+        assert_eq!((members.slots.len(), members.slots.capacity()), (1500, 1500));
+        assert!(members.get(MemberNumber(1500)).is_some() && members.get(MemberNumber(1501)).is_none());
+        assert_eq!(join(&mut members, Time::ZERO), 3001);
+        assert_eq!(members.all().map(|(number, _)| number.0).collect::<Vec<_>>(), [1500, 3001]);
+    }
+}

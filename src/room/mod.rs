@@ -185,6 +185,27 @@ impl<H: Clone> Room<H> {
         self.history.evict_through(position);
     }
 
+    /// Lets go of what is too old.
+    pub(crate) fn expire(&mut self, now: Time) {
+        self.history.expire(now, self.class.history);
+        self.history.rest();
+    }
+
+    /// When all that is kept of the past is too old, where there is something.
+    pub(crate) fn ages_at(&self) -> Option<Time> {
+        // A moment later: what is as old as it may be is still kept.
+        let beyond = self.class.history.age.saturating_add(core::time::Duration::from_micros(1));
+        self.history.newest_at().map(|newest| newest.after(beyond))
+    }
+
+    /// Nothing has happened for a while: gives back what is kept only for the next flush.
+    pub(crate) fn rest(&mut self) {
+        self.members.rest();
+        self.gathering.rest();
+        self.history.rest();
+        self.snapshots.rest();
+    }
+
     /// Whether values may grow.
     pub(crate) const fn allow_growth(&mut self, allowed: bool) {
         self.gathering.may_grow = allowed;

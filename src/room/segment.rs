@@ -92,6 +92,12 @@ impl Segment {
         self.bytes.shrink_to(KEPT);
     }
 
+    /// Gives the buffer back, where it is empty.
+    pub(super) fn rest(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.cuts.shrink_to_fit();
+    }
+
     /// Makes frames of what was gathered, for one receiver.
     pub(super) fn freeze_alone(mut self, head: &Head) -> Vec<Bytes> {
         let mut frames = Vec::with_capacity(self.cuts.len());

@@ -62,6 +62,12 @@ impl Snapshots {
         self.under_way.retain(|snapshot| Arc::strong_count(&snapshot.frames) > 1);
         self.under_way.give_back(2);
     }
+
+    /// Nobody has asked for a while: those that are on their way stay.
+    pub(super) fn rest(&mut self) {
+        self.handle_flushed();
+        self.under_way.shrink_to_fit();
+    }
 }
 
 impl<H: Clone> Room<H> {
