@@ -23,7 +23,14 @@ pub(crate) trait Places {
     /// Gives places back where less than a quarter of them is in use. `few` is what may stay in any case.
     #[inline]
     fn give_back(&mut self, few: usize) {
-        let (places, used) = self.places();
+        let (_, used) = self.places();
+        self.give_back_after(used, few);
+    }
+
+    /// As [`give_back`](Self::give_back) for a list that is emptied each time, and had `used` entries then.
+    #[inline]
+    fn give_back_after(&mut self, used: usize, few: usize) {
+        let (places, _) = self.places();
         if places > few && used < places / 4 {
             self.keep_places(used * 2);
         }

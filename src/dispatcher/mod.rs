@@ -281,12 +281,13 @@ impl<H: Clone> Dispatcher<H> {
         // membership has ended.
         while !self.drained.is_empty() {
             let mut rooms = std::mem::take(&mut self.drained);
+            let used = rooms.len();
             for room in rooms.drain(..) {
                 self.flush(room, false, now, out);
             }
             if self.drained.is_empty() {
                 // For the next time, its memory.
-                rooms.give_back(FEW);
+                rooms.give_back_after(used, FEW);
                 self.drained = rooms;
                 break;
             }
@@ -299,12 +300,15 @@ impl<H: Clone> Dispatcher<H> {
         self.settle_all(now, out);
         let mut rooms = std::mem::take(&mut self.due);
         self.schedule.take_due(now, &mut rooms);
+        let used = rooms.len();
         for room in rooms.drain(..) {
             #[cfg(test)]
             (self.looks += 1);
             self.flush(room, false, now, out);
         }
-        rooms.give_back(FEW);
+        if used > 0 {
+            rooms.give_back_after(used, FEW);
+        }
         self.due = rooms;
         self.tend(now, out);
         while let Some(&(until, room)) = self.lingering.first()

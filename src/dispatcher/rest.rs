@@ -78,6 +78,12 @@ impl<H: Clone> Dispatcher<H> {
             slot.warm = false;
             slot.room.rest();
             self.age(index);
+            if self.resting.warm.is_empty() {
+                // The whole shard is silent.
+                self.schedule.rest();
+                self.due.give_back(FEW);
+                self.drained.give_back(FEW);
+            }
         }
         for _ in 0..AT_ONCE {
             let Some(&(_, index)) = self.resting.aging.first().filter(|(at, _)| *at <= now) else { break };

@@ -62,10 +62,16 @@ impl Schedule {
         for phase in &mut self.phases {
             if phase.due.is_some_and(|due| now >= due) {
                 phase.due = None;
+                let used = phase.dirty.len();
                 rooms.append(&mut phase.dirty);
-                phase.dirty.give_back(FEW);
+                phase.dirty.give_back_after(used, FEW);
             }
         }
+    }
+
+    /// Nothing has happened for a while: gives places back.
+    pub(super) fn rest(&mut self) {
+        self.phases.iter_mut().for_each(|phase| phase.dirty.give_back(FEW));
     }
 
     /// Places of all lists of dirty rooms.

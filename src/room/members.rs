@@ -368,6 +368,7 @@ impl<H: Clone> Members<H> {
     /// The flush has told of everyone: leavers give their numbers back.
     pub(super) fn handle_flushed(&mut self, now: Time, position: Position) {
         let mut touched = std::mem::take(&mut self.touched);
+        let used = touched.len();
         for number in touched.drain(..) {
             let Some(slot) = number.0.checked_sub(1).and_then(|slot| usize::try_from(slot).ok()) else { continue };
             let Some(slot) = self.slots.get_mut(slot) else { continue };
@@ -382,7 +383,7 @@ impl<H: Clone> Members<H> {
                 member.touched = false;
             }
         }
-        touched.give_back(FEW);
+        touched.give_back_after(used, FEW);
         self.touched = touched;
         if self.here == 0 && self.slots.len() <= LEFT_SLOTS {
             self.slots = Vec::new();
