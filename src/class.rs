@@ -111,7 +111,12 @@ impl RoomClasses {
     /// The class of a room.
     #[must_use]
     pub fn of(&self, name: &RoomName) -> &RoomClass {
-        let fitting = self.by_pattern.iter().find(|(pattern, _)| pattern.matches(name));
-        fitting.map_or(&self.default, |(_, class)| class)
+        self.by_pattern.get(self.place(name)).map_or(&self.default, |(_, class)| class)
+    }
+
+    /// Which of the patterns decides; as many as there are for the default.
+    pub(crate) fn place(&self, name: &RoomName) -> usize {
+        let fitting = self.by_pattern.iter().position(|(pattern, _)| pattern.matches(name));
+        fitting.unwrap_or(self.by_pattern.len())
     }
 }

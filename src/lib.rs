@@ -64,6 +64,9 @@ pub mod time;
 pub mod name;
 
 #[cfg(feature = "std")]
+mod places;
+
+#[cfg(feature = "std")]
 pub mod class;
 
 #[cfg(feature = "std")]

@@ -30,7 +30,7 @@ pub struct Limits {
     pub max_presence_data: usize,
     /// Members of a room. 65,536: beyond that one flush on one shard takes too long.
     pub max_members: usize,
-    /// Rooms on a shard. 100,000: about 50 MB when all are empty.
+    /// Rooms on a shard. 100,000: about 90 MB when all are empty (docs/memory.md).
     pub max_shard_rooms: usize,
     /// Values of a room. 4,096: a snapshot of them stays below a few hundred kilobytes.
     pub max_room_values: usize,

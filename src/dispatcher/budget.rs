@@ -7,7 +7,8 @@
 
 use std::collections::VecDeque;
 
-use super::RoomIndex;
+use super::{FEW, RoomIndex};
+use crate::places::Places;
 use crate::wire::{Epoch, Position};
 
 /// A kept batch: its room, the life of that room, its position.
@@ -51,8 +52,11 @@ impl Budget {
 
     /// Forgets batches that rooms have let go of on their own, once they are the most.
     pub(super) fn tidy(&mut self, is_kept: impl Fn(&Kept) -> bool) {
-        if self.order.len() > self.batches * 2 + 1024 {
+        if self.batches == 0 {
+            self.order.clear();
+        } else if self.order.len() > self.batches * 2 + 1024 {
             self.order.retain(is_kept);
         }
+        self.order.give_back(FEW);
     }
 }

@@ -6,10 +6,13 @@
 //!                                                             └─> flush early
 //! ```
 
+use std::sync::Arc;
+
 use super::left::left;
-use super::{Dispatcher, Outlet, RoomIndex, Seat, SessionId, Slot};
+use super::{Dispatcher, FEW, Outlet, RoomIndex, Seat, SessionId, Slot};
 use crate::logic::{Idle, Order, RoomLogic};
 use crate::name::RoomName;
+use crate::places::Places;
 use crate::room::{Thinking, Turn, guard};
 use crate::time::Time;
 use crate::wire::{MemberNumber, Reason, RequestId};
@@ -35,7 +38,7 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     fn tell(&mut self, index: RoomIndex, now: Time, tell: impl FnOnce(&mut Slot<H>, Thinking<'_>)) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         if slot.room.has_logic() {
             slot.room.allow_growth(self.budget.allows_growth());
             tell(slot, Thinking { now, limits: &self.config.limits, counters: &mut self.tools.counters });
@@ -54,7 +57,7 @@ impl<H: Clone> Dispatcher<H> {
     pub(super) fn settle(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
         // It ends: an order to kick ends a membership or does nothing, one to flush uses up one of a
         // tick's early flushes.
-        while let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut)
+        while let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut)
             && let Some(order) = slot.room.next_order()
         {
             match order {
@@ -67,7 +70,7 @@ impl<H: Clone> Dispatcher<H> {
                 Order::Flush => {}
             }
         }
-        let Some(slot) = self.rooms.get(index.0).and_then(Option::as_ref) else { return };
+        let Some(slot) = self.rooms.get(index.place()).and_then(Option::as_ref) else { return };
         if slot.room.has_logic() && (slot.room.is_dirty() || slot.room.wants_ticks()) {
             self.mark_dirty(index, now);
         }
@@ -75,7 +78,7 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Starts the lingering of a room that a flush has left empty, or forgets it where its logic says so.
     pub(super) fn linger(&mut self, index: RoomIndex, now: Time) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         if !slot.room.is_empty() || slot.room.is_dirty() || slot.lingers_until.is_some() {
             return;
         }
@@ -94,6 +97,9 @@ impl<H: Clone> Dispatcher<H> {
             seats.retain(|seat| seat.room != index);
             if seats.is_empty() {
                 self.seats.remove(&session);
+                self.seats.give_back(FEW);
+            } else {
+                seats.give_back(2);
             }
         }
     }
@@ -102,6 +108,9 @@ impl<H: Clone> Dispatcher<H> {
     pub(super) fn unlist(&mut self, index: RoomIndex, slot: &Slot<H>) {
         if let Some(until) = slot.lingers_until {
             self.lingering.remove(&(until, index));
+        }
+        if let Some(at) = slot.ages_at {
+            self.resting.remove(index, at);
         }
         if slot.scheduled {
             self.schedule.remove(index);
@@ -115,25 +124,25 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Ends a membership that its session did not end.
     fn remove(&mut self, index: RoomIndex, member: MemberNumber, reason: Reason, now: Time, out: &mut impl Outlet<H>) {
-        let Some(slot) = self.rooms.get(index.0).and_then(Option::as_ref) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         let Some((session, outlet, hold)) = slot.room.whose(member) else { return };
         let handle = hold.handle;
-        out.released(&outlet, hold, &left(RequestId(0), handle, reason, &slot.room));
+        out.released(&outlet, hold, &left(RequestId(0), handle, reason, slot.room.lease()));
         self.unseat(session, index);
         self.end_membership(Seat { handle, room: index, member }, reason, now);
     }
 
     /// Ends every membership, and the room.
     fn close_room(&mut self, index: RoomIndex, reason: Reason, now: Time, out: &mut impl Outlet<H>) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         if slot.room.is_dirty() {
             // PROTOCOL 12.3: what was accepted is in a batch. Logic is not asked again.
             let mut turn = Turn { now, limits: &self.config.limits, out: &mut *out, tools: &mut self.tools };
             slot.room.flush(false, &mut self.scratch, &mut turn);
         }
-        let mut sessions = Vec::new();
+        let (mut sessions, lease) = (Vec::new(), slot.room.lease());
         for (_, session, outlet, hold) in slot.room.everyone() {
-            out.released(outlet, hold, &left(RequestId(0), hold.handle, reason, &slot.room));
+            out.released(outlet, hold, &left(RequestId(0), hold.handle, reason, Arc::clone(&lease)));
             sessions.push(session);
         }
         let kept = (slot.room.kept_bytes(), slot.room.kept_batches());

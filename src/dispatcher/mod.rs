@@ -12,21 +12,25 @@ mod ids;
 mod left;
 mod logic;
 mod membership;
+mod rest;
 mod rooms;
 mod schedule;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use self::budget::Budget;
 use self::ids::RoomIds;
+use self::rest::Resting;
 use self::schedule::Schedule;
-use crate::class::RoomClasses;
+use crate::class::{RoomClass, RoomClasses};
 use crate::command::{Command, Publish, SessionId};
 use crate::limits::Limits;
 use crate::logic::Logics;
 use crate::name::RoomName;
+use crate::places::Places;
 use crate::rights::Authorise;
 pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
 use crate::room::{Due, FlushScratch, Room, Tools, Turn, encode};
@@ -69,15 +73,21 @@ impl DispatcherConfig {
 #[derive(Debug)]
 pub struct Dispatcher<H> {
     config: DispatcherConfig,
-    rooms: Vec<Option<Slot<H>>>,
+    /// The classes, each once for all its rooms; the default comes last.
+    classes: Vec<Arc<RoomClass>>,
+    /// Boxed: a place that is free, or kept for later, costs a word.
+    rooms: Vec<Option<Box<Slot<H>>>>,
+    /// Some of these are taken again or gone: see `forget`.
     free: Vec<RoomIndex>,
     names: FastMap<RoomName, RoomIndex>,
-    seats: FastMap<SessionId, SmallVec<[Seat; 2]>>,
+    /// By handle. Most sessions are in one room.
+    seats: FastMap<SessionId, SmallVec<[Seat; 1]>>,
     ids: RoomIds,
     schedule: Schedule,
     /// Dirty rooms of period 0, which flush when the mailbox is drained.
     drained: Vec<RoomIndex>,
     lingering: BTreeSet<(Time, RoomIndex)>,
+    resting: Resting,
     scratch: FlushScratch,
     due: Vec<RoomIndex>,
     /// Rooms whose receivers wait for something, and when they are looked after.
@@ -88,6 +98,9 @@ pub struct Dispatcher<H> {
     budget: Budget,
     tools: Tools,
     random: u64,
+    /// Rooms, and receivers behind, that were looked at because time passed.
+    #[cfg(test)]
+    looks: usize,
 }
 
 /// How often stragglers are looked after. 10 ms: a receiver on a fast line that has drained waits
@@ -96,7 +109,16 @@ const TEND: core::time::Duration = core::time::Duration::from_millis(10);
 
 /// A room's place on this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RoomIndex(usize);
+pub(crate) struct RoomIndex(u32);
+
+impl RoomIndex {
+    const fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Places that the lists of a shard keep in any case. 64: below 4 KiB for each of them.
+const FEW: usize = 64;
 
 #[derive(Debug)]
 struct Slot<H> {
@@ -106,8 +128,24 @@ struct Slot<H> {
     /// Whether the list of rooms with stragglers has it.
     tended: bool,
     lingers_until: Option<Time>,
+    /// When it was last flushed, or its stragglers looked after; and whether it is in the list of rooms
+    /// that will rest.
+    flushed: Time,
+    warm: bool,
+    /// When the past it keeps is too old, where it rests.
+    ages_at: Option<Time>,
     /// Bytes and batches that the budget counts for it.
     kept: (usize, usize),
+}
+
+impl<H: Clone> Slot<H> {
+    /// Something was made that is kept for the next time.
+    fn keep_warm(&mut self, index: RoomIndex, now: Time, resting: &mut Resting) {
+        self.flushed = now;
+        if !std::mem::replace(&mut self.warm, true) {
+            resting.push(index, self.room.epoch(), now);
+        }
+    }
 }
 
 /// A session's membership.
@@ -127,6 +165,7 @@ impl<H: Clone> Dispatcher<H> {
             budget: Budget::new(config.limits.kept_bytes / config.shards.max(1) as usize),
             random: config.seed ^ u64::from(config.shard).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             tools: Tools::new(&config.limits),
+            classes: classes(&config.classes),
             config,
             rooms: Vec::new(),
             free: Vec::new(),
@@ -135,11 +174,14 @@ impl<H: Clone> Dispatcher<H> {
             schedule: Schedule::default(),
             drained: Vec::new(),
             lingering: BTreeSet::new(),
+            resting: Resting::default(),
             scratch: FlushScratch::default(),
             due: Vec::new(),
             straggling: Vec::new(),
             tend_at: None,
             unsettled: Vec::new(),
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -216,7 +258,7 @@ impl<H: Clone> Dispatcher<H> {
     /// A session's connection is gone, and may come back: its members are away (PROTOCOL 12.2).
     pub fn handle_away(&mut self, session: SessionId, now: Time) {
         for seat in self.seats.get(&session).cloned().unwrap_or_default() {
-            if let Some(slot) = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut) {
+            if let Some(slot) = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut) {
                 slot.room.away(seat.member);
                 self.mark_dirty(seat.room, now);
                 self.tell_away(seat, now);
@@ -229,6 +271,7 @@ impl<H: Clone> Dispatcher<H> {
         for seat in self.seats.remove(&session).unwrap_or_default() {
             self.end_membership(seat, reason, now);
         }
+        self.seats.give_back(FEW);
     }
 
     /// The mailbox is empty: rooms of period 0 flush.
@@ -238,11 +281,13 @@ impl<H: Clone> Dispatcher<H> {
         // membership has ended.
         while !self.drained.is_empty() {
             let mut rooms = std::mem::take(&mut self.drained);
+            let used = rooms.len();
             for room in rooms.drain(..) {
                 self.flush(room, false, now, out);
             }
             if self.drained.is_empty() {
                 // For the next time, its memory.
+                rooms.give_back_after(used, FEW);
                 self.drained = rooms;
                 break;
             }
@@ -255,8 +300,14 @@ impl<H: Clone> Dispatcher<H> {
         self.settle_all(now, out);
         let mut rooms = std::mem::take(&mut self.due);
         self.schedule.take_due(now, &mut rooms);
+        let used = rooms.len();
         for room in rooms.drain(..) {
+            #[cfg(test)]
+            (self.looks += 1);
             self.flush(room, false, now, out);
+        }
+        if used > 0 {
+            rooms.give_back_after(used, FEW);
         }
         self.due = rooms;
         self.tend(now, out);
@@ -266,6 +317,7 @@ impl<H: Clone> Dispatcher<H> {
             self.lingering.pop_first();
             self.forget(room);
         }
+        self.rest(now);
     }
 
     /// Looks after receivers that wait for something.
@@ -274,14 +326,18 @@ impl<H: Clone> Dispatcher<H> {
             return;
         }
         self.tend_at = None;
-        let Self { rooms, config, tools, .. } = self;
+        let Self { rooms, config, tools, resting, .. } = self;
         let mut turn = Turn { now, limits: &config.limits, out, tools };
         self.straggling.retain(|index| {
-            let Some(slot) = rooms.get_mut(index.0).and_then(Option::as_mut) else { return false };
-            slot.room.tend(&mut turn);
+            let Some(slot) = rooms.get_mut(index.place()).and_then(Option::as_mut) else { return false };
+            let _count = slot.room.tend(&mut turn);
+            #[cfg(test)]
+            (self.looks += _count);
+            slot.keep_warm(*index, now, resting);
             slot.tended = slot.room.is_straggling();
             slot.tended
         });
+        self.straggling.give_back(FEW);
         if !self.straggling.is_empty() {
             self.tend_at = Some(now.after(TEND));
         }
@@ -303,7 +359,7 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
         let seat = self.seat(session, message.handle)?;
-        let slot = self.rooms.get_mut(seat.room.0).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+        let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
         slot.room.allow_growth(self.budget.allows_growth());
         let published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
         let has_logic = slot.room.has_logic();
@@ -321,3 +377,12 @@ impl<H: Clone> Dispatcher<H> {
         published.map(|_| ())
     }
 }
+
+/// Every class once, in the order they are tried.
+fn classes(classes: &RoomClasses) -> Vec<Arc<RoomClass>> {
+    let by_pattern = classes.by_pattern.iter().map(|(_, class)| class);
+    by_pattern.chain([&classes.default]).map(|class| Arc::new(class.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@
 //!            ^─────────┘
 //! ```
 
-use super::{Dispatcher, Outlet, RoomIndex, Slot, TEND};
+use super::{Dispatcher, FEW, Outlet, RoomIndex, Slot, TEND};
 use crate::name::RoomName;
+use crate::places::Places;
 use crate::room::{Room, Thinking, Turn};
 use crate::time::{Time, micros};
 use crate::wire::{Epoch, Reason};
@@ -21,7 +22,8 @@ impl<H: Clone> Dispatcher<H> {
             return Err(Reason::TOO_MANY_ROOMS);
         }
         let logic = self.make_logic(name)?;
-        let class = self.config.classes.of(name).clone();
+        let place = self.config.classes.place(name);
+        let class = self.classes.get(place).cloned().ok_or(Reason::INTERNAL)?;
         let start = match micros(class.period) {
             0 => now,
             period => self.schedule.edge(period, self.config.shard, self.config.shards, now),
@@ -31,18 +33,42 @@ impl<H: Clone> Dispatcher<H> {
         if let Some(logic) = logic {
             room.set_logic(logic);
         }
-        let slot = Slot { room, scheduled: false, tended: false, lingers_until: None, kept: (0, 0) };
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.rooms.push(None);
-            RoomIndex(self.rooms.len() - 1)
-        });
-        self.rooms[index.0] = Some(slot);
+        let slot = Slot {
+            room,
+            scheduled: false,
+            tended: false,
+            lingers_until: None,
+            flushed: now,
+            warm: false,
+            ages_at: None,
+            kept: (0, 0),
+        };
+        let index = match self.free_place() {
+            Some((index, free)) => {
+                *free = Some(Box::new(slot));
+                index
+            }
+            None => {
+                let index = RoomIndex(u32::try_from(self.rooms.len()).map_err(|_| Reason::TOO_MANY_ROOMS)?);
+                self.rooms.push(Some(Box::new(slot)));
+                index
+            }
+        };
         self.names.insert(name.clone(), index);
         Ok(index)
     }
 
+    /// A place that a room has left.
+    fn free_place(&mut self) -> Option<(RoomIndex, &mut Option<Box<Slot<H>>>)> {
+        let rooms = &self.rooms;
+        // Places at the end are gone when they are free, and may have come again since.
+        let is_free = |index: &RoomIndex| rooms.get(index.place()).is_some_and(Option::is_none);
+        let index = std::iter::from_fn(|| self.free.pop()).find(is_free)?;
+        self.rooms.get_mut(index.place()).map(|place| (index, place))
+    }
+
     pub(super) fn mark_dirty(&mut self, index: RoomIndex, now: Time) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         if slot.scheduled {
             return;
         }
@@ -54,7 +80,7 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     pub(super) fn flush(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         slot.scheduled = false;
         self.flush_early_or_due(index, urgent, now, out);
     }
@@ -65,7 +91,7 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     fn flush_early_or_due(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         slot.room.allow_growth(self.budget.allows_growth());
         slot.room.before_flush(Thinking { now, limits: &self.config.limits, counters: &mut self.tools.counters });
         if slot.room.is_dirty() {
@@ -76,6 +102,7 @@ impl<H: Clone> Dispatcher<H> {
             let entry = added.then(|| (index, slot.room.epoch(), slot.room.position()));
             let kept = (slot.room.kept_bytes(), slot.room.kept_batches());
             self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, entry);
+            slot.keep_warm(index, now, &mut self.resting);
         }
         self.settle(index, now, out);
         self.linger(index, now);
@@ -85,7 +112,7 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Puts a room down to be looked after, where receivers of it wait for something.
     pub(super) fn mark_straggling(&mut self, index: RoomIndex, now: Time) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         if slot.room.is_straggling() && !std::mem::replace(&mut slot.tended, true) {
             self.straggling.push(index);
             self.tend_at.get_or_insert_with(|| now.after(TEND));
@@ -96,7 +123,7 @@ impl<H: Clone> Dispatcher<H> {
     /// rooms keep more than they may together.
     fn keep_to_budget(&mut self) {
         while let Some((index, epoch, position)) = self.budget.oldest_over() {
-            let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::as_mut) else { continue };
+            let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { continue };
             if slot.room.epoch() == epoch {
                 let batches = slot.room.kept_batches();
                 slot.room.evict_through(position, &mut self.tools);
@@ -105,11 +132,7 @@ impl<H: Clone> Dispatcher<H> {
                 self.budget.change(std::mem::replace(&mut slot.kept, kept), kept, None);
             }
         }
-        let rooms = &self.rooms;
-        self.budget.tidy(|(index, epoch, position)| {
-            let slot = rooms.get(index.0).and_then(Option::as_ref);
-            slot.is_some_and(|slot| slot.room.epoch() == *epoch && slot.room.keeps(*position))
-        });
+        self.tidy_budget();
         while !self.budget.allows_growth()
             && let Some((_, index)) = self.lingering.pop_first()
         {
@@ -117,14 +140,37 @@ impl<H: Clone> Dispatcher<H> {
         }
     }
 
+    /// Forgets what the budget knows of batches that are gone.
+    pub(super) fn tidy_budget(&mut self) {
+        let rooms = &self.rooms;
+        self.budget.tidy(|(index, epoch, position)| {
+            let slot = rooms.get(index.place()).and_then(Option::as_ref);
+            slot.is_some_and(|slot| slot.room.epoch() == *epoch && slot.room.keeps(*position))
+        });
+    }
+
     pub(super) fn forget(&mut self, index: RoomIndex) {
-        let Some(slot) = self.rooms.get_mut(index.0).and_then(Option::take) else { return };
+        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::take) else { return };
         self.unlist(index, &slot);
-        let Slot { room, kept, .. } = slot;
+        let Slot { room, kept, .. } = *slot;
         self.names.remove(&room.name);
         self.budget.change(kept, (0, 0), None);
-        self.ids.give_back(room.id, std::sync::Arc::clone(&room.lease));
+        let (id, lease) = room.into_id();
+        self.ids.give_back(id, lease);
         self.free.push(index);
+        self.give_back_places();
+    }
+
+    /// A room is gone, and with enough others the places of rooms.
+    fn give_back_places(&mut self) {
+        while self.rooms.pop_if(|last| last.is_none()).is_some() {}
+        if self.rooms.is_empty() {
+            self.free.clear();
+        }
+        self.tidy_budget();
+        self.rooms.give_back(FEW);
+        self.free.give_back(FEW);
+        self.names.give_back(FEW);
     }
 
     /// The next epoch: SplitMix64, whose numbers do not repeat in its period. An epoch is no secret.

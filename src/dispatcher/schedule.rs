@@ -5,9 +5,9 @@
 //! dirty rooms    r1 r2 ──────^ flush           a clean period sets no timer
 //! ```
 
+use super::{FEW, RoomIndex};
+use crate::places::Places;
 use crate::time::Time;
-
-use super::RoomIndex;
 
 /// The rooms that have something to flush, by period.
 #[derive(Debug, Default)]
@@ -62,9 +62,22 @@ impl Schedule {
         for phase in &mut self.phases {
             if phase.due.is_some_and(|due| now >= due) {
                 phase.due = None;
+                let used = phase.dirty.len();
                 rooms.append(&mut phase.dirty);
+                phase.dirty.give_back_after(used, FEW);
             }
         }
+    }
+
+    /// Nothing has happened for a while: gives places back.
+    pub(super) fn rest(&mut self) {
+        self.phases.iter_mut().for_each(|phase| phase.dirty.give_back(FEW));
+    }
+
+    /// Places of all lists of dirty rooms.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.phases.iter().map(|phase| phase.dirty.capacity()).sum()
     }
 
     /// Periods are the operator's, so they are few.

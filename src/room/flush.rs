@@ -166,7 +166,8 @@ impl<H: Clone> Room<H> {
         let since = self.gathering.values.flushes() - 1;
         let (position, policy) = (self.position, self.class.slow);
         let numbered = plain.numbered_bytes > 0;
-        for receiver in self.members.receivers() {
+        let (receivers, stragglers) = self.members.receivers_and_stragglers();
+        for receiver in receivers {
             let wants_values = receiver.what == What::All && matches!(receiver.standing, Standing::Current);
             let frames = match receiver.traits.rights {
                 Rights::ALL if receiver.traits.inflates && !deflated.frames.is_empty() => deflated,
@@ -193,7 +194,7 @@ impl<H: Clone> Room<H> {
                 }
                 Taken::Nothing => lose(receiver, position, policy, turn),
             }
-            self.straggling = true;
+            receiver.wait(stragglers);
         }
     }
 

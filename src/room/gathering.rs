@@ -112,6 +112,13 @@ impl Gathering {
         self.presence_bytes = 0;
     }
 
+    /// Nothing was gathered for a while: gives the buffers back.
+    pub(super) fn rest(&mut self) {
+        self.events.rest();
+        self.values.rest();
+        self.directs.shrink_to_fit();
+    }
+
     /// Whether the batch may take so much more (PROTOCOL 13).
     pub(super) fn has_room_for(&self, payload: usize, limits: &Limits) -> Result<(), Reason> {
         let gathered = self.events.len() + self.values.pending_bytes() + self.direct_bytes + self.presence_bytes;

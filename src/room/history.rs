@@ -104,6 +104,16 @@ impl History {
         }
     }
 
+    /// When the newest batch was sent.
+    pub(super) fn newest_at(&self) -> Option<Time> {
+        self.batches.back().map(|past| past.at)
+    }
+
+    /// Gives back the places that no batch has.
+    pub(super) fn rest(&mut self) {
+        self.batches.shrink_to_fit();
+    }
+
     /// Lets go of everything up to `position`.
     pub(super) fn evict_through(&mut self, position: Position, buffers: &mut Buffers) {
         while self.first().is_some_and(|first| first <= position) {

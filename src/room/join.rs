@@ -115,7 +115,7 @@ impl<H: Clone> Room<H> {
         };
         let what = What::All;
         let traits = Traits { rights, inflates, listed };
-        self.members.insert_receiver(Receiver { number, outlet, standing, what, traits });
+        self.members.insert_receiver(Receiver { number, outlet, standing, what, traits, waits: false });
         self.tend_one(number, turn);
     }
 

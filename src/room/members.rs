@@ -2,16 +2,15 @@
 //!
 //! ```text
 //! slots      [ 1: Here ] [ 2: Joining ] [ 3: - resting ] [ 4: Leaving ]      slot = number - 1
-//! receivers  [ 1 ] [ 2 ]
+//! receivers  [ 1 ] [ 2 ]                                     numbers above have been given all the same
 //! ```
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use super::receivers::Receiver;
 use crate::command::{Hold, JoinCommand, SessionId};
 use crate::limits::Limits;
+use crate::places::{Places, grow};
 use crate::rights::Rights;
 use crate::time::Time;
 use crate::wire::control::Mode;
@@ -27,18 +26,21 @@ pub(super) struct Member<H> {
     pub(super) mode: Mode,
     pub(super) rights: Rights,
     pub(super) state: MemberState,
-    pub(super) subject: Bytes,
-    pub(super) presence: Bytes,
+    pub(super) subject: Box<[u8]>,
+    pub(super) presence: Box<[u8]>,
     /// What all were told at the last flush, where `presence` is another since: the next diff tells.
-    pub(super) told_presence: Option<Bytes>,
+    pub(super) told_presence: Option<Box<[u8]>>,
     /// Its connection is gone, its place is kept; and whether all were told.
     pub(super) away: bool,
     pub(super) told_away: bool,
     /// Whether the next diff tells of it.
     touched: bool,
     /// Its place among the receivers.
-    receiver: Option<usize>,
+    receiver: Option<u32>,
 }
+
+// There is one for every membership of the server.
+const _: () = assert!(size_of::<Member<usize>>() <= 112 && size_of::<Receiver<usize>>() <= 40);
 
 /// Where a member is between two flushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +56,13 @@ pub(super) enum MemberState {
 /// The members of a room.
 #[derive(Debug)]
 pub(super) struct Members<H> {
+    /// Those above the last member may be missing, so that a room that is left holds nothing.
     slots: Vec<Option<Member<H>>>,
+    /// Numbers that have been given, all in all: each has a member or rests.
+    numbers: usize,
     receivers: Vec<Receiver<H>>,
+    /// Receivers that are to be told something later. Some of these are gone.
+    stragglers: Vec<MemberNumber>,
     /// Numbers that were given back, oldest first.
     resting: VecDeque<Resting>,
     /// Members that came, changed or left since the last flush, in order.
@@ -79,9 +86,24 @@ impl Resting {
     }
 }
 
+/// Slots of a room that everybody has left, which are let go of at once. 1,024: a newcomer makes them
+/// anew up to its number, and that must stay cheap where somebody comes and goes in every tick.
+const LEFT_SLOTS: usize = 1024;
+
+/// Places for members and receivers that a room keeps while others come and go.
+const FEW: usize = 16;
+
 impl<H> Default for Members<H> {
     fn default() -> Self {
-        Self { slots: Vec::new(), receivers: Vec::new(), resting: VecDeque::new(), touched: Vec::new(), here: 0 }
+        Self {
+            slots: Vec::new(),
+            numbers: 0,
+            receivers: Vec::new(),
+            stragglers: Vec::new(),
+            resting: VecDeque::new(),
+            touched: Vec::new(),
+            here: 0,
+        }
     }
 }
 
@@ -95,19 +117,35 @@ impl<H: Clone> Members<H> {
         &mut self.receivers
     }
 
+    /// The receivers, and the list of those who wait, for [`Receiver::wait`].
+    pub(super) fn receivers_and_stragglers(&mut self) -> (&mut [Receiver<H>], &mut Vec<MemberNumber>) {
+        (&mut self.receivers, &mut self.stragglers)
+    }
+
+    /// Whether somebody is to be told something later.
+    pub(super) const fn has_stragglers(&self) -> bool {
+        !self.stragglers.is_empty()
+    }
+
+    /// Takes those out who are to be told something later: whoever still is waits again.
+    pub(super) fn take_stragglers(&mut self) -> Vec<MemberNumber> {
+        let mut stragglers = std::mem::take(&mut self.stragglers);
+        // Each once, also where a number is another's by now who waits too.
+        stragglers.retain(|number| {
+            self.receiver(*number).is_some_and(|receiver| std::mem::replace(&mut receiver.waits, false))
+        });
+        stragglers
+    }
+
     /// Where a member stands among the receivers.
     pub(super) fn place(&self, number: MemberNumber) -> Option<usize> {
-        self.get(number)?.receiver
+        self.get(number)?.receiver.map(|place| place as usize)
     }
 
     /// The receiver's half of a member.
     pub(super) fn receiver(&mut self, number: MemberNumber) -> Option<&mut Receiver<H>> {
-        let place = self.get(number)?.receiver?;
+        let place = self.place(number)?;
         self.receivers.get_mut(place)
-    }
-
-    pub(super) const fn receiver_count(&self) -> usize {
-        self.receivers.len()
     }
 
     pub(super) const fn has_touched(&self) -> bool {
@@ -134,7 +172,7 @@ impl<H: Clone> Members<H> {
     /// rest, so that those who come and go cannot make a room grow.
     pub(super) fn has_number(&self, now: Time, oldest: Option<Position>, limits: &Limits) -> bool {
         let rested = self.resting.front().is_some_and(|front| front.has_rested(now, oldest, limits));
-        rested || self.slots.len() < limits.max_members.saturating_mul(4)
+        rested || self.numbers < limits.max_members.saturating_mul(4)
     }
 
     /// Adds a member under a number that is not in use and has rested long enough (PROTOCOL 11.3).
@@ -150,11 +188,12 @@ impl<H: Clone> Members<H> {
         let number = match self.resting.front().filter(|front| front.has_rested(now, oldest, limits)) {
             Some(&Resting { number, .. }) => {
                 self.resting.pop_front();
+                self.resting.give_back(FEW);
                 number
             }
             None => {
-                self.slots.push(None);
-                MemberNumber(self.slots.len() as u64)
+                self.numbers += 1;
+                MemberNumber(self.numbers as u64)
             }
         };
         let member = Member {
@@ -164,17 +203,24 @@ impl<H: Clone> Members<H> {
             mode: join.mode,
             rights,
             state: MemberState::Joining,
-            subject: Bytes::copy_from_slice(&join.subject),
-            // Kept long: a copy does not pin the buffer it was read into.
-            presence: Bytes::copy_from_slice(&join.presence),
+            // Kept long: copies do not pin the buffer they were read into.
+            subject: Box::from(&*join.subject),
+            presence: Box::from(&*join.presence),
             told_presence: None,
             away: false,
             told_away: false,
             touched: true,
             receiver: None,
         };
-        if let Some(slot) = number.0.checked_sub(1).and_then(|slot| self.slots.get_mut(usize::try_from(slot).ok()?)) {
-            *slot = Some(member);
+        if let Some(slot) = number.0.checked_sub(1).and_then(|slot| usize::try_from(slot).ok()) {
+            self.slots.resize_with(self.slots.len().max(slot), || None);
+            match self.slots.get_mut(slot) {
+                Some(slot) => *slot = Some(member),
+                None => {
+                    grow(&mut self.slots);
+                    self.slots.push(Some(member));
+                }
+            }
         }
         self.touched.push(number);
         self.here += 1;
@@ -187,10 +233,14 @@ impl<H: Clone> Members<H> {
         if self.slots.get_mut(slot).and_then(Option::take).is_none() {
             return;
         }
-        self.touched.retain(|touched| *touched != number);
+        // Mostly it is the last one: many that are refused in a tick do not cost more each.
+        if let Some(touched) = self.touched.iter().rposition(|touched| *touched == number) {
+            self.touched.remove(touched);
+        }
         self.here -= 1;
-        if slot + 1 == self.slots.len() {
-            self.slots.pop();
+        if slot + 1 == self.numbers {
+            self.numbers -= 1;
+            self.slots.truncate(slot);
         } else {
             // It had rested before it was given, and has it behind it still.
             self.resting.push_front(Resting { number, since: Time::ZERO, position: Position(0) });
@@ -201,14 +251,17 @@ impl<H: Clone> Members<H> {
     pub(super) fn insert_receiver(&mut self, receiver: Receiver<H>) {
         let place = self.receivers.len();
         if let Some(member) = self.get_mut(receiver.number) {
-            member.receiver = Some(place);
+            member.receiver = u32::try_from(place).ok();
+            grow(&mut self.receivers);
             self.receivers.push(receiver);
         }
     }
 
-    fn remove_receiver(&mut self, place: usize) {
-        self.receivers.swap_remove(place);
-        if let Some(moved) = self.receivers.get(place).map(|receiver| receiver.number)
+    fn remove_receiver(&mut self, place: u32) {
+        let index = place as usize;
+        self.receivers.swap_remove(index);
+        self.receivers.give_back(FEW);
+        if let Some(moved) = self.receivers.get(index).map(|receiver| receiver.number)
             && let Some(member) = self.get_mut(moved)
         {
             member.receiver = Some(place);
@@ -273,7 +326,7 @@ impl<H: Clone> Members<H> {
     /// A member shows other data of itself.
     pub(super) fn set_presence(&mut self, number: MemberNumber, data: &[u8]) -> bool {
         let Some(member) = self.get_mut(number) else { return false };
-        let before = std::mem::replace(&mut member.presence, Bytes::copy_from_slice(data));
+        let before = std::mem::replace(&mut member.presence, Box::from(data));
         if member.state == MemberState::Here && member.told_presence.is_none() {
             member.told_presence = Some(before);
             self.touch(number);
@@ -288,12 +341,12 @@ impl<H: Clone> Members<H> {
 
     /// Everyone above `after` who was told to all at the last flush, also where they have left since,
     /// with the presence data that was told, by number.
-    pub(super) fn told(&self, after: MemberNumber) -> impl Iterator<Item = (MemberNumber, &Member<H>, &Bytes)> {
+    pub(super) fn told(&self, after: MemberNumber) -> impl Iterator<Item = (MemberNumber, &Member<H>, &[u8])> {
         let from = usize::try_from(after.0).unwrap_or(usize::MAX).min(self.slots.len());
         (after.0.saturating_add(1)..).zip(self.slots.iter().skip(from)).filter_map(|(number, slot)| {
             let member = slot.as_ref()?;
             let told = matches!(member.state, MemberState::Here | MemberState::Leaving { told: true, .. });
-            let presence = member.told_presence.as_ref().unwrap_or(&member.presence);
+            let presence = member.told_presence.as_deref().unwrap_or(&member.presence);
             told.then_some((MemberNumber(number), member, presence))
         })
     }
@@ -315,6 +368,7 @@ impl<H: Clone> Members<H> {
     /// The flush has told of everyone: leavers give their numbers back.
     pub(super) fn handle_flushed(&mut self, now: Time, position: Position) {
         let mut touched = std::mem::take(&mut self.touched);
+        let used = touched.len();
         for number in touched.drain(..) {
             let Some(slot) = number.0.checked_sub(1).and_then(|slot| usize::try_from(slot).ok()) else { continue };
             let Some(slot) = self.slots.get_mut(slot) else { continue };
@@ -329,6 +383,73 @@ impl<H: Clone> Members<H> {
                 member.touched = false;
             }
         }
+        touched.give_back_after(used, FEW);
         self.touched = touched;
+        if self.here == 0 && self.slots.len() <= LEFT_SLOTS {
+            self.slots = Vec::new();
+        }
+    }
+
+    /// Nothing has happened for a while: lets go of what is only kept for the next flush.
+    pub(super) fn rest(&mut self) {
+        while self.slots.pop_if(|last| last.is_none()).is_some() {}
+        self.slots.shrink_to_fit();
+        self.receivers.shrink_to_fit();
+        self.resting.shrink_to_fit();
+        if self.touched.is_empty() {
+            self.touched = Vec::new();
+        }
+        if self.stragglers.is_empty() {
+            self.stragglers = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::RoomName;
+    use crate::wire::{Handle, RequestId};
+
+    fn join(members: &mut Members<u64>, now: Time) -> u64 {
+        let name = RoomName::new(b"room").unwrap();
+        let join = JoinCommand::new(RequestId(1), Handle(0), name, Mode::BOTH);
+        let limits = Limits::default();
+        members.insert((SessionId(1), 1), &join, Rights::ALL, now, None, &limits).0
+    }
+
+    #[test]
+    fn a_room_that_is_left_has_no_slots_and_its_numbers_go_on() {
+        let (mut members, later) = (Members::default(), Time::from_micros(60_000_000));
+        assert_eq!((1..=100).map(|_| join(&mut members, Time::ZERO)).sum::<u64>(), 5050);
+        for number in 1..=100 {
+            members.leave(MemberNumber(number), Reason::FINISHED);
+        }
+        members.handle_flushed(Time::ZERO, Position(1));
+        assert_eq!((members.slots.capacity(), members.receivers.capacity(), members.len()), (0, 0, 0));
+        assert!(members.get(MemberNumber(7)).is_none());
+        // None has rested yet, then the one that rests longest.
+        assert_eq!((join(&mut members, Time::ZERO), join(&mut members, later)), (101, 1));
+        assert_eq!(members.all().map(|(number, _)| number.0).collect::<Vec<_>>(), [1, 101]);
+        members.withdraw(MemberNumber(1));
+        members.withdraw(MemberNumber(101));
+        assert_eq!((join(&mut members, later), join(&mut members, Time::ZERO)), (1, 101));
+    }
+
+    #[test]
+    fn a_member_with_a_high_number_is_found_after_a_rest() {
+        let mut members = Members::default();
+        for _ in 0..3000 {
+            join(&mut members, Time::ZERO);
+        }
+        for number in (1..=3000).filter(|number| *number != 1500) {
+            members.leave(MemberNumber(number), Reason::FINISHED);
+        }
+        members.handle_flushed(Time::ZERO, Position(1));
+        members.rest();
+        assert_eq!((members.slots.len(), members.slots.capacity()), (1500, 1500));
+        assert!(members.get(MemberNumber(1500)).is_some() && members.get(MemberNumber(1501)).is_none());
+        assert_eq!(join(&mut members, Time::ZERO), 3001);
+        assert_eq!(members.all().map(|(number, _)| number.0).collect::<Vec<_>>(), [1500, 3001]);
     }
 }

@@ -43,7 +43,7 @@ impl<H: Clone> Room<H> {
     pub(crate) fn set_logic(&mut self, logic: Box<dyn RoomLogic>) {
         // Whether it wants ticks is asked at its first call, which is the join that made the room.
         let mind = Mind { logic: Some(logic), orders: Orders::default(), wants_ticks: false, last_tick: 0 };
-        self.mind = Some(mind);
+        self.mind = Some(Box::new(mind));
     }
 
     pub(crate) const fn has_logic(&self) -> bool {

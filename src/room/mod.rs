@@ -84,10 +84,11 @@ pub(crate) struct Tools {
 #[derive(Debug)]
 pub(crate) struct Room<H> {
     pub(crate) id: RoomId,
-    /// Held as long as a frame of this room may be on its way to somebody.
-    pub(crate) lease: Arc<()>,
+    /// Held as long as a LEFT of this room may be on its way to somebody; made for the first one.
+    lease: Option<Arc<()>>,
     pub(crate) name: RoomName,
-    pub(crate) class: RoomClass,
+    /// Shared by all rooms of the class.
+    pub(crate) class: Arc<RoomClass>,
     epoch: Epoch,
     start: Time,
     position: Position,
@@ -97,9 +98,7 @@ pub(crate) struct Room<H> {
     snapshots: Snapshots,
     deflation: Deflation,
     /// The application's rules; a room without them relays.
-    mind: Option<Mind>,
-    /// Whether some receiver is to be told something later.
-    straggling: bool,
+    mind: Option<Box<Mind>>,
     flushed_tick: u64,
     /// The tick of the last early flush, and how many it had.
     early: (u64, u32),
@@ -121,10 +120,10 @@ impl Tools {
 }
 
 impl<H: Clone> Room<H> {
-    pub(crate) fn new(id: RoomId, name: RoomName, class: RoomClass, epoch: Epoch, start: Time) -> Self {
+    pub(crate) fn new(id: RoomId, name: RoomName, class: Arc<RoomClass>, epoch: Epoch, start: Time) -> Self {
         Self {
             id,
-            lease: Arc::new(()),
+            lease: None,
             name,
             class,
             epoch,
@@ -136,7 +135,6 @@ impl<H: Clone> Room<H> {
             snapshots: Snapshots::default(),
             deflation: Deflation::default(),
             mind: None,
-            straggling: false,
             flushed_tick: 0,
             early: (0, 0),
         }
@@ -149,6 +147,16 @@ impl<H: Clone> Room<H> {
     /// Whether a flush would send or change something.
     pub(crate) const fn is_dirty(&self) -> bool {
         self.members.has_touched() || !self.gathering.is_empty()
+    }
+
+    /// A share of the room's lease, which keeps its id from being another's.
+    pub(crate) fn lease(&mut self) -> Arc<()> {
+        Arc::clone(self.lease.get_or_insert_default())
+    }
+
+    /// The id, and who may still have a frame with it.
+    pub(crate) fn into_id(self) -> (RoomId, Option<Arc<()>>) {
+        (self.id, self.lease)
     }
 
     /// Which life of its name this is.
@@ -178,6 +186,27 @@ impl<H: Clone> Room<H> {
     /// Lets go of the past up to a position.
     pub(crate) fn evict_through(&mut self, position: Position, tools: &mut Tools) {
         self.history.evict_through(position, &mut tools.buffers);
+    }
+
+    /// Lets go of what is too old.
+    pub(crate) fn expire(&mut self, now: Time, tools: &mut Tools) {
+        self.history.expire(now, self.class.history, &mut tools.buffers);
+        self.history.rest();
+    }
+
+    /// When all that is kept of the past is too old, where there is something.
+    pub(crate) fn ages_at(&self) -> Option<Time> {
+        // A moment later: what is as old as it may be is still kept.
+        let beyond = self.class.history.age.saturating_add(core::time::Duration::from_micros(1));
+        self.history.newest_at().map(|newest| newest.after(beyond))
+    }
+
+    /// Nothing has happened for a while: gives back what is kept only for the next flush.
+    pub(crate) fn rest(&mut self) {
+        self.members.rest();
+        self.gathering.rest();
+        self.history.rest();
+        self.snapshots.rest();
     }
 
     /// Whether values may grow.

@@ -26,6 +26,8 @@ pub(super) struct Receiver<H> {
     /// What it asked for (PROTOCOL 6.11).
     pub(super) what: What,
     pub(super) traits: Traits,
+    /// Whether the list of stragglers has it.
+    pub(super) waits: bool,
 }
 
 /// How a receiver is sent what it is sent.
@@ -95,5 +97,12 @@ impl<H> Receiver<H> {
     /// Whether something is to be told to it later, when it has drained.
     pub(super) const fn is_straggler(&self) -> bool {
         !matches!(self.standing, Standing::Current) && !matches!(self.what, What::Paused)
+    }
+
+    /// Puts it down to be told something later, where it is to be.
+    pub(super) fn wait(&mut self, stragglers: &mut Vec<MemberNumber>) {
+        if self.is_straggler() && !std::mem::replace(&mut self.waits, true) {
+            stragglers.push(self.number);
+        }
     }
 }

@@ -136,6 +136,12 @@ impl Segment {
         self.bytes.shrink_to(KEPT);
     }
 
+    /// Gives the buffer back, where it is empty.
+    pub(super) fn rest(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.cuts.shrink_to_fit();
+    }
+
     /// Makes frames of what was gathered, each in a buffer of its own: they are sent one by one, and
     /// one that waits for a slow reader must not keep a whole snapshot.
     pub(super) fn freeze_alone(mut self, head: &Head) -> Vec<Bytes> {

@@ -18,6 +18,7 @@ use super::segment::Segment;
 use super::{Room, Turn, encode};
 use crate::class::PresenceMode;
 use crate::limits::Limits;
+use crate::places::Places;
 use crate::time::Time;
 use crate::wire::control::{Command as Tell, Page};
 use crate::wire::{Control, Extensions, Head, Kind, MemberNumber, Presence, Record, RequestId};
@@ -40,7 +41,7 @@ pub(super) struct Snapshots {
     deflated: Option<Arc<[Bytes]>>,
     members: Option<Arc<[Bytes]>>,
     /// Those that are being sent, oldest first.
-    under_way: SmallVec<[UnderWay; 2]>,
+    under_way: Vec<UnderWay>,
 }
 
 /// A snapshot that is being sent.
@@ -57,6 +58,15 @@ impl Snapshots {
         self.values = None;
         self.deflated = None;
         self.members = None;
+        // Those that nobody is being sent any more are not kept until somebody asks again.
+        self.under_way.retain(|snapshot| Arc::strong_count(&snapshot.frames) > 1);
+        self.under_way.give_back(2);
+    }
+
+    /// Nobody has asked for a while: those that are on their way stay.
+    pub(super) fn rest(&mut self) {
+        self.handle_flushed();
+        self.under_way.shrink_to_fit();
     }
 }
 
@@ -114,10 +124,11 @@ impl<H: Clone> Room<H> {
         let is_old = |snapshot: &UnderWay| snapshot.deflated == deflated && now.since(snapshot.made) >= LIFE;
         let Some(oldest) = under_way.iter().position(is_old) else { return false };
         let oldest = under_way.remove(oldest).frames;
-        for receiver in self.members.receivers() {
+        let (receivers, stragglers) = self.members.receivers_and_stragglers();
+        for receiver in receivers {
             if matches!(&receiver.standing, Standing::Sending(cursor) if Arc::ptr_eq(&cursor.frames, &oldest)) {
                 receiver.standing = Standing::Waiting { void: true };
-                self.straggling = true;
+                receiver.wait(stragglers);
             }
         }
         true

@@ -23,19 +23,18 @@ const CHANGES: usize = 65_536;
 impl<H: Clone> Room<H> {
     /// Whether [`tend`](Self::tend) has something to do.
     pub(crate) const fn is_straggling(&self) -> bool {
-        self.straggling
+        self.members.has_stragglers()
     }
 
-    /// Looks after all receivers that wait for something.
-    pub(crate) fn tend(&mut self, turn: &mut Turn<'_, impl Outlet<H>>) {
-        self.straggling = false;
-        let mut budget = CHANGES;
-        for place in 0..self.members.receiver_count() {
-            let Some(receiver) = self.members.receivers().get(place) else { break };
-            if receiver.is_straggler() {
+    /// Looks after all receivers that wait for something, and at nobody else. Returns at how many.
+    pub(crate) fn tend(&mut self, turn: &mut Turn<'_, impl Outlet<H>>) -> usize {
+        let (stragglers, mut budget) = (self.members.take_stragglers(), CHANGES);
+        for number in &stragglers {
+            if let Some(place) = self.members.place(*number) {
                 self.tend_at(place, &mut budget, turn);
             }
         }
+        stragglers.len()
     }
 
     /// Looks after one receiver.
@@ -72,7 +71,6 @@ impl<H: Clone> Room<H> {
                             Standing::Sending(cursor)
                         }
                         _full => {
-                            self.straggling = true;
                             standing = Standing::Waiting { void };
                             break;
                         }
@@ -89,14 +87,15 @@ impl<H: Clone> Room<H> {
                     self.replay(&outlet, traits, next, &mut lag, turn)
                 }
                 waiting => {
-                    self.straggling |= what != What::Paused;
                     standing = waiting;
                     break;
                 }
             };
         }
-        if let Some(receiver) = self.members.receivers().get_mut(place) {
+        let (receivers, stragglers) = self.members.receivers_and_stragglers();
+        if let Some(receiver) = receivers.get_mut(place) {
             receiver.standing = standing;
+            receiver.wait(stragglers);
         }
     }
 

@@ -199,6 +199,15 @@ impl Values {
         Some(segment)
     }
 
+    /// Gives the buffers back, and the places of values that are gone.
+    pub(super) fn rest(&mut self) {
+        self.entries.shrink_to_fit();
+        self.owned.shrink_to_fit();
+        self.pending.shrink_to_fit();
+        self.spare = Vec::new();
+        self.spare_bytes = 0;
+    }
+
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
         self.entries.len()

@@ -9,6 +9,7 @@
 //! Everything happens in one poll: what the peer sent, what the shards queued, what time it is.
 //! Nothing here waits for a shard, and no shard waits for this.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -25,7 +26,7 @@ use tracing::debug;
 use super::clock::Clock;
 use super::closing;
 use super::inbound::{Inbound, Progress, Stopped};
-use super::outbox::Outbox;
+use super::outbox::{Notices, Outbox, Taking};
 use super::parking::{Handover, Parked, TakeOver};
 use super::registry::Place;
 use super::rooms::Rooms;
@@ -33,7 +34,7 @@ use super::shard::{Mail, Mailboxes, ShardGone};
 use super::writer::{Framing, Writer};
 use crate::command::{Command, SessionId};
 use crate::limits::Limits;
-use crate::session::{Ending, Facts, Output, Session, Token};
+use crate::session::{Ending, Facts, Output, Route, Session, Token};
 use crate::time::Time;
 use crate::wire::{Capabilities, Reason};
 
@@ -221,9 +222,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if woken {
             self.outbox.register(cx.waker());
         }
+        self.output.commands = COMMANDS.take();
         let read = self.poll_read(cx, now);
         // What a session said before it ended still reaches the shards.
-        self.post(here, now)?;
+        let posted = self.post(here, now);
+        COMMANDS.set(std::mem::take(&mut self.output.commands));
+        posted?;
         read?;
         if woken || self.has_news() { self.poll_write(cx, now) } else { Ok(()) }
     }
@@ -380,9 +384,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             };
             delivered.map_err(|ShardGone| Ending::because(Reason::INTERNAL))?;
         }
-        if self.output.commands.capacity() > KEPT_COMMANDS {
-            self.output.commands = Vec::new();
-        }
         Ok(())
     }
 
@@ -423,19 +424,32 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         let (written, queue) = self.writer.refill();
         let before = queue.len();
-        let notices = self.outbox.take(written, unconsumed, queue);
+        let Taking { mut notices, oldest } = self.outbox.take(written, unconsumed, queue);
         let sending = queue.len() > before;
         if self.session.directs() > self.confirmed {
             self.confirmed = self.session.directs();
             self.outbox.confirm_directs(self.confirmed);
         }
-        for hold in notices.released {
-            self.session.handle_left(hold, now);
+        if let Some(notices) = &mut notices {
+            for hold in notices.released.drain(..) {
+                self.session.handle_left(hold, now);
+            }
+            for refusal in notices.refusals.drain(..) {
+                self.session.handle_refusal(&refusal, now, &mut self.output)?;
+            }
         }
-        for refusal in notices.refusals {
-            self.session.handle_refusal(&refusal, now, &mut self.output)?;
+        self.session.handle_accepted(oldest, &mut self.output);
+        if let Some(notices) = notices {
+            self.handle_end(*notices)?;
         }
-        self.session.handle_accepted(notices.oldest, &mut self.output);
+        if sending {
+            self.session.handle_sending(sent, now, &mut self.output);
+        }
+        Ok(())
+    }
+
+    /// What ends the session, or is about to.
+    fn handle_end(&mut self, notices: Notices) -> Result<(), Stopped> {
         let mut wanted = notices.take_overs.into_iter();
         if let Some(wanted) = wanted.rfind(|wanted| self.session.accepts(wanted.token, &wanted.subject)) {
             self.taken_by = Some(wanted.reply);
@@ -444,13 +458,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if let Some((reconnect, closes)) = notices.going_away {
             self.session.handle_going_away(reconnect, closes, &mut self.output);
         }
-        if let Some(ending) = notices.ending {
-            return Err(ending.into());
-        }
-        if sending {
-            self.session.handle_sending(sent, now, &mut self.output);
-        }
-        Ok(())
+        notices.ending.map_or(Ok(()), |ending| Err(ending.into()))
     }
 
     fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
@@ -516,8 +524,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 }
 
-/// Places for commands that a connection keeps. 4: what a read mostly brings.
-const KEPT_COMMANDS: usize = 4;
+thread_local! {
+    /// Room for the commands of a turn, which no connection needs between its turns.
+    static COMMANDS: Cell<Vec<(Route, Command)>> = const { Cell::new(Vec::new()) };
+}
 
 /// The shard that runs a connection, if one does.
 pub(super) trait Here {

@@ -50,9 +50,16 @@ pub(crate) struct Outbox {
     waker: AtomicWaker,
     home: Home,
     facts: Arc<Facts>,
-    /// Chunks of this session that wait in mailboxes. Its successors count on.
-    chunks: Arc<AtomicUsize>,
-    directs: Arc<Lock<Directs>>,
+    lasting: Arc<Lasting>,
+}
+
+/// What goes on with a session's next outbox.
+#[derive(Debug, Default)]
+struct Lasting {
+    /// Chunks of this session that wait in mailboxes.
+    chunks: AtomicUsize,
+    /// Most sessions never get one.
+    directs: Lock<Option<Box<Directs>>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,13 +77,13 @@ struct State {
     /// Outboxes of this session's earlier connections that somebody still has: they all know the
     /// latest one, so that there is never a chain of them.
     predecessors: Vec<Weak<Outbox>>,
-    notices: Notices,
+    notices: Option<Box<Notices>>,
     /// The session is over: nobody looks here any more.
     over: bool,
     /// The peer waits to be told what was accepted.
     awaited: bool,
     /// Chunks with data frames that shards are not done with.
-    under_way: SmallVec<[Chunk; 4]>,
+    under_way: SmallVec<[Chunk; 1]>,
     tickets: u64,
 }
 
@@ -103,12 +110,19 @@ pub(crate) struct Notices {
     pub(crate) released: Vec<Hold>,
     /// Other connections want this session. One each, so they are bounded by the connections.
     pub(crate) take_overs: Vec<TakeOver>,
+}
+
+/// What a connection takes beside frames.
+#[derive(Debug, Default)]
+pub(crate) struct Taking {
+    /// What it is told, where it is told anything.
+    pub(crate) notices: Option<Box<Notices>>,
     /// The first data frame that a shard is not done with.
     pub(crate) oldest: Option<u64>,
 }
 
-/// Places for frames that an empty queue keeps. 64: more than a tick brings.
-const KEPT_PLACES: usize = 64;
+/// Places for frames that an empty queue keeps, however few it needs. 8: a tick of a few rooms.
+const KEPT_PLACES: usize = 8;
 
 /// Bytes and frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,8 +152,7 @@ impl Outbox {
             waker: AtomicWaker::new(),
             home: Home::default(),
             facts: Arc::clone(facts),
-            chunks: Arc::default(),
-            directs: Arc::default(),
+            lasting: Arc::default(),
         }
     }
 
@@ -152,24 +165,25 @@ impl Outbox {
         let mut queued = State { predecessors: predecessors.clone(), ..State::default() };
         queued.predecessors.push(Arc::downgrade(self));
         // What came after the last connection has looked, nobody has told yet.
-        let Notices { refusals, released, take_overs, .. } = std::mem::take(&mut state.notices);
-        queued.notices = Notices { refusals, released, take_overs, ..Notices::default() };
-        let mut directs = lock(&self.directs);
-        directs.confirm(seen);
-        for frame in directs.unconfirmed() {
-            queued.charged.bytes += frame.len();
-            queued.charged.frames += 1;
-            queued.queue.push_back(frame.clone());
-        }
-        let lost = directs.lost(seen);
-        drop(directs);
+        queued.notices = state.notices.take().map(|notices| {
+            let Notices { refusals, released, take_overs, .. } = *notices;
+            Box::new(Notices { refusals, released, take_overs, ..Notices::default() })
+        });
+        let lost = self.with_directs(|directs| {
+            directs.confirm(seen);
+            for frame in directs.unconfirmed() {
+                queued.charged.bytes += frame.len();
+                queued.charged.frames += 1;
+                queued.queue.push_back(frame.clone());
+            }
+            directs.lost(seen)
+        });
         let successor = Arc::new(Self {
             state: Lock::new(queued),
             waker: AtomicWaker::new(),
             home: Home::default(),
             facts: Arc::clone(&self.facts),
-            chunks: Arc::clone(&self.chunks),
-            directs: Arc::clone(&self.directs),
+            lasting: Arc::clone(&self.lasting),
         });
         state.successor = Some(Arc::clone(&successor));
         drop(state);
@@ -219,18 +233,18 @@ impl Outbox {
             let pushed = successor.push_direct(direct);
             return successor.wake_for(pushed);
         }
-        let frame = lock(&self.directs).push(direct, &self.facts.limits);
+        let frame = self.with_directs(|directs| directs.push(direct, &self.facts.limits));
         self.append(&mut state, frame)
     }
 
     /// The peer's application has taken all directs up to this one.
     pub(crate) fn confirm_directs(&self, number: u64) {
-        lock(&self.directs).confirm(number);
+        self.with_directs(|directs| directs.confirm(number));
     }
 
     /// Directs are kept from now on, until they are confirmed.
     pub(crate) fn keep_directs(&self) {
-        lock(&self.directs).keep();
+        self.with_directs(Directs::keep);
     }
 
     /// A shard refused something. The session says so, and counts it.
@@ -243,7 +257,7 @@ impl Outbox {
             return successor.wake_for(pushed);
         }
         // Bounded by the commands under way: the connection takes these before it sends more.
-        state.notices.refusals.push(refusal.clone());
+        state.notices().refusals.push(refusal.clone());
         Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes: false }
     }
 
@@ -256,14 +270,14 @@ impl Outbox {
             let pushed = successor.released(hold, left);
             return successor.wake_for(pushed);
         }
-        state.notices.released.push(hold);
+        state.notices().released.push(hold);
         let pushed = self.append(&mut state, left.clone());
         Pushed { wakes: pushed.wakes || !std::mem::replace(&mut state.marked, true), ..pushed }
     }
 
     /// Tells the connection to say that the server is going away. Times are in milliseconds.
     pub(crate) fn go_away(&self, reconnect: u64, closes: u64) {
-        self.lock().notices.going_away = Some((reconnect, closes));
+        self.lock().notices().going_away = Some((reconnect, closes));
         self.wake();
     }
 
@@ -278,7 +292,7 @@ impl Outbox {
         if state.over {
             return;
         }
-        state.notices.take_overs.push(take_over);
+        state.notices().take_overs.push(take_over);
         drop(state);
         self.wake();
     }
@@ -326,7 +340,7 @@ impl Outbox {
 
     /// Takes back what was written, and gives what is queued and was noticed. `unconsumed` is what
     /// was written and not consumed, in bytes.
-    pub(crate) fn take(&self, written: Charge, unconsumed: usize, queue: &mut VecDeque<Bytes>) -> Notices {
+    pub(crate) fn take(&self, written: Charge, unconsumed: usize, queue: &mut VecDeque<Bytes>) -> Taking {
         let mut state = self.lock();
         let state = &mut *state;
         state.marked = false;
@@ -334,16 +348,21 @@ impl Outbox {
         state.charged.frames = state.charged.frames.saturating_sub(written.frames);
         state.unconsumed = unconsumed;
         if queue.is_empty() {
-            // The places of a long queue are given back once it has left.
-            if queue.capacity() > KEPT_PLACES {
+            // The places of a long queue go when they are not needed any more; and of two empty queues
+            // one is enough, where the next frame is put.
+            let needed = KEPT_PLACES.max(4 * written.frames.max(state.queue.len()));
+            let spare = state.queue.is_empty() && state.queue.capacity() > 0;
+            if spare || queue.capacity() > needed {
                 *queue = VecDeque::new();
             }
-            std::mem::swap(queue, &mut state.queue);
+            if !spare {
+                std::mem::swap(queue, &mut state.queue);
+            }
         } else {
             queue.append(&mut state.queue);
         }
         let oldest = state.under_way.iter().map(|chunk| chunk.first).min();
-        Notices { oldest, ..std::mem::take(&mut state.notices) }
+        Taking { oldest, notices: state.notices.take() }
     }
 
     /// The connection has ended on its own: nothing more is queued.
@@ -357,7 +376,7 @@ impl Outbox {
     pub(crate) fn retire(&self) {
         let mut state = self.lock();
         state.over = true;
-        let unheard = std::mem::take(&mut state.notices);
+        let unheard = state.notices.take();
         drop(state);
         drop(unheard);
     }
@@ -370,7 +389,7 @@ impl Outbox {
     /// A chunk goes to a mailbox. `first` is the number of its first data frame, where somebody wants
     /// to know when it is done; the ticket is for [`chunk_done`](Self::chunk_done).
     pub(crate) fn chunk_sent(&self, first: Option<u64>, acknowledge: bool) -> u64 {
-        self.chunks.fetch_add(1, Ordering::Relaxed);
+        self.lasting.chunks.fetch_add(1, Ordering::Relaxed);
         let Some(first) = first else { return 0 };
         let mut state = self.lock();
         state.tickets += 1;
@@ -381,7 +400,7 @@ impl Outbox {
 
     /// A shard has dealt with a chunk. True where the caller is the one who has to wake.
     pub(crate) fn chunk_done(&self, ticket: u64) -> bool {
-        let before = self.chunks.fetch_sub(1, Ordering::SeqCst);
+        let before = self.lasting.chunks.fetch_sub(1, Ordering::SeqCst);
         let mut state = if ticket == 0 && before != self.facts.limits.connection_chunks {
             return false;
         } else {
@@ -403,7 +422,11 @@ impl Outbox {
 
     /// Whether as many chunks wait as may: then the socket is not read.
     pub(crate) fn is_backlogged(&self) -> bool {
-        self.chunks.load(Ordering::SeqCst) >= self.facts.limits.connection_chunks
+        self.lasting.chunks.load(Ordering::SeqCst) >= self.facts.limits.connection_chunks
+    }
+
+    fn with_directs<R>(&self, work: impl FnOnce(&mut Directs) -> R) -> R {
+        work(lock(&self.lasting.directs).get_or_insert_default())
     }
 
     fn append(&self, state: &mut State, frame: Bytes) -> Pushed {
@@ -433,7 +456,7 @@ impl Outbox {
     fn close(state: &mut State, ending: Ending) {
         state.closed = true;
         state.queue = VecDeque::new();
-        state.notices.ending.get_or_insert(ending);
+        state.notices().ending.get_or_insert(ending);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -442,6 +465,10 @@ impl Outbox {
 }
 
 impl State {
+    fn notices(&mut self) -> &mut Notices {
+        self.notices.get_or_insert_default()
+    }
+
     const fn lag(&self) -> Lag {
         Lag { bytes: self.charged.bytes + self.unconsumed, frames: self.charged.frames }
     }

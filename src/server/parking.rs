@@ -65,7 +65,8 @@ impl Parked {
         self.place.uncount();
         let waiting = poll_fn(|cx| {
             self.outbox.register(cx.waker());
-            let notices = self.outbox.take(Charge::default(), 0, &mut VecDeque::new());
+            let notices = self.outbox.take(Charge::default(), 0, &mut VecDeque::new()).notices;
+            let notices = notices.map(|notices| *notices).unwrap_or_default();
             let now = self.clock.now();
             for refusal in notices.refusals {
                 self.session.handle_refusal_uncounted(&refusal, now, &mut Output::default());

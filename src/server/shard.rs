@@ -138,9 +138,14 @@ impl Shard {
         Self { dispatcher: Dispatcher::new(config), out: Touched::default(), counted }
     }
 
-    /// When [`end_turn`](Self::end_turn) has something to do, without any mail.
+    /// When [`end_turn`](Self::end_turn) has something to send, without any mail.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.dispatcher.deadline()
+    }
+
+    /// As [`deadline`](Self::deadline), or when it can give memory back.
+    pub(super) fn wakes_at(&self) -> Option<Time> {
+        self.deadline().into_iter().chain(self.dispatcher.rests_at()).min()
     }
 
     /// Does what one piece of mail asks for.
@@ -169,7 +174,7 @@ impl Shard {
     /// not starve when more keeps coming.
     pub(super) fn end_turn(&mut self, now: Time, wake: impl FnMut(&Arc<Outbox>)) {
         self.dispatcher.handle_drained(now, &mut self.out);
-        let due = self.deadline().is_some_and(|deadline| deadline <= now);
+        let due = self.wakes_at().is_some_and(|deadline| deadline <= now);
         if due {
             self.dispatcher.handle_timeout(now, &mut self.out);
         }
@@ -189,7 +194,7 @@ pub(super) async fn run(mut shard: Shard, mut mailbox: mpsc::Receiver<Mail>, clo
     let timer = sleep_until(tokio::time::Instant::now());
     tokio::pin!(timer);
     loop {
-        let due = shard.deadline().and_then(|time| arm(timer.as_mut(), time, clock));
+        let due = shard.wakes_at().and_then(|time| arm(timer.as_mut(), time, clock));
         let received = tokio::select! {
             biased;
             () = timer.as_mut(), if due.is_some() => None,

@@ -143,7 +143,7 @@ impl Worker {
         let tick = self.post.shard.deadline();
         let idle = self.post.hub.sleep(tick.unwrap_or(Time::MAX));
         let next = self.timers.peek().map(|Reverse((time, _))| *time);
-        let timeout = match tick.into_iter().chain(next).min() {
+        let timeout = match self.post.shard.wakes_at().into_iter().chain(next).min() {
             _ if !idle || self.post.touched => Some(Duration::ZERO),
             Some(deadline) => Some(deadline.since(self.look())),
             None => None,
@@ -213,7 +213,7 @@ impl Worker {
 
     /// Flushes what is due, and gives those a turn who got something or were woken.
     fn end_turn(&mut self) {
-        let due = self.post.shard.deadline().is_some_and(|deadline| deadline <= self.now);
+        let due = self.post.shard.wakes_at().is_some_and(|deadline| deadline <= self.now);
         if self.post.touched || due {
             self.post.touched = false;
             let Self { post, writing, .. } = self;

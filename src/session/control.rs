@@ -10,7 +10,7 @@ use std::hash::BuildHasher;
 use bytes::Bytes;
 
 use super::resume::Held;
-use super::{Ending, Greeting, Output, Route, Session, State, Token, Violation};
+use super::{Early, Ending, Greeting, Output, Route, Session, State, Token, Violation};
 use crate::command::{Command, Hold, JoinCommand, What};
 use crate::name::RoomName;
 use crate::time::Time;
@@ -28,7 +28,7 @@ impl Session {
                 return self.handle_hello(request, hello, now, output);
             }
             (Ask::Hello(_), _) => return Err(Violation::HelloTwice.into()),
-            (_, State::Hello | State::Preamble | State::Waiting(_)) => return Err(Violation::HelloExpected.into()),
+            (_, State::Hello | State::Preamble | State::Waiting) => return Err(Violation::HelloExpected.into()),
             (Ask::Close(_), _) => {
                 return Err(Ending { request, ..Ending::because(Reason::FINISHED) });
             }
@@ -68,7 +68,8 @@ impl Session {
         let wanted = wanted.map(read_resume).transpose().map_err(|_| answered(Violation::Argument))?;
         let greeting = Greeting { request, capabilities, takes_all, wanted: wanted.flatten() };
         if greeting.wanted.is_some() {
-            self.state = State::Waiting(greeting);
+            self.state = State::Waiting;
+            self.early.get_or_insert_default().greeting = Some(greeting);
             return Ok(());
         }
         self.open(&greeting, now, output)
@@ -81,10 +82,11 @@ impl Session {
         self.state = State::Open;
         self.liveness.handle_open(now);
         self.welcome(greeting.request, false, None, now, output);
-        if let Some((reconnect, closes)) = self.going_away.take() {
+        let Early { first_room, going_away, .. } = self.early.take().map_or_else(Early::default, |early| *early);
+        if let Some((reconnect, closes)) = going_away {
             self.handle_going_away(reconnect, closes, output);
         }
-        if let Some(name) = self.first_room.take() {
+        if let Some(name) = first_room {
             // PROTOCOL 4.2: as if JOIN with request 0, handle 0 and mode 3 had come first.
             let join = Join { mode: Mode::BOTH, name: &name, ..Join::default() };
             match self.join(RequestId(0), &join, Bytes::new(), Bytes::new(), now) {
@@ -162,12 +164,12 @@ impl Session {
         }
         let since = join.extensions.get(kind::SINCE).map(read_since).transpose().map_err(|_| Reason::ARGUMENT)?;
         let route = Route(self.facts.hasher.hash_one(&name));
-        let place = self.rooms.iter().position(|held| held.hold.handle == join.handle);
-        let held = place.and_then(|place| self.rooms.get(place));
+        let place = self.find(join.handle);
+        let held = self.held(join.handle);
         // PROTOCOL 12.2: a resumed session joins again on the handles it holds.
         let returning = held.is_some_and(|held| held.away && held.route == route);
         match () {
-            () if place.is_some() && !returning => return Err(Reason::HANDLE_IN_USE),
+            () if place.is_ok() && !returning => return Err(Reason::HANDLE_IN_USE),
             () if !returning && self.rooms.len() >= limits.max_rooms => return Err(Reason::TOO_MANY_JOINS),
             () if !self.joins.take(limits.joins_burst, limits.joins_per_sec, now) => return Err(Reason::RATE),
             () if !self.takes_all => return Err(Reason::CLIENT_TOO_SMALL),
@@ -176,9 +178,9 @@ impl Session {
         }
         self.joined += 1;
         let hold = Hold { handle: join.handle, serial: self.joined };
-        match place.and_then(|place| self.rooms.get_mut(place)) {
-            Some(held) => (held.hold, held.away) = (hold, false),
-            None => self.rooms.push(Held { hold, route, away: false }),
+        match place {
+            Err(place) => self.rooms.insert(place, Held { hold, route, away: false }),
+            Ok(place) => self.rooms.get_mut(place).into_iter().for_each(|held| (held.hold, held.away) = (hold, false)),
         }
         self.liveness.handle_rooms(self.rooms.len(), now);
         let command = JoinCommand {
@@ -195,8 +197,7 @@ impl Session {
     }
 
     fn route(&self, handle: Handle) -> Result<Route, Reason> {
-        let found = self.rooms.iter().find(|held| held.hold.handle == handle);
-        found.map(|held| held.route).ok_or(Reason::NOT_JOINED)
+        self.held(handle).map(|held| held.route).ok_or(Reason::NOT_JOINED)
     }
 }
 

@@ -51,7 +51,7 @@ impl Session {
             let first = self.acknowledge.map_or(self.data_frames, |(first, _)| first);
             self.acknowledge = Some((first, self.data_frames));
         }
-        let known = self.rooms.iter().find(|held| held.hold.handle == data.handle);
+        let known = self.held(data.handle);
         let reason = match known {
             _ if !self.capable(data.options) => Reason::CAPABILITY,
             None if self.has_just_left(data.handle, now) => {

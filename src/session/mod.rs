@@ -31,6 +31,7 @@ use self::resume::{Held, Refusals, Tokens};
 pub use self::violation::{Ending, Violation};
 use crate::command::{Command, Hold};
 use crate::limits::Limits;
+use crate::places::Places;
 use crate::time::Time;
 use crate::wire::control::{Command as Ask, GoingAway};
 use crate::wire::{
@@ -76,15 +77,16 @@ pub struct Session {
     state: State,
     liveness: Liveness,
     capabilities: Capabilities,
-    /// The path of the WebSocket request may name a room to join.
-    first_room: Option<Bytes>,
+    /// What matters until hello is accepted.
+    early: Option<Box<Early>>,
     /// The client takes frames and messages as large as the server's.
     takes_all: bool,
-    rooms: SmallVec<[Held; 2]>,
+    /// By handle. Most sessions are in one room.
+    rooms: SmallVec<[Held; 1]>,
     /// Joins so far, each of which holds its handle.
     joined: u64,
-    /// Memberships that rooms have ended lately.
-    left: SmallVec<[(Handle, Time); 1]>,
+    /// What the client may not have heard; most sessions never have anything of that.
+    unheard: Option<Box<Unheard>>,
     data_frames: u64,
     /// All data frames up to this one have been accepted or refused.
     accepted: u64,
@@ -95,12 +97,31 @@ pub struct Session {
     /// Who the peer is; empty where it is anonymous.
     subject: Bytes,
     tokens: Tokens,
-    refused: Refusals,
     refusals: Bucket,
     joins: Bucket,
     pings: Bucket,
+}
+
+// There is one for every connection, idle ones too.
+const _: () = assert!(size_of::<Session>() <= 440);
+
+/// What matters until hello is accepted, and is let go of then.
+#[derive(Debug, Default)]
+struct Early {
+    /// The path of the WebSocket request may name a room to join.
+    first_room: Option<Bytes>,
+    /// Hello asks for a session, which the owner looks for.
+    greeting: Option<Greeting>,
     /// The server is going away, and hello has not come: what to say after WELCOME.
     going_away: Option<(u64, u64)>,
+}
+
+/// What the client may not have heard.
+#[derive(Debug, Default)]
+struct Unheard {
+    /// Memberships that rooms have ended lately.
+    left: SmallVec<[(Handle, Time); 1]>,
+    refused: Refusals,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +129,7 @@ enum State {
     Preamble,
     Hello,
     /// Hello asks for a session, which the owner looks for.
-    Waiting(Greeting),
+    Waiting,
     Open,
     Draining,
 }
@@ -138,11 +159,11 @@ impl Session {
             state,
             liveness: Liveness::new(connected, limits),
             capabilities: Capabilities::default(),
-            first_room,
+            early: first_room.map(|room| Box::new(Early { first_room: Some(room), ..Early::default() })),
             takes_all: false,
             rooms: SmallVec::new(),
             joined: 0,
-            left: SmallVec::new(),
+            unheard: None,
             data_frames: 0,
             accepted: 0,
             acknowledge: None,
@@ -150,11 +171,9 @@ impl Session {
             directs: 0,
             subject: Bytes::new(),
             tokens: Tokens::default(),
-            refused: Refusals::default(),
             refusals: Bucket::full(limits.refusals_burst, connected),
             joins: Bucket::full(limits.joins_burst, connected),
             pings: Bucket::full(limits.pings_burst, connected),
-            going_away: None,
             facts,
         }
     }
@@ -302,28 +321,53 @@ impl Session {
     /// while: the client could not know.
     pub fn handle_left(&mut self, hold: Hold, now: Time) {
         self.handle_released(hold, now);
-        if self.left.len() == Self::LEFT {
-            self.left.remove(0);
+        let left = &mut self.unheard.get_or_insert_default().left;
+        if left.len() == Self::LEFT {
+            left.remove(0);
         }
-        self.left.push((hold.handle, now));
+        left.push((hold.handle, now));
     }
 
     fn give_up(&mut self, gone: impl Fn(&Held) -> bool, now: Time) {
         self.rooms.retain(|held| !gone(held));
+        self.rooms.give_back(2);
         self.liveness.handle_rooms(self.rooms.len(), now);
     }
 
     /// Whether a room has ended the membership on this handle so lately that its client may not know.
     fn has_just_left(&self, handle: Handle, now: Time) -> bool {
-        self.left.iter().any(|(left, at)| *left == handle && now < at.after(Self::UNKNOWING))
+        let left = self.unheard.iter().flat_map(|unheard| &unheard.left);
+        left.into_iter().any(|(left, at)| *left == handle && now < at.after(Self::UNKNOWING))
+    }
+
+    /// The question of `time` was answered: what stood before it was read.
+    fn handle_heard_until(&mut self, time: u64, now: Time) {
+        let Some(unheard) = &mut self.unheard else { return };
+        unheard.refused.handle_answer(time);
+        unheard.left.retain(|(_, at)| now < at.after(Self::UNKNOWING));
+        if unheard.left.is_empty() && unheard.refused.is_empty() {
+            self.unheard = None;
+        }
+    }
+
+    /// Where the room of a handle is, or belongs: a message costs as much in many rooms as in one.
+    #[inline]
+    fn find(&self, handle: Handle) -> Result<usize, usize> {
+        self.rooms.binary_search_by_key(&handle, |held| held.hold.handle)
+    }
+
+    /// The room of a handle.
+    #[inline]
+    fn held(&self, handle: Handle) -> Option<&Held> {
+        self.find(handle).ok().and_then(|place| self.rooms.get(place))
     }
 
     /// The server is going away: tells the peer, and refuses joins from now on (PROTOCOL 6.9).
     /// Times are milliseconds from now.
     pub fn handle_going_away(&mut self, reconnect: u64, closes: u64, output: &mut Output) {
         match self.state {
-            State::Preamble | State::Hello | State::Waiting(_) => {
-                self.going_away = Some((reconnect, closes));
+            State::Preamble | State::Hello | State::Waiting => {
+                self.early.get_or_insert_default().going_away = Some((reconnect, closes));
                 return;
             }
             State::Draining => return,
@@ -343,7 +387,7 @@ impl Session {
         self.directs = self.directs.max(directs);
         if answer {
             self.consumption.handle_answer(ping.time);
-            self.refused.handle_answer(ping.time);
+            self.handle_heard_until(ping.time, now);
             self.liveness.handle_answer(ping.time);
             return Ok(());
         }

@@ -35,7 +35,7 @@ impl Session {
         output: &mut Output,
     ) {
         if number > 0 && self.capabilities.has(Capabilities::RESUME) {
-            self.refused.handle_told(number, reason, now);
+            self.unheard.get_or_insert_default().refused.handle_told(number, reason, now);
         }
         let refused = Refused { number, reason, extensions: Extensions::NONE };
         Control::new(request, Tell::Refused(refused)).encode(&mut output.replies);

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use super::{Output, Session, State};
 use crate::command::Hold;
+use crate::places::Places;
 use crate::time::{Time, micros};
 use crate::wire::control::{Command as Tell, Refused, Welcome};
 use crate::wire::extension::kind;
@@ -130,6 +131,9 @@ impl Refusals {
     /// How many are kept. 1,024: more than the rates allow in the time until a ping must be answered.
     const MOST: usize = 1024;
 
+    /// Places that stay for the next ones. 16: a small mistake of the client.
+    const FEW: usize = 16;
+
     pub(super) fn handle_told(&mut self, number: u64, reason: Reason, now: Time) {
         if self.untold.len() == Self::MOST {
             // Somebody who causes so many cannot be told all of them again, so it must not resume.
@@ -144,24 +148,27 @@ impl Refusals {
         while self.untold.front().is_some_and(|refused| refused.told.micros() < time) {
             self.untold.pop_front();
         }
+        self.untold.give_back(Self::FEW);
+    }
+
+    /// Whether there is nothing to remember.
+    pub(super) fn is_empty(&self) -> bool {
+        self.untold.is_empty() && !self.overflowed
     }
 }
 
 impl Session {
     /// What a HELLO said, while the owner looks for the session it asks for.
     #[must_use]
-    pub const fn waiting(&self) -> Option<Greeting> {
-        match self.state {
-            State::Waiting(greeting) => Some(greeting),
-            _ => None,
-        }
+    pub fn waiting(&self) -> Option<Greeting> {
+        self.early.as_ref().filter(|_| self.state == State::Waiting).and_then(|early| early.greeting)
     }
 
     /// Whether this session can be resumed when its connection breaks.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         let resumes = self.capabilities.has(Capabilities::RESUME) && self.tokens.latest.is_some();
-        self.state == State::Open && resumes && !self.refused.overflowed
+        self.state == State::Open && resumes && !self.unheard.as_ref().is_some_and(|unheard| unheard.refused.overflowed)
     }
 
     /// Whether `token` is one of this session's, and comes from its subject.
@@ -205,12 +212,11 @@ impl Session {
         self.liveness.handle_rooms(self.rooms.len(), now);
         self.welcome(greeting.request, true, lost, now, output);
         // PROTOCOL 12.2: they may have been lost with the old connection.
-        for Untold { number, reason, .. } in &self.refused.untold {
+        let untold = self.unheard.iter_mut().flat_map(|unheard| &mut unheard.refused.untold);
+        for Untold { number, reason, told } in untold {
+            *told = now;
             let refused = Refused { number: *number, reason: *reason, extensions: Extensions::NONE };
             Control::new(RequestId(0), Tell::Refused(refused)).encode(&mut output.replies);
-        }
-        for untold in &mut self.refused.untold {
-            untold.told = now;
         }
     }
 

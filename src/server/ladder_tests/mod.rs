@@ -161,7 +161,7 @@ impl World {
     fn observe(&mut self) {
         self.out.wake(|outbox| outbox.wake());
         let Line { outbox, queue, written, .. } = &mut self.observer;
-        let notices = outbox.take(std::mem::take(written), 0, queue);
+        let notices = outbox.take(std::mem::take(written), 0, queue).notices.unwrap_or_default();
         assert!(notices.ending.is_none(), "the observer is quick");
         queue.iter().for_each(|frame| more(written, frame.len()));
         self.truth.handle(queue.make_contiguous());
@@ -205,7 +205,8 @@ impl World {
             return false;
         }
         line.told = line.unconsumed;
-        let notices = line.outbox.take(std::mem::take(&mut line.written), line.told, &mut line.queue);
+        let taking = line.outbox.take(std::mem::take(&mut line.written), line.told, &mut line.queue);
+        let notices = taking.notices.unwrap_or_default();
         if notices.refusals.iter().any(|refusal| refusal.joining.is_some()) {
             line.link = Link::Out;
         }
