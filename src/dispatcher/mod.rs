@@ -361,8 +361,17 @@ impl<H: Clone> Dispatcher<H> {
         let seat = self.seat(session, message.handle)?;
         let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
         slot.room.allow_growth(self.budget.allows_growth());
-        let published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
+        let mut published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
         let has_logic = slot.room.has_logic();
+        // PROTOCOL 11.6: a full batch leaves early. Not where logic has weighed the message already.
+        if published == Err(Reason::BATCH_FULL)
+            && !has_logic
+            && slot.room.may_flush_early(now, &self.config.limits)
+        {
+            self.flush_early(seat.room, now, out);
+            let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+            published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
+        }
         match published {
             Ok(Due::Tick) => self.mark_dirty(seat.room, now),
             Ok(Due::Now) => {

@@ -75,7 +75,7 @@ fn the_bytes_of_all_values_are_bounded_for_known_keys_too() {
 
 #[test]
 fn a_batch_that_is_full_refuses_messages_of_every_kind_until_it_is_flushed() {
-    let small = |limits: &mut Limits| limits.max_batch = 112;
+    let small = |limits: &mut Limits| (limits.max_batch, limits.max_early_flushes) = (112, 0);
     check(small, "1 join, 1 say 0123456789, 1 set k0 0123456789, 1 tell 1 0123456789, 1 say NO", "refused n4 105");
     check(small, "1 join, 1 say 0123456789, 1 set k0 0123456789, 1 tell 1 0123456789, 1 set k1 NO", "refused n4 105");
     let mut desk = Desk::with(|limits, _| small(limits));
@@ -84,6 +84,28 @@ fn a_batch_that_is_full_refuses_messages_of_every_kind_until_it_is_flushed() {
         desk.run("1 say 0123456789, 1 set k0 0123456789, 1 tell 1 0123456789, tick");
     }
     assert!(desk.recorder.take_refusals().is_empty());
+}
+
+/// PROTOCOL 11.6: it counts as an early flush, of which a tick has so many.
+#[test]
+fn a_batch_that_is_full_leaves_early_where_it_may() {
+    let full = |limits: &mut Limits| (limits.max_batch, limits.max_early_flushes) = (112, 2);
+    let mut desk = Desk::with(|limits, _| full(limits));
+    desk.run("1 join, tick");
+    desk.skip();
+    desk.run("1 say one1111111111111111111111, 1 say two2222222222222222222222");
+    assert_eq!(desk.lines(1), [""; 0]);
+    desk.run("1 say three3333333333333333333");
+    let urgent = "events #1 @2 t1 urgent: 1=\"one1111111111111111111111\", 1=\"two2222222222222222222222\"";
+    desk.check(1, &[urgent]);
+    desk.run("tick");
+    desk.check(1, &["events #1 @3 t2: 1=\"three3333333333333333333\""]);
+    let mut desk = Desk::with(|limits, _| full(limits));
+    desk.run("1 join, tick");
+    let message = "1 say 1111111111111111111111111111111111111111111111111111111111111111111111111111";
+    desk.run(&[message; 3].join(", "));
+    assert!(desk.recorder.take_refusals().is_empty());
+    check(full, &format!("1 join, tick, {message}, {message}, {message}, 1 say NO"), "refused n4 105");
 }
 
 #[test]
@@ -131,7 +153,7 @@ fn presence_counts_in_the_batch() {
 
 #[test]
 fn directs_are_bounded_by_their_number_too() {
-    check(|limits| limits.max_directs = 2, "1 join, 1 tell 1 a, 1 tell 1 b, 1 tell 1 NO", "refused n3 105");
+    check(|limits| (limits.max_directs, limits.max_early_flushes) = (2, 0), "1 join, 1 tell 1 a, 1 tell 1 b, 1 tell 1 NO", "refused n3 105");
     let mut desk = Desk::with(|limits, _| limits.max_directs = 2);
     desk.run("1 join, 1 tell 1 a, 1 tell 1 b, tick, 1 tell 1 c, 1 tell 1 d, tick");
     assert!(desk.recorder.take_refusals().is_empty());

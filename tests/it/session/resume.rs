@@ -295,7 +295,7 @@ fn a_frame_that_asks_and_is_refused_is_acknowledged_too() {
 }
 
 #[test]
-fn a_ping_goes_with_every_thirty_two_kilobytes_where_none_is_open() {
+fn a_ping_goes_with_every_sixty_four_kilobytes_where_none_is_open() {
     let mut peer = joined();
     let sending = |peer: &mut Peer, sent| {
         let now = peer.time();
@@ -303,23 +303,23 @@ fn a_ping_goes_with_every_thirty_two_kilobytes_where_none_is_open() {
         peer.said()
     };
     peer.now = 1;
-    assert_eq!(sending(&mut peer, 32_767), [""; 0]);
-    assert_eq!(sending(&mut peer, 32_768), ["ask 1000"]);
-    assert_eq!(sending(&mut peer, 100_000), [""; 0], "one at a time");
-    peer.ok(&ping_with(1000, true, 32_768, &[]));
-    assert_eq!(peer.session.unconsumed(100_000, peer.time()), 0, "what is on its way does not count");
-    assert_eq!(sending(&mut peer, 100_001), ["ask 1000"]);
+    assert_eq!(sending(&mut peer, 65_535), [""; 0]);
+    assert_eq!(sending(&mut peer, 65_536), ["ask 1000"]);
+    assert_eq!(sending(&mut peer, 200_000), [""; 0], "one at a time");
+    peer.ok(&ping_with(1000, true, 65_536, &[]));
+    assert_eq!(peer.session.unconsumed(200_000, peer.time()), 0, "what is on its way does not count");
+    assert_eq!(sending(&mut peer, 200_001), ["ask 1000"]);
     peer.now = 1001;
-    assert_eq!(sending(&mut peer, 100_002), ["ask 1001000"], "and at least once a second");
-    assert_eq!(peer.session.unconsumed(150_001, peer.time()), 50_000, "that is open for a second");
+    assert_eq!(sending(&mut peer, 200_002), ["ask 1001000"], "and at least once a second");
+    assert_eq!(peer.session.unconsumed(250_001, peer.time()), 50_000, "that is open for a second");
 }
 
 #[test]
 fn who_is_behind_is_asked_again_though_nothing_is_sent() {
     let mut peer = joined();
-    let sent = 40_000;
+    let sent = 70_000;
     peer.session.handle_sending(sent, peer.time(), &mut peer.output);
-    peer.ok(&ping_with(0, true, 10_000, &[]));
+    peer.ok(&ping_with(0, true, 40_000, &[]));
     assert_eq!(peer.said(), ["ask 0"]);
     assert_eq!(peer.session.unconsumed(sent, peer.time()), 30_000);
     assert_eq!(peer.deadline(), 100);
@@ -330,7 +330,7 @@ fn who_is_behind_is_asked_again_though_nothing_is_sent() {
     };
     assert_eq!(timeout(&mut peer, 99), [""; 0]);
     assert_eq!(timeout(&mut peer, 100), ["ask 100000"]);
-    peer.ok(&ping_with(100_000, true, 40_000, &[]));
+    peer.ok(&ping_with(100_000, true, 70_000, &[]));
     assert_eq!(peer.session.unconsumed(sent, peer.time()), 0);
     assert_eq!(timeout(&mut peer, 300), [""; 0]);
     // On another connection it counts anew.
