@@ -96,7 +96,7 @@ fn a_batch_that_is_full_leaves_early_where_it_may() {
     desk.run("1 say one1111111111111111111111, 1 say two2222222222222222222222");
     assert_eq!(desk.lines(1), [""; 0]);
     desk.run("1 say three3333333333333333333");
-    let urgent = "events #1 @2 t1 urgent: 1=\"one1111111111111111111111\", 1=\"two2222222222222222222222\"";
+    let urgent = "events #1 @2 t1 urgent: 1=\"one1111111111111111111111\" 1=\"two2222222222222222222222\"";
     desk.check(1, &[urgent]);
     desk.run("tick");
     desk.check(1, &["events #1 @3 t2: 1=\"three3333333333333333333\""]);

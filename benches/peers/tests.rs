@@ -1,0 +1,4 @@
+//! Tests of the bench's parts: a bench of its own harness runs none.
+
+#[path = "main.rs"]
+mod peers;
