@@ -364,10 +364,7 @@ impl<H: Clone> Dispatcher<H> {
         let mut published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
         let has_logic = slot.room.has_logic();
         // PROTOCOL 11.6: a full batch leaves early. Not where logic has weighed the message already.
-        if published == Err(Reason::BATCH_FULL)
-            && !has_logic
-            && slot.room.may_flush_early(now, &self.config.limits)
-        {
+        if published == Err(Reason::BATCH_FULL) && !has_logic && slot.room.may_flush_early(now, &self.config.limits) {
             self.flush_early(seat.room, now, out);
             let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
             published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);

@@ -39,6 +39,9 @@ pub(super) struct Hub {
     stopped: AtomicBool,
     /// The keys of connections that are to have a turn. Each is here once, so they are bounded.
     woken: Lock<Vec<usize>>,
+    /// As `woken`, for those who only have something to write: a flush elsewhere gave it to them. A
+    /// flush names nobody twice, and the worker reads this before its connections can get more.
+    writing: Lock<Vec<usize>>,
     arrivals: Lock<Vec<Arrival>>,
 }
 
@@ -52,6 +55,7 @@ impl Hub {
             mail: Lock::default(),
             stopped: AtomicBool::new(false),
             woken: Lock::default(),
+            writing: Lock::default(),
             arrivals: Lock::default(),
         })
     }
@@ -111,6 +115,17 @@ impl Hub {
         into.append(&mut lock(&self.arrivals));
     }
 
+    /// Connections that got something from a flush of another worker. Leaves `keys` empty.
+    pub(super) fn have_written(&self, keys: &mut Vec<usize>) {
+        lock(&self.writing).append(keys);
+        self.rouse();
+    }
+
+    /// The connections that have something to write. `into` is empty.
+    pub(super) fn take_writing(&self, into: &mut Vec<usize>) {
+        std::mem::swap(&mut *lock(&self.writing), into);
+    }
+
     /// The connections to have a turn. `into` is empty.
     pub(super) fn take_woken(&self, into: &mut Vec<usize>) {
         std::mem::swap(&mut *lock(&self.woken), into);
@@ -125,6 +140,7 @@ impl Hub {
         let idle = !self.has_mail.load(Ordering::SeqCst)
             && !self.is_stopped()
             && lock(&self.woken).is_empty()
+            && lock(&self.writing).is_empty()
             && lock(&self.arrivals).is_empty();
         if !idle {
             self.wake_up();

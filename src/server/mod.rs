@@ -411,7 +411,7 @@ impl Server {
         }
         let _stopper = Stopper(Arc::clone(&handle.hubs));
         for worker in workers {
-            tasks.spawn(start(worker)?);
+            tasks.spawn(start(worker, Arc::clone(&handle.hubs))?);
         }
         let (stop, stopping) = watch::channel(false);
         let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];
@@ -434,13 +434,13 @@ impl Server {
 }
 
 /// Starts a worker's thread. What is returned ends when that does.
-fn start(worker: Worker) -> Result<impl Future<Output = ()>, Error> {
+fn start(worker: Worker, hubs: Arc<[Arc<Hub>]>) -> Result<impl Future<Output = ()>, Error> {
     let (running, ended) = oneshot::channel::<()>();
     let runtime = tokio::runtime::Handle::current();
     let thread = std::thread::Builder::new().name("tickwire-worker".into());
     let started = thread.spawn(move || {
         let _running = running;
-        worker.run(runtime);
+        worker.run(runtime, &hubs);
     });
     started.map_err(Error::Workers)?;
     Ok(async move {

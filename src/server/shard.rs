@@ -101,7 +101,8 @@ impl Mailboxes {
 
     /// When commands should be with their shard at the latest.
     pub(super) fn due(&self, commands: &[Command], now: Time) -> Time {
-        let waits = |command: &Command| matches!(command, Command::Publish(publish) if !publish.urgent && !publish.acknowledge);
+        let waits =
+            |command: &Command| matches!(command, Command::Publish(publish) if !publish.urgent && !publish.acknowledge);
         if commands.iter().all(waits) { now.after(self.patience) } else { Time::ZERO }
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Worker {
     /// Keys of connections that have something to write. Kept for its memory, as is the next.
     writing: Vec<usize>,
     woken: Vec<usize>,
+    /// All workers, and which connections of theirs have something to write.
+    elsewhere: Vec<(Arc<Hub>, Vec<usize>)>,
 }
 
 /// A worker's shard and its mail.
@@ -104,6 +106,7 @@ impl Worker {
             timers: BinaryHeap::new(),
             writing: Vec::new(),
             woken: Vec::new(),
+            elsewhere: Vec::new(),
         })
     }
 
@@ -112,9 +115,11 @@ impl Worker {
         &self.post.hub
     }
 
-    /// Runs until its hub is told to stop. `runtime` is where connections end.
-    pub(super) fn run(mut self, runtime: Handle) {
+    /// Runs until its hub is told to stop. `runtime` is where connections end; `hubs` are those of all
+    /// workers.
+    pub(super) fn run(mut self, runtime: Handle, hubs: &[Arc<Hub>]) {
         self.runtime = Some(runtime);
+        self.elsewhere = hubs.iter().map(|hub| (Arc::clone(hub), Vec::new())).collect();
         let mut events = Events::with_capacity(EVENTS);
         let mut arrivals = Vec::new();
         while !self.post.hub.is_stopped() {
@@ -216,21 +221,21 @@ impl Worker {
         let due = self.post.shard.wakes_at().is_some_and(|deadline| deadline <= self.now);
         if self.post.touched || due {
             self.post.touched = false;
-            let Self { post, writing, .. } = self;
+            let Self { post, writing, elsewhere, .. } = self;
             let index = post.index;
             post.shard.end_turn(self.now, |outbox| match outbox.home() {
                 Some((worker, key)) if worker == index => writing.push(key),
+                Some((worker, key)) if worker < elsewhere.len() => elsewhere[worker].1.push(key),
                 _ => outbox.wake(),
             });
-            let mut writing = std::mem::take(&mut self.writing);
-            for (count, key) in writing.drain(..).enumerate() {
-                if count % TURNS == TURNS - 1 {
-                    self.look();
-                }
-                self.write(key);
+            // The others begin to write while we do.
+            for (hub, keys) in elsewhere.iter_mut().filter(|(_, keys)| !keys.is_empty()) {
+                hub.have_written(keys);
             }
-            self.writing = writing;
+            self.write_all();
         }
+        self.post.hub.take_writing(&mut self.writing);
+        self.write_all();
         let mut woken = std::mem::take(&mut self.woken);
         self.post.hub.take_woken(&mut woken);
         for key in woken.drain(..) {
@@ -240,6 +245,18 @@ impl Worker {
             }
         }
         self.woken = woken;
+    }
+
+    /// Gives everyone who has something to write a turn for that.
+    fn write_all(&mut self) {
+        let mut writing = std::mem::take(&mut self.writing);
+        for (count, key) in writing.drain(..).enumerate() {
+            if count % TURNS == TURNS - 1 {
+                self.look();
+            }
+            self.write(key);
+        }
+        self.writing = writing;
     }
 
     fn flush_if_due(&mut self) {

@@ -153,7 +153,11 @@ fn presence_counts_in_the_batch() {
 
 #[test]
 fn directs_are_bounded_by_their_number_too() {
-    check(|limits| (limits.max_directs, limits.max_early_flushes) = (2, 0), "1 join, 1 tell 1 a, 1 tell 1 b, 1 tell 1 NO", "refused n3 105");
+    check(
+        |limits| (limits.max_directs, limits.max_early_flushes) = (2, 0),
+        "1 join, 1 tell 1 a, 1 tell 1 b, 1 tell 1 NO",
+        "refused n3 105",
+    );
     let mut desk = Desk::with(|limits, _| limits.max_directs = 2);
     desk.run("1 join, 1 tell 1 a, 1 tell 1 b, tick, 1 tell 1 c, 1 tell 1 d, tick");
     assert!(desk.recorder.take_refusals().is_empty());

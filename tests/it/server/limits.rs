@@ -108,7 +108,8 @@ async fn new_values_are_refused_at_the_bound_and_updates_are_not() {
 async fn a_tick_gathers_so_much_and_the_next_one_as_much_again() {
     let frames = [1, 2, 3].map(|number| say::event(1, &[number; 1200]));
     let frames = [&frames[..], &[say::event(1, b"small")]].concat();
-    let small = |limits: &mut Limits| (limits.max_message, limits.max_batch, limits.max_early_flushes) = (1200, 2600, 0);
+    let small =
+        |limits: &mut Limits| (limits.max_message, limits.max_batch, limits.max_early_flushes) = (1200, 2600, 0);
     check_refusals(small, &frames, &[(0, 3, Reason::BATCH_FULL)]).await;
 }
 
