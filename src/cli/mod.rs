@@ -14,6 +14,7 @@ mod record;
 mod replay;
 mod serve;
 mod sub;
+mod trim;
 mod units;
 
 use std::fmt;

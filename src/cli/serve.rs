@@ -85,6 +85,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     });
     // The other half is gone only when the task above panicked; stopping is right then too.
     let handle = server.handle();
+    tokio::spawn(super::trim::run(handle.clone()));
     let ended = server.run(async { stopped.await.unwrap_or_default() }).await.map_err(explain);
     report(&handle.counters());
     ended

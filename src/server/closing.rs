@@ -55,7 +55,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 async fn discard<T: AsyncRead + Unpin>(io: &mut T, most: usize) {
-    let mut scrap = [0; 1024];
+    let mut scrap = [0; 256];
     let mut discarded = 0;
     while discarded < most {
         match io.read(&mut scrap).await {

@@ -488,6 +488,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         self.poll_write(cx, now)
     }
 
+    /// Whether there is nobody to tell that this stops, and nothing to keep: then it may be dropped.
+    pub(super) fn just_ends(&self, stopped: &Stopped) -> bool {
+        *stopped == Stopped::Gone && !self.session.is_resumable()
+    }
+
+    /// Ends where there is nobody to tell.
+    pub(super) fn end(self) {
+        debug!(session = self.place.session.0, "session ended: the connection is gone");
+        self.outbox.absorb();
+        self.outbox.retire();
+    }
+
     /// Says why, and leaves; or keeps the session for another connection.
     pub(super) async fn close(mut self, stopped: Stopped) {
         let framing = self.writer.framing();
@@ -515,7 +527,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             None if parks && resumable => {
                 // Another connection need not wait for the end of this one.
                 let closing = async move { closing::run(&mut io, writer, stopped, framing, limits).await };
-                tokio::join!(closing, parked.park());
+                // Few are parked: the others need not take the place of that.
+                tokio::join!(closing, Box::pin(parked.park()));
                 return;
             }
             None => parked.end(),

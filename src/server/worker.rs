@@ -297,6 +297,9 @@ impl Worker {
     /// A connection goes to the runtime, where it ends.
     fn end(&mut self, key: usize, stopped: Stopped) {
         let Some(member) = self.remove(key) else { return };
+        if member.connection.just_ends(&stopped) {
+            return member.connection.end();
+        }
         let registry = self.poll.registry();
         let released = member.connection.try_map_io(|socket| socket.release(registry));
         let (Some(connection), Some(runtime)) = (released, &self.runtime) else { return };

@@ -1,0 +1,109 @@
+//! Memory goes back to the system when a crowd has left.
+//!
+//! ```text
+//! sessions ──/‾‾‾‾\
+//!          _/      \______________
+//!                   3 s ^   ^ 9 s      trim: rooms rest, and give back what they kept, in between
+//! ```
+//!
+//! glibc keeps what was freed, for whoever comes next. That is right while people come and go; after most
+//! of them have left it is memory that another program could use.
+
+#![cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "see `release`"))]
+
+use std::time::Duration;
+
+use tickwire::server::Handle;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Trims whenever most sessions have left. Ends never.
+pub(super) async fn run(server: Handle) {
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut crowd = Crowd::default();
+    loop {
+        seconds.tick().await;
+        if crowd.is_gone(server.sessions()) {
+            // It takes the allocator's locks for about a millisecond per 10 MB.
+            let _done = tokio::task::spawn_blocking(release).await;
+        }
+    }
+}
+
+/// How many sessions there were, looked at once a second.
+#[derive(Debug, Default)]
+struct Crowd {
+    most: usize,
+    /// Seconds since most of them have left; 0 while they have not.
+    gone: u32,
+}
+
+impl Crowd {
+    /// Sessions that are a crowd. 256: half a megabyte.
+    const FEW: usize = 256;
+
+    /// When to trim after most have left, in seconds. 3: the connections' own memory is free by then; 9:
+    /// and that of the rooms they were in.
+    const TRIMS: [u32; 2] = [3, 9];
+
+    /// Whether to trim now.
+    fn is_gone(&mut self, sessions: usize) -> bool {
+        if self.most >= Self::FEW && sessions <= self.most / 2 {
+            (self.most, self.gone) = (sessions, 1);
+        } else if self.gone > 0 {
+            self.gone += 1;
+        }
+        self.most = self.most.max(sessions);
+        let trims = Self::TRIMS.contains(&self.gone);
+        if self.gone >= Self::TRIMS[1] {
+            self.gone = 0;
+        }
+        trims
+    }
+}
+
+/// Gives free pages back to the system, where the allocator does not do that by itself.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn release() {
+    // SAFETY: the declaration is that of malloc.h, `int malloc_trim(size_t pad)`. The function may be called
+    // at any time from any thread (MT-Safe in its manual) and touches nothing that is in use, so calling it is
+    // safe; its answer says only whether something was released.
+    unsafe extern "C" {
+        safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+    }
+    let _released = malloc_trim(0);
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+const fn release() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trims(sessions: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let mut crowd = Crowd::default();
+        let trimmed = sessions.into_iter().map(|sessions| crowd.is_gone(sessions)).enumerate();
+        trimmed.filter_map(|(second, trims)| trims.then_some(second)).collect()
+    }
+
+    #[test]
+    fn a_crowd_that_leaves_is_trimmed_after_twice() {
+        assert_eq!(trims([5000; 5].into_iter().chain([0; 60])), [7, 13]);
+        assert_eq!(trims([0, 300, 150].into_iter().chain([140; 60])), [4, 10]);
+    }
+
+    #[test]
+    fn those_who_come_and_go_and_a_few_who_leave_are_not() {
+        assert!(trims((0..100).map(|second| 4000 + (second % 7) * 100)).is_empty());
+        assert!(trims([200; 5].into_iter().chain([0; 60])).is_empty());
+    }
+
+    #[test]
+    fn the_memory_is_given_back_without_harm() {
+        let kept = vec![7_u8; 100_000];
+        drop(vec![1_u8; 100_000]);
+        release();
+        assert!(kept.iter().all(|byte| *byte == 7));
+    }
+}
