@@ -350,6 +350,12 @@ impl<H: Clone> Dispatcher<H> {
         self.schedule.deadline().into_iter().chain(linger).chain(self.tend_at).min()
     }
 
+    /// The next moment at which a room flushes because of its tick.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Time> {
+        self.schedule.deadline()
+    }
+
     #[inline]
     fn publish(
         &mut self,

@@ -75,6 +75,8 @@ pub(super) struct Connection<T> {
     /// Held until hello is accepted.
     greeting: Option<Arc<OwnedSemaphorePermit>>,
     greeted: bool,
+    /// What the outbox was told that the peer has not consumed.
+    told: usize,
     /// The highest direct that the outbox was told to be confirmed.
     confirmed: u64,
     /// Whether the outbox knows that the peer waits to be told what is accepted.
@@ -139,6 +141,7 @@ impl<T> Connection<T> {
             rooms,
             greeting,
             greeted: false,
+            told: 0,
             confirmed: 0,
             awaits: false,
             reading: Reading::On,
@@ -162,6 +165,7 @@ impl<T> Connection<T> {
             rooms: self.rooms,
             greeting: self.greeting,
             greeted: self.greeted,
+            told: self.told,
             confirmed: self.confirmed,
             awaits: self.awaits,
             reading: self.reading,
@@ -229,13 +233,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         COMMANDS.set(std::mem::take(&mut self.output.commands));
         posted?;
         read?;
-        if woken || self.has_news() { self.poll_write(cx, now) } else { Ok(()) }
+        if woken || self.has_news(now) { self.poll_write(cx, now) } else { Ok(()) }
     }
 
     /// Whether a read has left something to write, or to tell the outbox.
-    fn has_news(&self) -> bool {
+    fn has_news(&self, now: Time) -> bool {
         let tracks = self.session.capabilities().has(Capabilities::ACCEPTED);
-        tracks || !self.output.replies.is_empty() || self.session.directs() > self.confirmed
+        let answers = !self.output.replies.is_empty() || self.writer.has_raw();
+        tracks || answers || self.session.directs() > self.confirmed || self.unconsumed(now) != self.told
+    }
+
+    /// Bytes that the peer was sent and has not consumed, as far as is known.
+    fn unconsumed(&self, now: Time) -> usize {
+        let unconsumed = self.session.unconsumed(self.writer.total(), now);
+        usize::try_from(unconsumed).unwrap_or(usize::MAX / 2)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
@@ -319,7 +330,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
         let (successor, lost) = outbox.succeed(seen);
         successor.settle(self.outbox.home());
-        (self.outbox, self.awaits) = (successor, false);
+        (self.outbox, self.awaits, self.told) = (successor, false, 0);
         // Its own place is given back for it.
         place.count();
         self.place = place;
@@ -331,7 +342,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Reads until the socket has no more, so that it will wake us, or until it is another's turn.
     fn read_again(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
-        /// Reads in a turn. 8: 32 KiB, after which other connections have their turn.
+        /// Reads in a turn. 8: 128 KiB, after which other connections have their turn.
         const READS: usize = 8;
         /// Commands in a chunk, about. 256: what a shard handles in a fraction of a millisecond.
         const COMMANDS: usize = 256;
@@ -417,7 +428,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// Takes what the shards queued and noticed.
     fn take(&mut self, now: Time) -> Result<(), Stopped> {
         let sent = self.writer.total();
-        let unconsumed = usize::try_from(self.session.unconsumed(sent, now)).unwrap_or(usize::MAX / 2);
+        let unconsumed = self.unconsumed(now);
+        self.told = unconsumed;
         let awaits = self.session.awaits_accepted();
         if std::mem::replace(&mut self.awaits, awaits) != awaits {
             self.outbox.await_accepted(awaits);
@@ -481,7 +493,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// As [`poll_time`](Self::poll_time), for who looks at the time himself.
     pub(super) fn handle_time(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
-        if self.session.deadline(now) > now {
+        if self.session.deadline(now) > now && self.unconsumed(now) == self.told {
             return Ok(());
         }
         self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;

@@ -9,6 +9,7 @@
 //! Mail for a tick need not wake anybody: the worker reads it when it wakes for that tick. A bell costs
 //! both sides more than the message does.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -35,7 +36,7 @@ pub(super) struct Hub {
     /// Whether `mail` has something.
     has_mail: AtomicBool,
     /// From sessions that live elsewhere: each has a bound of its own (`Limits::connection_chunks`).
-    mail: Lock<Vec<Mail>>,
+    mail: Lock<VecDeque<Mail>>,
     stopped: AtomicBool,
     /// The keys of connections that are to have a turn. Each is here once, so they are bounded.
     woken: Lock<Vec<usize>>,
@@ -81,16 +82,25 @@ impl Hub {
         self.rouse();
     }
 
+    /// The worker has ended: what waits for it is dropped, which may hold the hub itself.
+    pub(super) fn close(&self) {
+        self.stop();
+        let mail = std::mem::take(&mut *lock(&self.mail));
+        drop(mail);
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
     }
 
     /// Puts mail into the worker's mailbox, to be read by the time `by`.
     pub(super) fn post(&self, mail: Mail, by: Time) -> Result<(), ShardGone> {
+        let mut waiting = lock(&self.mail);
         if self.is_stopped() {
             return Err(ShardGone);
         }
-        lock(&self.mail).push(mail);
+        waiting.push_back(mail);
+        drop(waiting);
         self.has_mail.store(true, Ordering::SeqCst);
         // Asleep it says truly when it wakes, and awake it looks here before it sleeps.
         if !self.awake.load(Ordering::SeqCst) && self.wakes.load(Ordering::SeqCst) > by.micros() {
@@ -99,15 +109,14 @@ impl Hub {
         Ok(())
     }
 
-    /// The mail that is here, into `into`, which is empty. False where there is none.
-    pub(super) fn take_mail(&self, into: &mut Vec<Mail>) -> bool {
+    /// The mail that is here, into `into`, which is empty.
+    pub(super) fn take_mail(&self, into: &mut VecDeque<Mail>) {
         if !self.has_mail.load(Ordering::Acquire) {
-            return false;
+            return;
         }
         let mut mail = lock(&self.mail);
         self.has_mail.store(false, Ordering::SeqCst);
         std::mem::swap(&mut *mail, into);
-        true
     }
 
     /// Connections that came, appended to `into`.
@@ -157,7 +166,8 @@ impl Hub {
         if !self.awake.swap(true, Ordering::SeqCst)
             && let Err(error) = self.bell.wake()
         {
-            // It looks here at its next tick or event.
+            // It looks here at its next tick or event, and others may have more luck before.
+            self.awake.store(false, Ordering::SeqCst);
             tracing::error!("a worker cannot be woken: {error}");
         }
     }

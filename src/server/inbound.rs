@@ -10,7 +10,7 @@
 //! half read owns no buffer. What a read leaves behind moves into memory of its own, so that nobody
 //! who takes his time pins what others have read.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -80,11 +80,15 @@ struct Scratch {
     bytes: BytesMut,
 }
 
+impl Default for Scratch {
+    fn default() -> Self {
+        let read = vec![0; Limits::READ].into_boxed_slice();
+        Self { read, bytes: BytesMut::with_capacity(Limits::READ) }
+    }
+}
+
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
-        read: vec![0; Limits::READ].into_boxed_slice(),
-        bytes: BytesMut::with_capacity(Limits::READ),
-    });
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 impl Inbound {
@@ -132,21 +136,32 @@ impl Inbound {
 
     /// Reads once: how many bytes came; 0 is the end, whatever its reason.
     fn poll_fill<T: AsyncRead + Unpin>(&mut self, io: &mut T, cx: &mut Context<'_>) -> Poll<usize> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut read = ReadBuf::new(&mut scratch.read);
-            if ready!(Pin::new(io).poll_read(cx, &mut read)).is_err() {
-                return Poll::Ready(0);
-            }
-            if self.bytes.is_empty() {
-                scratch.bytes.extend_from_slice(read.filled());
-                self.bytes = scratch.bytes.split();
-                self.owned = false;
-            } else {
-                // A large frame grows as its bytes come: its header alone costs nothing.
-                self.bytes.extend_from_slice(read.filled());
-            }
-            Poll::Ready(read.filled().len())
-        })
+        // Taken out, since whose stream this is may poll another connection in there.
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let filled = self.poll_fill_from(io, cx, &mut scratch);
+        SCRATCH.set(Some(scratch));
+        filled
+    }
+
+    fn poll_fill_from<T: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut T,
+        cx: &mut Context<'_>,
+        scratch: &mut Scratch,
+    ) -> Poll<usize> {
+        let mut read = ReadBuf::new(&mut scratch.read);
+        if ready!(Pin::new(io).poll_read(cx, &mut read)).is_err() {
+            return Poll::Ready(0);
+        }
+        if self.bytes.is_empty() {
+            scratch.bytes.extend_from_slice(read.filled());
+            self.bytes = scratch.bytes.split();
+            self.owned = false;
+        } else {
+            // A large frame grows as its bytes come: its header alone costs nothing.
+            self.bytes.extend_from_slice(read.filled());
+        }
+        Poll::Ready(read.filled().len())
     }
 
     fn handle(

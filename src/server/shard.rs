@@ -144,6 +144,11 @@ impl Shard {
         self.dispatcher.deadline()
     }
 
+    /// When the next room has its tick, where one has something for it.
+    pub(super) fn tick(&self) -> Option<Time> {
+        self.dispatcher.next_tick()
+    }
+
     /// As [`deadline`](Self::deadline), or when it can give memory back.
     pub(super) fn wakes_at(&self) -> Option<Time> {
         self.deadline().into_iter().chain(self.dispatcher.rests_at()).min()

@@ -13,7 +13,7 @@
 //! the runtime, and reach the shard by its mailbox.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -44,13 +44,16 @@ pub(super) struct Worker {
     runtime: Option<Handle>,
     clock: Clock,
     now: Time,
-    connections: Slab<Box<Member>>,
+    /// In one piece: when all have left it goes back to the system whole, whatever lies around it.
+    connections: Slab<Member>,
     /// When connections want to look at the time. One that has moved its deadline leaves an old entry
     /// behind, which finds nothing to do.
     timers: BinaryHeap<Reverse<(Time, usize)>>,
     /// Keys of connections that have something to write. Kept for its memory, as is the next.
     writing: Vec<usize>,
     woken: Vec<usize>,
+    /// Turns so far, for [`pause`](Self::pause).
+    turns: usize,
     /// All workers, and which connections of theirs have something to write.
     elsewhere: Vec<(Arc<Hub>, Vec<usize>)>,
 }
@@ -62,7 +65,7 @@ struct Post {
     index: usize,
     shard: Shard,
     /// What was taken of the mailbox. Kept for its memory.
-    mail: Vec<Mail>,
+    mail: VecDeque<Mail>,
     /// Something was handled since the shard's last turn ended.
     touched: bool,
 }
@@ -86,8 +89,14 @@ const EVENTS: usize = 1024;
 /// Places for mail that are kept. 256: more than a tick of a busy room brings.
 const KEPT_MAIL: usize = 256;
 
-/// Connections that have a turn before the shard's clock is looked at: about 100 us.
+/// Mail that is handled before the clock is looked at. 8: some thousand commands at worst.
+const MAIL: usize = 8;
+
+/// Turns of connections before the clock is looked at: about 100 us.
 const TURNS: usize = 16;
+
+/// Turns before rooms of period 0 flush, should there be no end of turns. 64: about half a millisecond.
+const MANY_TURNS: usize = 64;
 
 impl Worker {
     /// A worker of a shard.
@@ -98,7 +107,7 @@ impl Worker {
         let (poll, hub) = hub::new_poll(BELL)?;
         Ok(Self {
             poll,
-            post: Post { hub, index, shard, mail: Vec::new(), touched: false },
+            post: Post { hub, index, shard, mail: VecDeque::new(), touched: false },
             runtime: None,
             clock,
             now: clock.now(),
@@ -106,6 +115,7 @@ impl Worker {
             timers: BinaryHeap::new(),
             writing: Vec::new(),
             woken: Vec::new(),
+            turns: 0,
             elsewhere: Vec::new(),
         })
     }
@@ -124,28 +134,29 @@ impl Worker {
         let mut arrivals = Vec::new();
         while !self.post.hub.is_stopped() {
             self.wait(&mut events);
-            for (count, event) in events.iter().enumerate() {
-                if count % TURNS == TURNS - 1 {
-                    self.flush_if_due();
-                }
+            self.receive();
+            for event in &events {
                 let key = event.token().0;
                 let Some(member) = self.connections.get_mut(key) else { continue };
                 let unblocked = member.connection.io_mut().handle_event(event);
                 self.turn(key, unblocked);
+                self.pause();
             }
             self.post.hub.take_arrivals(&mut arrivals);
             for arrival in arrivals.drain(..) {
                 self.welcome(arrival);
+                self.pause();
             }
-            self.post.receive(self.now);
             self.handle_timers();
             self.end_turn();
+            self.handle_woken();
         }
+        self.post.hub.close();
     }
 
     /// Sleeps until there is something to do.
     fn wait(&mut self, events: &mut Events) {
-        let tick = self.post.shard.deadline();
+        let tick = self.post.shard.tick();
         let idle = self.post.hub.sleep(tick.unwrap_or(Time::MAX));
         let next = self.timers.peek().map(|Reverse((time, _))| *time);
         let timeout = match self.post.shard.wakes_at().into_iter().chain(next).min() {
@@ -179,7 +190,7 @@ impl Worker {
         let rouser = Rouser::new(&self.post.hub, key);
         let waker = Arc::clone(&rouser).into();
         connection.settle(self.post.index, key);
-        entry.insert(Box::new(Member { connection, rouser, waker, armed: Time::MAX }));
+        entry.insert(Member { connection, rouser, waker, armed: Time::MAX });
         self.turn(key, true);
     }
 
@@ -187,7 +198,7 @@ impl Worker {
     fn turn(&mut self, key: usize, woken: bool) {
         let Self { connections, post, now, .. } = self;
         let Some(member) = connections.get_mut(key) else { return };
-        let Member { connection, waker, .. } = &mut **member;
+        let Member { connection, waker, .. } = member;
         let mut cx = Context::from_waker(waker);
         let mut here = OurShard { post, now: *now, busy: false };
         let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_io(&mut cx, woken, *now, &mut here)));
@@ -202,7 +213,7 @@ impl Worker {
     /// Lets a connection write what it got.
     fn write(&mut self, key: usize) {
         let Some(member) = self.connections.get_mut(key) else { return };
-        let Member { connection, waker, .. } = &mut **member;
+        let Member { connection, waker, .. } = member;
         let mut cx = Context::from_waker(waker);
         let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_write(&mut cx, self.now)));
         self.handle_turned(key, turn);
@@ -236,12 +247,17 @@ impl Worker {
         }
         self.post.hub.take_writing(&mut self.writing);
         self.write_all();
+    }
+
+    /// Gives those a turn who were woken, one by one.
+    fn handle_woken(&mut self) {
         let mut woken = std::mem::take(&mut self.woken);
         self.post.hub.take_woken(&mut woken);
         for key in woken.drain(..) {
             if let Some(member) = self.connections.get(key) {
                 member.rouser.begin_turn();
                 self.turn(key, true);
+                self.pause();
             }
         }
         self.woken = woken;
@@ -259,10 +275,24 @@ impl Worker {
         self.writing = writing;
     }
 
-    fn flush_if_due(&mut self) {
-        let now = self.look();
-        if self.post.shard.deadline().is_some_and(|deadline| deadline <= now) {
-            self.end_turn();
+    /// Something took its time. After a few such things it is looked whether a tick has come, and rooms
+    /// that flush at once have gathered enough.
+    fn pause(&mut self) {
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(TURNS) {
+            let now = self.look();
+            let due = self.post.shard.deadline().is_some_and(|deadline| deadline <= now);
+            if due || self.turns.is_multiple_of(MANY_TURNS) {
+                self.end_turn();
+            }
+        }
+    }
+
+    /// Handles the mail that is here, a part at a time.
+    fn receive(&mut self) {
+        self.post.take_mail();
+        while self.post.handle_some(self.now) {
+            self.pause();
         }
     }
 
@@ -283,14 +313,19 @@ impl Worker {
         while let Some(Reverse((time, key))) = self.timers.peek().copied().filter(|Reverse((time, _))| *time <= now) {
             self.timers.pop();
             let Some(member) = self.connections.get_mut(key).filter(|member| member.armed == time) else { continue };
-            let Member { connection, waker, armed, .. } = &mut **member;
+            let Member { connection, waker, armed, .. } = member;
             *armed = Time::MAX;
             let mut cx = Context::from_waker(waker);
             let turn = catch_unwind(AssertUnwindSafe(|| connection.handle_time(&mut cx, now)));
             self.handle_turned(key, turn);
+            self.pause();
         }
-        if self.timers.len() * 4 < self.timers.capacity() {
-            self.timers.shrink_to(self.timers.len() * 2);
+        // Entries that were left behind, by deadlines that moved and connections that ended.
+        if self.timers.len() > 4 * self.connections.len().max(64) {
+            let connections = &self.connections;
+            self.timers
+                .retain(|Reverse((time, key))| connections.get(*key).is_some_and(|member| member.armed == *time));
+            self.timers.shrink_to(2 * self.timers.len());
         }
     }
 
@@ -318,7 +353,7 @@ impl Worker {
     }
 
     fn remove(&mut self, key: usize) -> Option<Member> {
-        let member = *self.connections.try_remove(key)?;
+        let member = self.connections.try_remove(key)?;
         member.connection.unsettle();
         if self.connections.is_empty() {
             self.connections = Slab::new();
@@ -328,18 +363,33 @@ impl Worker {
 }
 
 impl Post {
-    /// Handles what is in the mailbox.
+    /// Handles all the mail that has come so far.
     fn receive(&mut self, now: Time) {
-        if self.hub.take_mail(&mut self.mail) {
-            for mail in self.mail.drain(..) {
-                self.shard.handle(mail, now);
+        // What was taken before came before.
+        while self.handle_some(now) {}
+        self.take_mail();
+        while self.handle_some(now) {}
+    }
+
+    /// Takes what is in the mailbox, where all that was taken before has been handled.
+    fn take_mail(&mut self) {
+        if self.mail.is_empty() {
+            // The places of a flood are given back.
+            if self.mail.capacity() > KEPT_MAIL {
+                self.mail = VecDeque::new();
             }
-            self.touched = true;
+            self.hub.take_mail(&mut self.mail);
         }
-        // The places of a flood are given back.
-        if self.mail.capacity() > KEPT_MAIL {
-            self.mail = Vec::new();
+    }
+
+    /// Handles the mail that was taken, up to a bound. False where there was none.
+    fn handle_some(&mut self, now: Time) -> bool {
+        let count = self.mail.len().min(MAIL);
+        for mail in self.mail.drain(..count) {
+            self.shard.handle(mail, now);
         }
+        self.touched |= count > 0;
+        count > 0
     }
 }
 

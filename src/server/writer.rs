@@ -125,6 +125,11 @@ impl Writer {
         self.raw.extend_from_slice(bytes);
     }
 
+    /// Whether answers of the WebSocket layer are still to leave.
+    pub(super) fn has_raw(&self) -> bool {
+        !self.raw.is_empty()
+    }
+
     /// Bytes of answers that are still to leave, those of the WebSocket layer included.
     pub(super) fn answers_left(&self) -> usize {
         self.raw.len() + self.uncharged.bytes.saturating_sub(self.written.bytes)
