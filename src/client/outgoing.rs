@@ -56,7 +56,8 @@ impl Outgoing {
     ///
     /// PROTOCOL 4.2: a message is at most the server's `max_frame` + 4 bytes.
     pub(super) fn new(first: Vec<Bytes>, queue: mpsc::Receiver<Chunk>, max_frame: u64) -> Self {
-        let most = usize::try_from(max_frame).map_or(MAX_WRITE, |largest| MAX_WRITE.min(Header::LEN + largest));
+        let most =
+            usize::try_from(max_frame).map_or(MAX_WRITE, |largest| MAX_WRITE.min(largest.saturating_add(Header::LEN)));
         let ready = first.into_iter().map(Chunk::at_once).collect();
         Self { ready, queue, gathered: BytesMut::new(), most }
     }

@@ -22,7 +22,8 @@ pub(super) struct Gather {
 
 impl Gather {
     pub(super) fn new(time: Duration, max_frame: u64) -> Self {
-        let most = usize::try_from(max_frame).map_or(MAX_WRITE, |largest| MAX_WRITE.min(Header::LEN + largest));
+        let most =
+            usize::try_from(max_frame).map_or(MAX_WRITE, |largest| MAX_WRITE.min(largest.saturating_add(Header::LEN)));
         Self { time: super::nanos(time), most, waiting: VecDeque::new() }
     }
 

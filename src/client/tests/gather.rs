@@ -118,6 +118,11 @@ async fn a_full_write_leaves_early_and_the_rest_waits() {
     }
     assert_eq!(next(&mut outgoing).await.0.len(), large.len());
     assert_eq!(queue.capacity(), 1);
+    // Nor does a server that takes anything.
+    let (queue, mut outgoing) = self::outgoing(u64::MAX);
+    wait(&queue, &large).await;
+    urge(&queue, b"x").await;
+    assert_eq!(next(&mut outgoing).await.0.len(), large.len());
 }
 
 #[tokio::test(start_paused = true)]
