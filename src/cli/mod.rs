@@ -117,7 +117,12 @@ impl From<Error> for Failure {
 
 /// Connects, and says how to get a server where there is none.
 async fn connect(url: &Url) -> Result<Client, Failure> {
-    Client::connect(&ClientConfig::new(url.clone())).await.map_err(|error| no_connection(url, &error))
+    connect_with(&ClientConfig::new(url.clone())).await
+}
+
+/// As [`connect`], with more to say about it.
+async fn connect_with(config: &ClientConfig) -> Result<Client, Failure> {
+    Client::connect(config).await.map_err(|error| no_connection(&config.url, &error))
 }
 
 /// What to do about a connection that could not be made.

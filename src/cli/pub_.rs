@@ -5,15 +5,16 @@
 //! left, and after every refusal (PROTOCOL 8.6).
 
 use std::io::{self, BufRead, Read};
+use std::time::Duration;
 
 use clap::Args;
-use tickwire::client::{Client, Event, Membership, Timing, Url};
+use tickwire::client::{Client, ClientConfig, Event, Membership, Timing, Url};
 use tickwire::wire::control::Mode;
 use tickwire::wire::{Key, Target};
 use tokio::sync::mpsc;
 
 use super::sub::DEFAULT_URL;
-use super::{Failure, connect, output, run_until_interrupted};
+use super::{Failure, connect_with, output, run_until_interrupted};
 
 /// What to publish, and how.
 #[derive(Debug, Args)]
@@ -31,6 +32,9 @@ pub(crate) struct PubArguments {
     /// Flush the room at once
     #[arg(long)]
     urgent: bool,
+    /// Let messages wait so many milliseconds for others, to leave in one write
+    #[arg(long, value_name = "MS", conflicts_with = "urgent", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    gather: Option<u64>,
     /// The server: ws://host:port/ws or tcp://host:port
     #[arg(long, default_value = DEFAULT_URL)]
     url: Url,
@@ -49,7 +53,9 @@ pub(crate) fn run(arguments: PubArguments) -> Result<(), Failure> {
 }
 
 async fn publish(arguments: PubArguments) -> Result<(), Failure> {
-    let mut client = connect(&arguments.url).await?;
+    let mut config = ClientConfig::new(arguments.url);
+    config.gather = arguments.gather.map(Duration::from_millis);
+    let mut client = connect_with(&config).await?;
     let shown = output::escaped(arguments.room.as_bytes());
     let joined = client.join(&arguments.room, Mode::PUBLISH).await;
     let membership = joined.map_err(|error| Failure::Runtime(format!("{shown}: {}", output::error(&error))))?;

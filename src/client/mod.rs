@@ -1,7 +1,7 @@
 //! A small asynchronous client: connects, joins, publishes, and hands out events (PROTOCOL 2, 10.2).
 //!
 //! ```text
-//! Sender ──frames──> queue ──> writer task ──> socket          Client = Sender + Receiver
+//! Sender ──frames──> queue ──> Outgoing ──> socket             Client = Sender + Receiver
 //!                      ^
 //!                      └── answers to pings
 //! Receiver <──events── Session <──frames── transport <── socket
@@ -26,6 +26,9 @@
 //! All are offered; [`ClientConfig::capabilities`] offers fewer. The server's clock comes with every
 //! answer to a ping ([`Clock`]), and [`Membership::lateness`] tells how late a batch is by it.
 //!
+//! Who publishes several messages within a tick can let them leave together, which costs a server
+//! less: [`ClientConfig::gather`].
+//!
 //! The client reconnects nothing and retries nothing by itself.
 
 mod clock;
@@ -38,6 +41,7 @@ mod inflate;
 mod members;
 mod membership;
 mod options;
+mod outgoing;
 mod progress;
 mod receiver;
 mod resume;
@@ -116,7 +120,7 @@ impl Client {
             // PROTOCOL 6: a broken server is told so; whether it listens changes nothing here.
             let _ = writer.write(sender::close(Reason::MALFORMED)).await;
         }
-        let (sender, receiver, resumed) = receiver::start(begun?, reader, writer, start);
+        let (sender, receiver, resumed) = receiver::start(begun?, reader, writer, start, config.gather);
         Ok((Self { sender, receiver, answer_timeout: config.answer_timeout }, resumed))
     }
 

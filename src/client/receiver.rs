@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::error::Error;
 use super::event::{Closing, Event};
+use super::outgoing::{Chunk, Outgoing};
 use super::resume::{Beginning, ResumePoint, Resumed};
 use super::sender::close;
 use super::session::Session;
-use super::transport::{Filled, FrameReader, FrameWriter, write_queue};
+use super::transport::{self, Filled, FrameReader, FrameWriter};
 use super::{Sender, Terms};
 use crate::wire::{Epoch, Frame, Handle, Header, Position, Reason};
 
@@ -40,7 +40,7 @@ pub struct Receiver {
     session: Session,
     terms: Terms,
     reader: FrameReader,
-    queue: mpsc::Sender<Bytes>,
+    queue: mpsc::Sender<Chunk>,
     clock: Clock,
     /// Events that came while an answer was waited for, with their frames' bytes.
     waiting: VecDeque<(Event, u64)>,
@@ -56,13 +56,14 @@ pub(super) fn start(
     reader: FrameReader,
     writer: FrameWriter,
     start: Instant,
+    gather: Option<Duration>,
 ) -> (Sender, Receiver, Resumed) {
     let (queue, chunks) = mpsc::channel(QUEUE);
     let mut clock = Clock::new(start);
-    let sender = Sender::new(queue.clone(), &beginning, clock.clone());
+    let sender = Sender::new(queue.clone(), &beginning, clock.clone(), gather);
     let Beginning { mut session, frames, resumed, .. } = beginning;
     let terms = session.terms().clone();
-    tokio::spawn(write_queue(frames, chunks, writer, terms.max_frame));
+    tokio::spawn(transport::write_all(Outgoing::new(frames, chunks, terms.max_frame), writer));
     if let Some((id, sample)) = session.take_sample() {
         clock.handle_sample(id, sample);
     }
@@ -169,7 +170,7 @@ impl Receiver {
     pub(super) fn break_off(&mut self) {
         if let Ok(permit) = self.queue.try_reserve() {
             // PROTOCOL 6: a broken server is told so, if it still listens.
-            permit.send(close(Reason::MALFORMED));
+            permit.send(Chunk::at_once(close(Reason::MALFORMED)));
         }
         self.end();
     }
@@ -227,7 +228,7 @@ impl Receiver {
             return;
         }
         match self.queue.try_reserve() {
-            Ok(permit) => permit.send(self.session.replies.split().freeze()),
+            Ok(permit) => permit.send(Chunk::at_once(self.session.replies.split().freeze())),
             Err(mpsc::error::TrySendError::Full(())) => {}
             Err(mpsc::error::TrySendError::Closed(())) => self.session.replies.clear(),
         }
@@ -241,7 +242,7 @@ impl Receiver {
         tokio::select! {
             permit = self.queue.reserve(), if has_replies => {
                 match permit {
-                    Ok(permit) => permit.send(self.session.replies.split().freeze()),
+                    Ok(permit) => permit.send(Chunk::at_once(self.session.replies.split().freeze())),
                     Err(_) => self.session.replies.clear(),
                 }
                 Ok(Filled::More)

@@ -1,16 +1,19 @@
 //! The sending half of a client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::error::Error;
+use super::outgoing::Chunk;
 use super::progress::Progress;
 use super::resume::Beginning;
 use super::session::Consumption;
-use super::{JoinOptions, ResumePoint, What};
+use super::{ClientConfig, JoinOptions, ResumePoint, What};
 use crate::name::RoomName;
 use crate::wire::control::{Close, Command, Join, Leave, Members, Mode, Receive, SetPresence};
 use crate::wire::header::flags;
@@ -26,10 +29,12 @@ use crate::wire::{ClientData, Control, Extensions, Handle, Key, MemberNumber, Re
 /// Every method is cancel safe: a future that is dropped early has sent nothing.
 #[derive(Debug)]
 pub struct Sender {
-    queue: mpsc::Sender<Bytes>,
+    queue: mpsc::Sender<Chunk>,
     consumption: Arc<Consumption>,
     progress: Arc<Progress>,
     clock: Clock,
+    /// How long messages may wait for others.
+    gather: Option<Duration>,
     max_message: usize,
     requests: u64,
     handles: u64,
@@ -38,7 +43,8 @@ pub struct Sender {
 /// When a message is to leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timing {
-    /// With its room's tick.
+    /// With its room's tick. Where the configuration says so, it waits for others first: see
+    /// [`ClientConfig::gather`].
     #[default]
     Tick,
     /// At once (PROTOCOL 11.6).
@@ -46,7 +52,12 @@ pub enum Timing {
 }
 
 impl Sender {
-    pub(super) fn new(queue: mpsc::Sender<Bytes>, beginning: &Beginning, clock: Clock) -> Self {
+    pub(super) fn new(
+        queue: mpsc::Sender<Chunk>,
+        beginning: &Beginning,
+        clock: Clock,
+        gather: Option<Duration>,
+    ) -> Self {
         let session = &beginning.session;
         let terms = session.terms();
         // Whatever the server says: with its arguments, a message must fit the 16 bits of a length.
@@ -56,6 +67,8 @@ impl Sender {
             consumption: Arc::clone(&session.consumption),
             progress: Arc::clone(&session.progress),
             clock,
+            // What is added to a time must not leave its range.
+            gather: gather.map(|gather| gather.min(ClientConfig::MAX_GATHER)),
             max_message: usize::try_from(terms.max_message.min(largest)).unwrap_or(0),
             requests: beginning.requests,
             handles: beginning.handles,
@@ -160,7 +173,10 @@ impl Sender {
             ClientData { options: options | asks, ..data }.encode(&mut out);
             out.freeze()
         })?;
-        permit.send(frame);
+        permit.send(match self.gather {
+            Some(gather) if timing == Timing::Tick => Chunk::waiting(frame, Instant::now() + gather),
+            _ => Chunk::at_once(frame),
+        });
         Ok(number)
     }
 
@@ -219,7 +235,7 @@ impl Sender {
         let mut out = BytesMut::new();
         // The time is read when there is a place in the queue, so that waiting for one does not count.
         self.consumption.encode_ping(self.clock.now(), false, &mut out);
-        permit.send(out.freeze());
+        permit.send(Chunk::at_once(out.freeze()));
         Ok(())
     }
 
@@ -248,7 +264,7 @@ impl Sender {
         Control::new(request, command).encode(&mut out);
         // First: the answer may be read before this returns.
         note(&self.progress, request);
-        permit.send(out.freeze());
+        permit.send(Chunk::at_once(out.freeze()));
         Ok(request)
     }
 

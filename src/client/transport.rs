@@ -1,6 +1,5 @@
 //! Bytes of a connection as frames, over TCP and over WebSocket (PROTOCOL 4).
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -19,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::outgoing::Outgoing;
 use super::{Error, Scheme, Url};
 use crate::wire::{Decoder, Frame, Header, Reason, SUBPROTOCOL, Sender};
 
@@ -27,9 +26,6 @@ const MAX_FRAME: usize = 65_535;
 
 /// Bytes asked of the socket at once. 16 KiB: a frame of the default limit.
 const READ_SIZE: usize = 16 * 1024;
-
-/// Bytes gathered for one write. 16 KiB: beyond it a write costs what its bytes cost.
-const MAX_WRITE: usize = 16 * 1024;
 
 /// How long a write may take. 45 s, as a server waits for the answer to a ping: who takes nothing
 /// for so long is gone.
@@ -173,36 +169,11 @@ impl FrameWriter {
     }
 }
 
-/// Writes `first`, and then what is queued, gathered into as few writes as there are, until the
-/// queue's senders are gone.
-///
-/// PROTOCOL 4.2: a message is at most the server's `max_frame` + 4 bytes.
-pub(super) async fn write_queue(
-    first: Vec<Bytes>,
-    mut queue: mpsc::Receiver<Bytes>,
-    mut writer: FrameWriter,
-    max_frame: u64,
-) {
-    let most = usize::try_from(max_frame).map_or(MAX_WRITE, |largest| MAX_WRITE.min(Header::LEN + largest));
-    let mut gathered = BytesMut::new();
-    let mut ready = VecDeque::from(first);
-    loop {
-        let Some(first) = (match ready.pop_front() {
-            Some(ready) => Some(ready),
-            None => queue.recv().await,
-        }) else {
-            break;
-        };
-        gathered.extend_from_slice(&first);
-        while let Some(next) = ready.pop_front().or_else(|| queue.try_recv().ok()) {
-            if gathered.len() + next.len() > most {
-                ready.push_front(next);
-                break;
-            }
-            gathered.extend_from_slice(&next);
-        }
+/// Writes what comes, until nothing more will.
+pub(super) async fn write_all(mut outgoing: Outgoing, mut writer: FrameWriter) {
+    while let Some(frames) = outgoing.next().await {
         // A failure is not told from here: the reading half sees the same end, with its reason.
-        match timeout(WRITE_TIMEOUT, writer.write(gathered.split().freeze())).await {
+        match timeout(WRITE_TIMEOUT, writer.write(frames)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return,
         }

@@ -8,6 +8,7 @@
 //! measured time, and a drain, so that what is late is not taken for lost.
 
 mod framing;
+mod gather;
 mod link;
 mod peer;
 mod process;
@@ -28,6 +29,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use self::framing::Framing;
+use self::gather::Gather;
 use self::link::Link;
 use self::peer::{Peer, Shared};
 use self::process::Process;
@@ -68,6 +70,9 @@ pub(crate) struct BenchArguments {
     /// Send values instead of events: 64 keys a sender, fewer where a room would hold more than 4096
     #[arg(long)]
     values: bool,
+    /// Let the messages of a connection wait so many milliseconds for others, to leave in one write
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    gather: Option<u64>,
 }
 
 /// Before anything is measured: connections, buffers and the server's memory find their size.
@@ -111,12 +116,13 @@ async fn bench(arguments: &BenchArguments) -> Result<(), Failure> {
     let workload = plan(arguments)?;
     let process = arguments.server_pid.map(Process::new).transpose().map_err(Failure::Usage)?;
     let rss_before = process.as_ref().and_then(Process::rss_kib);
-    let clock = measure_clock(&arguments.url, workload.payload).await?;
+    let (clock, max_frame) = measure_clock(&arguments.url, workload.payload).await?;
 
     eprintln!("connecting {} times to {}", workload.peers.len(), arguments.url);
     let run_name = run_name();
     let links = link::connect_all(&arguments.url, &workload.peers, |room| format!("bench-{run_name}/{room}")).await?;
-    let mut run = Run::new(arguments, &workload, links, &clock);
+    let gather = arguments.gather.map(|millis| Gather::new(Duration::from_millis(millis), max_frame));
+    let mut run = Run::new(arguments, &workload, links, &clock, gather);
     let (measured, server_cpu) = run.measure(arguments, process.as_ref()).await;
 
     // While everybody is still connected.
@@ -127,6 +133,7 @@ async fn bench(arguments: &BenchArguments) -> Result<(), Failure> {
         url: &arguments.url,
         clock: clock.best(),
         scenario: arguments.workload,
+        gather: arguments.gather,
         workload: &workload,
         missing: tally.missing(),
         tally: &tally,
@@ -176,8 +183,9 @@ fn messages(arguments: &BenchArguments, workload: &Workload) -> Messages {
     Messages::Values { keys: u32::try_from(keys).unwrap_or(1) }
 }
 
-/// The server's clock from here, by a connection of its own; also whether it takes such messages.
-async fn measure_clock(url: &Url, payload: usize) -> Result<Clock, Failure> {
+/// The server's clock from here, and the largest frame it takes, by a connection of its own; also whether
+/// it takes such messages.
+async fn measure_clock(url: &Url, payload: usize) -> Result<(Clock, u64), Failure> {
     let mut client = connect(url).await?;
     let limit = client.terms().max_message;
     if payload as u64 > limit {
@@ -186,9 +194,9 @@ async fn measure_clock(url: &Url, payload: usize) -> Result<Clock, Failure> {
     for _ in 0..8 {
         client.ping().await?;
     }
-    let clock = client.clock().clone();
+    let (clock, max_frame) = (client.clock().clone(), client.terms().max_frame);
     client.close().await?;
-    Ok(clock)
+    Ok((clock, max_frame))
 }
 
 /// Letters that no other run has, so that its rooms are new.
@@ -206,7 +214,13 @@ struct Run {
 }
 
 impl Run {
-    fn new(arguments: &BenchArguments, workload: &Workload, links: Vec<Link>, clock: &Clock) -> Self {
+    fn new(
+        arguments: &BenchArguments,
+        workload: &Workload,
+        links: Vec<Link>,
+        clock: &Clock,
+        gather: Option<Gather>,
+    ) -> Self {
         let start = Instant::now();
         let members = links.iter().map(|link| link.membership.member).collect();
         let tally = Tally::new(workload, members, messages(arguments, workload));
@@ -220,7 +234,7 @@ impl Run {
         let peers = peers.collect();
         // A moment for the joins of everybody to be told to everybody.
         let first = shared.now() + nanos(Duration::from_millis(200));
-        Self { peers, schedule: Schedule::new(workload, first), shared, next_progress: u64::MAX }
+        Self { peers, schedule: Schedule::new(workload, first, gather), shared, next_progress: u64::MAX }
     }
 
     /// Warms up and measures: for how long, and the server's CPU time meanwhile.
@@ -262,7 +276,7 @@ impl Run {
             }
             self.schedule.send_due(&self.peers, &self.shared, now);
             self.report_progress(now);
-            match self.schedule.next_due() {
+            match self.schedule.next_act() {
                 Some(due) => self.poll_until(due.min(until)).await,
                 None => {
                     let next = until.min(self.next_progress).min(now + nanos(PAUSE));

@@ -71,6 +71,8 @@ pub(super) struct Peer {
     /// Bytes of frames that were read (PROTOCOL 9).
     consumed: Cell<u64>,
     out: RefCell<Vec<u8>>,
+    /// Whole frames that wait for others.
+    held: RefCell<Vec<u8>>,
     closed: Cell<bool>,
 }
 
@@ -88,19 +90,52 @@ impl Peer {
             complete,
             consumed: Cell::new(0),
             out: RefCell::default(),
+            held: RefCell::default(),
             closed: Cell::new(false),
         };
         (Rc::new(peer), left)
     }
 
-    /// Queues whole frames, if there is room for them.
+    /// Queues whole frames behind those that are held, if there is room for them.
     pub(super) fn queue(&self, frames: &[u8]) -> bool {
-        let mut out = self.out.borrow_mut();
-        let has_room = !self.closed.get() && out.len() + frames.len() < MAX_OUT;
+        self.release();
+        let has_room = self.has_room(frames);
         if has_room {
-            self.framing.wrap(frames, &mut out);
+            self.framing.wrap(frames, &mut self.out.borrow_mut());
         }
         has_room
+    }
+
+    /// Holds a whole frame for others to come, if there is room for it. Together they are at most so
+    /// many bytes; those that are held already leave for one that finds no place among them.
+    pub(super) fn hold(&self, frame: &[u8], most: usize) -> bool {
+        let has_room = self.has_room(frame);
+        if has_room {
+            if self.held.borrow().len() + frame.len() > most {
+                self.release();
+            }
+            self.held.borrow_mut().extend_from_slice(frame);
+        }
+        has_room
+    }
+
+    /// Whether frames are held.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.borrow().is_empty()
+    }
+
+    /// Queues what is held, as one message where the transport has messages.
+    pub(super) fn release(&self) {
+        let mut held = self.held.borrow_mut();
+        if !held.is_empty() {
+            self.framing.wrap(&held, &mut self.out.borrow_mut());
+            held.clear();
+        }
+    }
+
+    fn has_room(&self, frames: &[u8]) -> bool {
+        let waiting = self.out.borrow().len() + self.held.borrow().len();
+        !self.closed.get() && waiting + frames.len() < MAX_OUT
     }
 
     /// Writes what is queued, as far as the socket takes it: whether nothing is left.

@@ -18,6 +18,8 @@ pub(super) struct Report<'a> {
     /// The server's clock as lateness was measured by it, if it was.
     pub(super) clock: Option<Sample>,
     pub(super) scenario: Scenario,
+    /// Milliseconds that messages waited for others.
+    pub(super) gather: Option<u64>,
     pub(super) workload: &'a Workload,
     pub(super) tally: &'a Tally,
     pub(super) missing: Missing,
@@ -39,6 +41,7 @@ impl Report<'_> {
         let object = json!({
             "workload": self.name(),
             "url": self.url.to_string(),
+            "gather_ms": self.gather,
             "connections": self.workload.peers.len(),
             "measured_s": self.measured.as_secs_f64(),
             "offered_per_s": self.workload.offered_per_sec(),
@@ -75,6 +78,9 @@ impl Report<'_> {
     pub(super) fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         let (counts, window) = (&self.tally.counts, &self.tally.window);
         writeln!(out, "{}: {} connections to {}", self.name(), self.workload.peers.len(), self.url)?;
+        if let Some(gather) = self.gather {
+            writeln!(out, "  gathered    messages of a connection wait {gather} ms for others")?;
+        }
         if !self.workload.senders.is_empty() {
             let (offered, delivered) = (self.workload.offered_per_sec(), self.delivered_per_sec());
             writeln!(out, "  offered     {offered:.0} deliveries a second")?;
@@ -203,6 +209,7 @@ mod tests {
             url: &url,
             clock: Some(Sample { round_trip: Duration::from_micros(120), offset: -7 }),
             scenario: Scenario::Arena,
+            gather: Some(5),
             workload: &workload,
             tally: &tally,
             missing: tally.missing(),
@@ -215,11 +222,13 @@ mod tests {
         let mut text = Vec::new();
         report.write_text(&mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("gathered    messages of a connection wait 5 ms for others\n"), "{text}");
         assert!(text.contains("lateness    p50 50.0 ms, p90 90.0 ms, p99 99.0 ms, max 100.0 ms\n"), "{text}");
         assert!(text.contains("clock       offset -7 us, measured over a round trip of 120 us\n"), "{text}");
         let mut line = Vec::new();
         report.write_json(&mut line).unwrap();
         let object: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(object["gather_ms"], json!(5));
         assert_eq!((&object["clock_round_trip_us"], &object["clock_offset_us"]), (&json!(120), &json!(-7)));
         let quantiles =
             ["p50", "p90", "p99", "max"].map(|name| object[format!("lateness_{name}_ms")].as_f64().unwrap());

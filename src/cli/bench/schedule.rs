@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use tickwire::wire::ClientData;
 
+use super::gather::Gather;
 use super::link::HANDLE;
 use super::peer::{Peer, Shared};
 use super::stamp::Stamp;
@@ -24,6 +25,8 @@ pub(super) struct Schedule {
     /// When the first was due.
     first: u64,
     made: u64,
+    /// Whether messages wait for others.
+    gather: Option<Gather>,
     /// Connections with something to write.
     dirty: Vec<usize>,
     message: Vec<u8>,
@@ -33,13 +36,14 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(workload: &Workload, first: u64) -> Self {
+    pub(super) fn new(workload: &Workload, first: u64, gather: Option<Gather>) -> Self {
         let rate = workload.messages_per_sec();
         Self {
             senders: workload.senders.clone(),
             gap: if rate > 0.0 { 1e9 / rate } else { 0.0 },
             first,
             made: 0,
+            gather,
             dirty: Vec::new(),
             message: vec![0; workload.payload],
             frame: Vec::new(),
@@ -55,6 +59,10 @@ impl Schedule {
             self.send(self.senders[index], due, peers, shared);
             self.made += 1;
             self.slowest = self.slowest.max(now - due);
+        }
+        while let Some(sender) = self.gather.as_mut().and_then(|gather| gather.pop_due(now)) {
+            peers[sender].release();
+            self.dirty.push(sender);
         }
         self.flush(peers);
     }
@@ -72,7 +80,13 @@ impl Schedule {
         (self.gap > 0.0).then(|| self.first + (self.made as f64 * self.gap) as u64)
     }
 
-    /// Nothing more is due.
+    /// When there is something to do next: a message is due, or has waited long enough.
+    pub(super) fn next_act(&self) -> Option<u64> {
+        let leaves = self.gather.as_ref().and_then(Gather::next_due);
+        self.next_due().into_iter().chain(leaves).min()
+    }
+
+    /// No message more is due.
     pub(super) const fn stop(&mut self) {
         self.gap = 0.0;
     }
@@ -84,7 +98,19 @@ impl Schedule {
         let target = tally.target(sequence);
         self.frame.clear();
         ClientData { handle: HANDLE, target, options: 0, payload: &self.message }.encode(&mut self.frame);
-        if peers[sender].queue(&self.frame) {
+        let peer = &peers[sender];
+        let queued = match &mut self.gather {
+            None => peer.queue(&self.frame),
+            Some(gather) => {
+                let first = !peer.holds();
+                let queued = peer.hold(&self.frame, gather.most);
+                if queued && first {
+                    gather.push(sender, due);
+                }
+                queued
+            }
+        };
+        if queued {
             tally.count_sent(sender);
             self.dirty.push(sender);
         } else {

@@ -3,6 +3,7 @@
 mod accepted;
 mod basics;
 mod capabilities;
+mod gather;
 mod history;
 mod resume;
 mod script;
