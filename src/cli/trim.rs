@@ -3,7 +3,7 @@
 //! ```text
 //! sessions ──/‾‾‾‾\
 //!          _/      \______________
-//!                   3 s ^   ^ 9 s      trim: rooms rest, and give back what they kept, in between
+//!                   3 s ^   ^ 9 s    ^ 70 s      trim: rooms rest, and then are forgotten, in between
 //! ```
 //!
 //! glibc keeps what was freed, for whoever comes next. That is right while people come and go; after most
@@ -43,8 +43,8 @@ impl Crowd {
     const FEW: usize = 256;
 
     /// When to trim after most have left, in seconds. 3: the connections' own memory is free by then; 9:
-    /// and that of the rooms they were in.
-    const TRIMS: [u32; 2] = [3, 9];
+    /// and what their rooms kept to be quick; 70: and the rooms, which linger for 60 s unless told otherwise.
+    const TRIMS: [u32; 3] = [3, 9, 70];
 
     /// Whether to trim now.
     fn is_gone(&mut self, sessions: usize) -> bool {
@@ -55,7 +55,7 @@ impl Crowd {
         }
         self.most = self.most.max(sessions);
         let trims = Self::TRIMS.contains(&self.gone);
-        if self.gone >= Self::TRIMS[1] {
+        if self.gone >= Self::TRIMS[2] {
             self.gone = 0;
         }
         trims
@@ -88,9 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_that_leaves_is_trimmed_after_twice() {
-        assert_eq!(trims([5000; 5].into_iter().chain([0; 60])), [7, 13]);
-        assert_eq!(trims([0, 300, 150].into_iter().chain([140; 60])), [4, 10]);
+    fn a_crowd_that_leaves_is_trimmed_after() {
+        assert_eq!(trims([5000; 5].into_iter().chain([0; 100])), [7, 13, 74]);
+        assert_eq!(trims([0, 300, 150].into_iter().chain([140; 100])), [4, 10, 71]);
     }
 
     #[test]

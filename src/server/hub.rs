@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::Wake;
 
@@ -23,7 +23,13 @@ use crate::time::Time;
 type Lock<T> = std::sync::Mutex<T>;
 
 /// A connection that comes to a worker.
-pub(super) type Arrival = Connection<std::net::TcpStream>;
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) connection: Connection<std::net::TcpStream>,
+    /// Made by who sends it: what lasts as long as a connection is best not mixed with what lasts as long
+    /// as its rooms, or neither's memory can be given back.
+    pub(super) rouser: Arc<Rouser>,
+}
 
 /// A worker, for everyone else.
 #[derive(Debug)]
@@ -62,7 +68,8 @@ impl Hub {
     }
 
     /// Gives the worker a connection.
-    pub(super) fn arrive(&self, arrival: Arrival) {
+    pub(super) fn arrive(self: &Arc<Self>, connection: Connection<std::net::TcpStream>) {
+        let arrival = Arrival { connection, rouser: Rouser::new(self) };
         let mut arrivals = lock(&self.arrivals);
         if self.is_stopped() {
             return;
@@ -177,13 +184,18 @@ impl Hub {
 #[derive(Debug)]
 pub(super) struct Rouser {
     hub: Arc<Hub>,
-    key: usize,
+    key: AtomicUsize,
     queued: AtomicBool,
 }
 
 impl Rouser {
-    pub(super) fn new(hub: &Arc<Hub>, key: usize) -> Arc<Self> {
-        Arc::new(Self { hub: Arc::clone(hub), key, queued: AtomicBool::new(false) })
+    fn new(hub: &Arc<Hub>) -> Arc<Self> {
+        Arc::new(Self { hub: Arc::clone(hub), key: AtomicUsize::new(usize::MAX), queued: AtomicBool::new(false) })
+    }
+
+    /// The connection's key. Nobody can wake it before it has one.
+    pub(super) fn settle(&self, key: usize) {
+        self.key.store(key, Ordering::Release);
     }
 
     /// Its turn has come: from here on, whoever wakes asks for another one.
@@ -199,7 +211,7 @@ impl Wake for Rouser {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::SeqCst) {
-            lock(&self.hub.woken).push(self.key);
+            lock(&self.hub.woken).push(self.key.load(Ordering::Acquire));
             self.hub.rouse();
         }
     }

@@ -312,8 +312,8 @@ impl Handle {
         let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
         let surroundings = self.surroundings.clone();
         let connection = Connection::new(stream, speaks, surroundings, place, Some(greeting), connected);
-        if let Some(arrival) = connection.try_map_io(TcpStream::into_std) {
-            hub.arrive(arrival);
+        if let Some(connection) = connection.try_map_io(TcpStream::into_std) {
+            hub.arrive(connection);
         }
     }
 }

@@ -124,6 +124,9 @@ pub(crate) struct Taking {
 /// Places for frames that an empty queue keeps, however few it needs. 8: a tick of a few rooms.
 const KEPT_PLACES: usize = 8;
 
+/// Places for frames of a new connection: the answer to a join, a list and a snapshot.
+const FIRST_PLACES: usize = 4;
+
 /// Bytes and frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Charge {
@@ -147,8 +150,10 @@ pub(crate) struct Pushed {
 
 impl Outbox {
     pub(crate) fn new(facts: &Arc<Facts>) -> Self {
+        // Room for the first frames; the others' threads would take it from where their rooms are.
+        let queue = VecDeque::with_capacity(FIRST_PLACES);
         Self {
-            state: Lock::default(),
+            state: Lock::new(State { queue, ..State::default() }),
             waker: AtomicWaker::new(),
             home: Home::default(),
             facts: Arc::clone(facts),

@@ -186,8 +186,9 @@ impl Worker {
         let entry = self.connections.vacant_entry();
         let key = entry.key();
         let registry = self.poll.registry();
-        let Some(connection) = arrival.try_map_io(|stream| Socket::watch(stream, registry, key)) else { return };
-        let rouser = Rouser::new(&self.post.hub, key);
+        let Arrival { connection, rouser } = arrival;
+        let Some(connection) = connection.try_map_io(|stream| Socket::watch(stream, registry, key)) else { return };
+        rouser.settle(key);
         let waker = Arc::clone(&rouser).into();
         connection.settle(self.post.index, key);
         entry.insert(Member { connection, rouser, waker, armed: Time::MAX });

@@ -52,6 +52,19 @@ async fn violations_of_rfc_6455_are_closed_with_211_and_1002() {
     .await;
 }
 
+/// Nothing else is on its way, so nothing else would take the answer along.
+#[tokio::test]
+async fn a_ping_in_a_quiet_room_is_answered() {
+    let server = TestServer::start(limits(|_| {})).await;
+    let (mut peer, _) = Peer::joined(&server, Transport::WebSocket, "quiet").await;
+    for number in 1..=3 {
+        peer.send_raw(&say::masked(0x89, b"still there?")).await;
+        peer.pongs(number).await;
+    }
+    drop(peer);
+    server.finish().await;
+}
+
 #[tokio::test]
 async fn messages_above_the_limit_are_closed_with_203_and_1009() {
     let mask = [0; 4];
