@@ -22,7 +22,7 @@
 //! | `dispatcher` | the rooms of one shard: commands in, shared frames out |
 //! | `logic` | rules of an application inside a room, and a harness to test them |
 //! | `room` | one room: its members, its values, and what this tick has gathered |
-//! | `server` | sockets, tasks and time around the core |
+//! | `server` | sockets, threads and time around the core |
 //! | `client` | a small asynchronous client |
 //! | `recording` | what a room sent, in a file |
 //!

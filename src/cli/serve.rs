@@ -32,7 +32,7 @@ pub(crate) struct ServeArguments {
     /// Time between flushes of a room, from 1ms to 60s; 0 flushes at once [default: 50ms]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub(super) tick: Option<Duration>,
-    /// How many tasks own rooms [default: one per core]
+    /// How many threads own rooms and sockets [default: one per core]
     #[arg(long, value_name = "N")]
     pub(super) shards: Option<usize>,
     /// A TOML file with listen, tcp, tick, shards, [limits] and [[class]]

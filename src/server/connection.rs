@@ -1,4 +1,4 @@
-//! One peer: a task that reads, asks the session, posts to shards, and writes.
+//! One peer: reads, asks the session, posts to shards, and writes.
 //!
 //! ```text
 //!            ┌── inbound ──> session ──commands──> mailboxes of shards
@@ -7,12 +7,15 @@
 //! ```
 //!
 //! Everything happens in one poll: what the peer sent, what the shards queued, what time it is.
-//! Nothing here waits for a shard, and no shard waits for this.
+//! Nothing here waits for a shard, and no shard waits for this. A worker polls the connections of
+//! its sockets; others are tasks that poll themselves.
+
+mod end;
+mod resume;
+pub(super) mod task;
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -20,21 +23,19 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::{Sleep, sleep_until};
 use tracing::debug;
 
 use super::clock::Clock;
-use super::closing;
 use super::inbound::{Inbound, Progress, Stopped};
-use super::outbox::{Notices, Outbox, Taking};
-use super::parking::{Handover, Parked, TakeOver};
+use super::outbox::{Outbox, Taking};
+use super::parking::Handover;
 use super::registry::Place;
 use super::rooms::Rooms;
 use super::shard::{Mail, Mailboxes, ShardGone};
 use super::writer::{Framing, Writer};
 use crate::command::{Command, SessionId};
 use crate::limits::Limits;
-use crate::session::{Ending, Facts, Output, Route, Session, Token};
+use crate::session::{Ending, Facts, Output, Route, Session};
 use crate::time::Time;
 use crate::wire::{Capabilities, Reason};
 
@@ -96,12 +97,6 @@ enum Reading {
     Backlogged,
 }
 
-/// Runs a connection to its end, the closing included, as a task of its own.
-pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<T>) {
-    let stopped = connection.open().await;
-    connection.close(stopped).await;
-}
-
 impl<T> Connection<T> {
     /// A connection that has said nothing yet. `greeting` is given back after hello, for which the
     /// time counts from `connected`.
@@ -124,7 +119,7 @@ impl<T> Connection<T> {
                 (Framing::WebSocket, inbound, Session::over_websocket(facts, room, connected))
             }
         };
-        let session = match token(place.session) {
+        let session = match resume::token(place.session) {
             Some(token) if !surroundings.facts.limits.grace.is_zero() => session.with_token(token),
             _ => session,
         };
@@ -196,24 +191,6 @@ impl<T> Connection<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
-    /// Until the session ends.
-    async fn open(&mut self) -> Stopped {
-        let timer = sleep_until(tokio::time::Instant::now());
-        tokio::pin!(timer);
-        poll_fn(|cx| match self.poll(cx, timer.as_mut()) {
-            Ok(()) => Poll::Pending,
-            Err(stopped) => Poll::Ready(stopped),
-        })
-        .await
-    }
-
-    /// Everything that can be done now. The tasks that have more to give will wake us.
-    fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
-        let now = self.surroundings.clock.now();
-        self.poll_io(cx, true, now, &mut Abroad)?;
-        self.poll_time(cx, timer)
-    }
-
     /// Reads what is there and writes what there is to write. `woken` says that somebody has woken us,
     /// so that there may be more to write than answers; `here` is the shard that runs us, if one does.
     pub(super) fn poll_io(
@@ -293,51 +270,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if self.session.capabilities().has(Capabilities::RESUME) {
             self.outbox.keep_directs();
         }
-    }
-
-    /// Looks for the session that hello asked for. False while it is on its way.
-    fn poll_resume(&mut self, cx: &mut Context<'_>, now: Time) -> Result<bool, Stopped> {
-        let Some((token, seen)) = self.session.waiting().and_then(|greeting| greeting.wanted()) else {
-            return Ok(true);
-        };
-        if self.resuming.is_none()
-            && let Some(outbox) = self.place.find(SessionId(token.session()))
-        {
-            let (reply, answer) = oneshot::channel();
-            outbox.take_over(TakeOver { token, subject: self.session.subject().clone(), reply });
-            self.resuming = Some(answer);
-        }
-        let found = match &mut self.resuming {
-            None => None,
-            Some(answer) => match Pin::new(answer).poll(cx) {
-                Poll::Pending => return Ok(false),
-                Poll::Ready(found) => found.ok(),
-            },
-        };
-        match found {
-            Some(handover) => self.go_on_with(handover, seen, now),
-            None => self.session.handle_not_resumed(now, &mut self.output)?,
-        }
-        self.handle_greeted();
-        // It may be another one than when this turn began.
-        self.outbox.register(cx.waker());
-        Ok(true)
-    }
-
-    /// Continues another connection's session on this one.
-    fn go_on_with(&mut self, handover: Handover, seen: u64, now: Time) {
-        let Some(Parked { session, outbox, place, rooms, .. }) = handover.take() else { return };
-        let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
-        let (successor, lost) = outbox.succeed(seen);
-        successor.settle(self.outbox.home());
-        (self.outbox, self.awaits, self.told) = (successor, false, 0);
-        // Its own place is given back for it.
-        place.count();
-        self.place = place;
-        self.place.enter(&self.outbox);
-        self.rooms = rooms;
-        let Some(token) = token(self.place.session) else { return };
-        self.session.handle_returned(&greeting, token, lost, now, &mut self.output);
     }
 
     /// Reads until the socket has no more, so that it will wake us, or until it is another's turn.
@@ -460,92 +392,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         Ok(())
     }
 
-    /// What ends the session, or is about to.
-    fn handle_end(&mut self, notices: Notices) -> Result<(), Stopped> {
-        let mut wanted = notices.take_overs.into_iter();
-        if let Some(wanted) = wanted.rfind(|wanted| self.session.accepts(wanted.token, &wanted.subject)) {
-            self.taken_by = Some(wanted.reply);
-            return Err(Ending::because(Reason::TAKEN_OVER).into());
-        }
-        if let Some((reconnect, closes)) = notices.going_away {
-            self.session.handle_going_away(reconnect, closes, &mut self.output);
-        }
-        notices.ending.map_or(Ok(()), |ending| Err(ending.into()))
-    }
-
-    fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
-        let clock = self.surroundings.clock;
-        loop {
-            let Some(deadline) = clock.instant(self.session.deadline(clock.now())) else { return Ok(()) };
-            // A deadline moves with every frame. The timer is left alone while it fires earlier: it
-            // then finds nothing to do, and is set again.
-            if timer.is_elapsed() || timer.deadline() > deadline {
-                timer.as_mut().reset(deadline);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return Ok(());
-            }
-            let now = clock.now();
-            self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;
-            self.poll_write(cx, now)?;
-        }
-    }
-
-    /// As [`poll_time`](Self::poll_time), for who looks at the time himself.
+    /// Does what is due, where something is.
     pub(super) fn handle_time(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
         if self.session.deadline(now) > now && self.unconsumed(now) == self.told {
             return Ok(());
         }
         self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;
         self.poll_write(cx, now)
-    }
-
-    /// Whether there is nobody to tell that this stops, and nothing to keep: then it may be dropped.
-    pub(super) fn just_ends(&self, stopped: &Stopped) -> bool {
-        *stopped == Stopped::Gone && !self.session.is_resumable()
-    }
-
-    /// Ends where there is nobody to tell.
-    pub(super) fn end(self) {
-        debug!(session = self.place.session.0, "session ended: the connection is gone");
-        self.outbox.absorb();
-        self.outbox.retire();
-    }
-
-    /// Says why, and leaves; or keeps the session for another connection.
-    pub(super) async fn close(mut self, stopped: Stopped) {
-        let framing = self.writer.framing();
-        self.outbox.absorb();
-        let ending = match stopped {
-            Stopped::Ending(ending) | Stopped::WebSocket(ending, _) => Some(ending),
-            Stopped::Left | Stopped::Gone => None,
-        };
-        let reason = ending.map_or(Reason::FINISHED, |ending| ending.reason);
-        debug!(session = self.place.session.0, reason = reason.0, "session ended: {}", reason.sentence());
-        self.writer.drop_queued();
-        // Answers that precede the end are still sent: they were asked for before.
-        if !self.output.replies.is_empty() {
-            self.writer.push_answers(self.output.replies.split().freeze());
-        }
-        self.greeting = None;
-        let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, .. } = self;
-        rooms.last_will = reason;
-        let limits = &surroundings.facts.limits;
-        let parks = stopped == Stopped::Gone || [Reason::PONG_TIMEOUT, Reason::SLOW].contains(&reason);
-        let resumable = session.is_resumable();
-        let parked = Parked { session, outbox, place, rooms, clock: surroundings.clock };
-        match taken_by {
-            Some(reply) => parked.hand_over(reply),
-            None if parks && resumable => {
-                // Another connection need not wait for the end of this one.
-                let closing = async move { closing::run(&mut io, writer, stopped, framing, limits).await };
-                // Few are parked: the others need not take the place of that.
-                tokio::join!(closing, Box::pin(parked.park()));
-                return;
-            }
-            None => parked.end(),
-        }
-        closing::run(&mut io, writer, stopped, framing, limits).await;
     }
 }
 
@@ -564,24 +417,4 @@ pub(super) trait Here {
 
     /// As mail that came.
     fn receive(&mut self, mail: Mail);
-}
-
-/// No shard: the connection is a task.
-struct Abroad;
-
-impl Here for Abroad {
-    fn is(&self, _: usize) -> bool {
-        false
-    }
-
-    fn handle(&mut self, _: SessionId, _: &Arc<Outbox>, _: Command) {}
-
-    fn receive(&mut self, _: Mail) {}
-}
-
-/// A token for a session; `None` where the system has no random numbers: then nothing is resumed.
-fn token(session: SessionId) -> Option<Token> {
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret).ok()?;
-    Some(Token::new(session.0, secret))
 }

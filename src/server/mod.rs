@@ -121,7 +121,8 @@ impl Builder {
         self
     }
 
-    /// How many tasks own rooms. As many as there are cores by default.
+    /// How many workers own rooms and sockets, each a thread; how many tasks own rooms, in a server without
+    /// addresses. As many as there are cores by default.
     #[must_use]
     pub const fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
@@ -296,7 +297,7 @@ impl Handle {
     async fn run<T: AsyncRead + AsyncWrite + Unpin>(&self, io: T, speaks: Speaks) -> Result<(), Full> {
         let place = self.registry.take_place().ok_or(Full)?;
         let connected = self.surroundings.clock.now();
-        connection::run(Connection::new(io, speaks, self.surroundings.clone(), place, None, connected)).await;
+        connection::task::run(Connection::new(io, speaks, self.surroundings.clone(), place, None, connected)).await;
         Ok(())
     }
 

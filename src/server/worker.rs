@@ -426,3 +426,33 @@ impl Here for OurShard<'_> {
         self.work(|shard, now| shard.handle(mail, now));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::outbox::Outbox;
+    use super::super::registry::Place;
+    use super::super::rooms::Rooms;
+    use super::super::writer::Writer;
+    use super::*;
+    use crate::session::Session;
+
+    /// docs/memory.md says where each byte of an idle connection sits; this is what it says.
+    #[test]
+    fn an_idle_connection_takes_what_is_written_down() {
+        let parts = [
+            ("connection, in the worker's slab", size_of::<Member>()),
+            ("  its session", size_of::<Session>()),
+            ("  its writer", size_of::<Writer>()),
+            ("  its rooms", size_of::<Rooms>()),
+            ("outbox", 16 + size_of::<Outbox>()),
+            ("place", 16 + size_of::<Place>()),
+            ("rouser", 16 + size_of::<Rouser>()),
+            ("timer", size_of::<Reverse<(Time, usize)>>()),
+        ];
+        for (part, bytes) in parts {
+            println!("{bytes:>5} {part}");
+        }
+        let [member, _, _, _, outbox, place, rouser, timer] = parts.map(|(_, bytes)| bytes);
+        assert!(member + outbox + place + rouser + timer <= 1400);
+    }
+}

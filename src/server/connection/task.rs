@@ -1,0 +1,76 @@
+//! A connection that is a task of its own: over TLS, or handed over by an application.
+//!
+//! ```text
+//! waker ──> poll: read, post, write ──> timer ──> asleep
+//! ```
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Sleep, sleep_until};
+
+use super::{Connection, Here};
+use crate::command::{Command, SessionId};
+use crate::server::inbound::Stopped;
+use crate::server::outbox::Outbox;
+use crate::server::shard::Mail;
+
+/// Runs a connection to its end, the closing included, as a task of its own.
+pub(in crate::server) async fn run<T: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<T>) {
+    let stopped = connection.open().await;
+    connection.close(stopped).await;
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
+    /// Until the session ends.
+    async fn open(&mut self) -> Stopped {
+        let timer = sleep_until(tokio::time::Instant::now());
+        tokio::pin!(timer);
+        poll_fn(|cx| match self.poll(cx, timer.as_mut()) {
+            Ok(()) => Poll::Pending,
+            Err(stopped) => Poll::Ready(stopped),
+        })
+        .await
+    }
+
+    /// Everything that can be done now. The tasks that have more to give will wake us.
+    fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
+        let now = self.surroundings.clock.now();
+        self.poll_io(cx, true, now, &mut Abroad)?;
+        self.poll_time(cx, timer)
+    }
+
+    fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
+        let clock = self.surroundings.clock;
+        loop {
+            let Some(deadline) = clock.instant(self.session.deadline(clock.now())) else { return Ok(()) };
+            // A deadline moves with every frame. The timer is left alone while it fires earlier: it
+            // then finds nothing to do, and is set again.
+            if timer.is_elapsed() || timer.deadline() > deadline {
+                timer.as_mut().reset(deadline);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            let now = clock.now();
+            self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;
+            self.poll_write(cx, now)?;
+        }
+    }
+}
+
+/// No shard: the connection is a task.
+struct Abroad;
+
+impl Here for Abroad {
+    fn is(&self, _: usize) -> bool {
+        false
+    }
+
+    fn handle(&mut self, _: SessionId, _: &Arc<Outbox>, _: Command) {}
+
+    fn receive(&mut self, _: Mail) {}
+}
