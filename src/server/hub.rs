@@ -228,3 +228,88 @@ pub(super) fn new_poll(bell: mio::Token) -> io::Result<(mio::Poll, Arc<Hub>)> {
 fn lock<T>(lock: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::SessionId;
+
+    const BELL: mio::Token = mio::Token(7);
+
+    fn rings(poll: &mut mio::Poll) -> bool {
+        let mut events = mio::Events::with_capacity(4);
+        poll.poll(&mut events, Some(std::time::Duration::ZERO)).unwrap();
+        events.iter().any(|event| event.token() == BELL)
+    }
+
+    fn mail() -> Mail {
+        Mail::Away { session: SessionId(1) }
+    }
+
+    #[test]
+    fn mail_for_a_tick_wakes_nobody_who_wakes_in_time_for_it() {
+        let (mut poll, hub) = new_poll(BELL).unwrap();
+        assert!(hub.sleep(Time::from_micros(1000)));
+        hub.post(mail(), Time::from_micros(1000)).unwrap();
+        assert!(!rings(&mut poll));
+        hub.post(mail(), Time::from_micros(999)).unwrap();
+        assert!(rings(&mut poll));
+        let mut taken = VecDeque::new();
+        hub.take_mail(&mut taken);
+        assert_eq!(taken.len(), 2);
+    }
+
+    #[test]
+    fn whoever_is_awake_is_not_rung_for_and_does_not_fall_asleep_over_what_came() {
+        let (mut poll, hub) = new_poll(BELL).unwrap();
+        let rouser = Rouser::new(&hub);
+        rouser.settle(3);
+        let come: [&dyn Fn(); 3] = [
+            &|| hub.post(mail(), Time::ZERO).unwrap(),
+            &|| rouser.wake_by_ref(),
+            &|| hub.have_written(&mut vec![3]),
+        ];
+        for come in come {
+            come();
+            assert!(!rings(&mut poll));
+            assert!(!hub.sleep(Time::MAX));
+            hub.take_mail(&mut VecDeque::new());
+            hub.take_woken(&mut Vec::new());
+            hub.take_writing(&mut Vec::new());
+            assert!(hub.sleep(Time::MAX));
+            hub.wake_up();
+            rouser.begin_turn();
+        }
+    }
+
+    #[test]
+    fn one_wake_a_turn_is_enough() {
+        let (mut poll, hub) = new_poll(BELL).unwrap();
+        let rouser = Rouser::new(&hub);
+        rouser.settle(3);
+        assert!(hub.sleep(Time::MAX));
+        rouser.wake_by_ref();
+        rouser.wake_by_ref();
+        assert!(rings(&mut poll));
+        let mut keys = Vec::new();
+        hub.take_woken(&mut keys);
+        assert_eq!(keys, [3]);
+        rouser.begin_turn();
+        rouser.wake_by_ref();
+        let mut again = Vec::new();
+        hub.take_woken(&mut again);
+        assert_eq!(again, [3]);
+    }
+
+    #[test]
+    fn who_has_stopped_takes_no_more() {
+        let (_poll, hub) = new_poll(BELL).unwrap();
+        hub.post(mail(), Time::ZERO).unwrap();
+        hub.close();
+        assert!(hub.post(mail(), Time::ZERO).is_err());
+        assert!(!hub.sleep(Time::MAX), "it ends instead");
+        let mut taken = VecDeque::new();
+        hub.take_mail(&mut taken);
+        assert!(taken.is_empty());
+    }
+}
