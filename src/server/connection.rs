@@ -203,14 +203,34 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if woken {
             self.outbox.register(cx.waker());
         }
-        self.output.commands = COMMANDS.take();
+        self.pick_up();
         let read = self.poll_read(cx, now);
         // What a session said before it ended still reaches the shards.
         let posted = self.post(here, now);
-        COMMANDS.set(std::mem::take(&mut self.output.commands));
+        self.lay_down();
         posted?;
         read?;
         if woken || self.has_news(now) { self.poll_write(cx, now) } else { Ok(()) }
+    }
+
+    /// Takes the thread's buffers for what a session says, which no connection needs between its turns.
+    fn pick_up(&mut self) {
+        if self.output.commands.capacity() == 0 {
+            self.output.commands = COMMANDS.take();
+        }
+        if self.output.replies.capacity() == 0 {
+            self.output.replies = REPLIES.take();
+        }
+    }
+
+    /// Gives the thread its buffers back, as far as nothing is in them.
+    fn lay_down(&mut self) {
+        if self.output.commands.is_empty() && self.output.commands.capacity() > 0 {
+            COMMANDS.set(std::mem::take(&mut self.output.commands));
+        }
+        if self.output.replies.is_empty() && self.output.replies.capacity() > 0 {
+            REPLIES.set(std::mem::take(&mut self.output.replies));
+        }
     }
 
     /// Whether a read has left something to write, or to tell the outbox.
@@ -332,13 +352,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Writes what is queued.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
+        self.pick_up();
         loop {
             self.take(now)?;
             if !self.output.replies.is_empty() {
-                self.writer.push_answers(self.output.replies.split().freeze());
-                self.output.replies = BytesMut::new();
+                self.writer.push_answers(Bytes::copy_from_slice(&self.output.replies));
+                self.output.replies.clear();
             }
             if self.writer.is_empty() {
+                self.lay_down();
                 return Ok(());
             }
             match self.writer.poll_write(&mut self.io, cx) {
@@ -346,6 +368,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Err(Stopped::Gone),
                 Poll::Pending => {
+                    self.lay_down();
                     let unread = self.writer.answers_left();
                     return if unread > Limits::UNREAD_ANSWERS {
                         Err(Ending::because(Reason::SLOW).into())
@@ -403,8 +426,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 }
 
 thread_local! {
-    /// Room for the commands of a turn, which no connection needs between its turns.
+    /// Room for the commands and the replies of a turn.
     static COMMANDS: Cell<Vec<(Route, Command)>> = const { Cell::new(Vec::new()) };
+    static REPLIES: Cell<BytesMut> = Cell::new(BytesMut::new());
 }
 
 /// The shard that runs a connection, if one does.

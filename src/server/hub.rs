@@ -264,11 +264,8 @@ mod tests {
         let (mut poll, hub) = new_poll(BELL).unwrap();
         let rouser = Rouser::new(&hub);
         rouser.settle(3);
-        let come: [&dyn Fn(); 3] = [
-            &|| hub.post(mail(), Time::ZERO).unwrap(),
-            &|| rouser.wake_by_ref(),
-            &|| hub.have_written(&mut vec![3]),
-        ];
+        let come: [&dyn Fn(); 3] =
+            [&|| hub.post(mail(), Time::ZERO).unwrap(), &|| rouser.wake_by_ref(), &|| hub.have_written(&mut vec![3])];
         for come in come {
             come();
             assert!(!rings(&mut poll));

@@ -156,6 +156,8 @@ fn wide(max_batch: usize, chunks: usize) -> Builder {
         (limits.max_batch, limits.max_message) = (max_batch, 4096);
         limits.outbox_bytes = 64 << 20;
         limits.outbox_frames = 1_000_000;
+        // Full is full.
+        limits.max_early_flushes = 0;
         // A batch that others may have filled is nobody's fault: such refusals do not count.
         (limits.refusals_burst, limits.connection_chunks) = (0, chunks);
     });
