@@ -165,7 +165,11 @@ impl Writer {
                 // Within a frame of the WebSocket layer no group may begin: the loop comes back here.
                 written
             } else {
-                let written = ready!(self.poll_write_frames(io, cx))?;
+                // Room for many slices has to be made each time, and most ticks bring one frame.
+                let written = match self.frames.len() {
+                    0..=2 => ready!(self.poll_write_frames::<T, 4>(io, cx))?,
+                    _ => ready!(self.poll_write_frames::<T, SLICES>(io, cx))?,
+                };
                 self.advance(written);
                 written
             };
@@ -176,15 +180,20 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write_frames<T: AsyncWrite + Unpin>(&self, io: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut headers = [[0; 4]; SLICES];
-        let mut slices = [IoSlice::new(&[]); SLICES];
+    /// Writes what fits so many slices.
+    fn poll_write_frames<T: AsyncWrite + Unpin, const MOST: usize>(
+        &self,
+        io: &mut T,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut headers = [[0; 4]; MOST];
+        let mut slices = [IoSlice::new(&[]); MOST];
         let mut count = 0;
         let mut frames = self.frames.iter();
         let mut group = self.begun.clone();
         let mut headers = headers.iter_mut();
         let mut following = 0;
-        'groups: while count < SLICES {
+        'groups: while count < MOST {
             let current = match group.take() {
                 Some(begun) => begun,
                 None => match self.group_at(following) {
@@ -200,7 +209,7 @@ impl Writer {
             }
             let mut left = current.payload_left;
             while left > 0 {
-                if count == SLICES {
+                if count == MOST {
                     break 'groups;
                 }
                 let Some(frame) = frames.next() else { break 'groups };
