@@ -264,8 +264,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Poll::Pending => return Ok(()),
             Poll::Ready(Ok(progress)) => {
                 if progress == Progress::All {
-                    // One read a turn: a second one would mostly find nothing. tokio knows whether
-                    // there is more, and asks again only then.
+                    // The socket knows whether a read has taken everything, and asks again only where
+                    // it has not.
                     self.read_again(cx, now)?;
                 } else {
                     cx.waker().wake_by_ref();

@@ -1,4 +1,4 @@
-//! A shard: one task that owns a dispatcher and its rooms.
+//! A shard: a dispatcher and its rooms, which a worker runs, or a task where there are no sockets.
 //!
 //! ```text
 //! connections ──Mail──> mailbox ──> dispatcher ──frames──> outboxes

@@ -9,8 +9,8 @@
 //!
 //! From a socket to a room of the same worker nothing is queued, locked in vain or woken, and a flush
 //! writes to its receivers one after the other: what a tick costs is what its system calls cost.
-//! Connections that are not a socket of ours (TLS, those that an application hands over) are tasks of
-//! the runtime, and reach the shard by its mailbox.
+//! Connections that an application hands over are tasks of its runtime, and reach the shard by its
+//! mailbox.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

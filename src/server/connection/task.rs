@@ -1,4 +1,4 @@
-//! A connection that is a task of its own: over TLS, or handed over by an application.
+//! A connection that is a task of its own: one that an application hands over.
 //!
 //! ```text
 //! waker ──> poll: read, post, write ──> timer ──> asleep
