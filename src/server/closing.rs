@@ -29,21 +29,24 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     framing: Framing,
     limits: &Limits,
 ) {
-    let code = match stopped {
-        Stopped::Ending(ending) => Some((ending, ending.reason.close_code())),
-        Stopped::WebSocket(ending, code) => Some((ending, code)),
-        Stopped::Left | Stopped::Gone => None,
+    let told = |ending: Ending, code| (Some(ending), close_frame(Some(code), ending.reason.sentence()));
+    let (ending, close) = match stopped {
+        Stopped::Ending(ending) => told(ending, ending.reason.close_code()),
+        Stopped::WebSocket(ending, code) => told(ending, code),
+        Stopped::Left(code) => (None, close_frame(code, "")),
+        Stopped::Gone => (None, Vec::new()),
     };
     let end = async {
-        if let Some((ending, code)) = code {
+        if let Some(ending) = ending {
             writer.push_last(close_bytes(&ending).into());
-            // A peer that is gone cannot be told; there is nothing to do about it.
-            if poll_fn(|cx| writer.poll_write(io, cx)).await.is_err() {
-                return;
-            }
-            if framing == Framing::WebSocket {
-                writer.push_raw(&close_frame(code, ending.reason.sentence()));
-            }
+        }
+        // A peer that is gone cannot be told; there is nothing to do about it.
+        if poll_fn(|cx| writer.poll_write(io, cx)).await.is_err() {
+            return;
+        }
+        // Nothing may follow a close frame, so it comes when everything else has left.
+        if framing == Framing::WebSocket {
+            writer.push_raw(&close);
         }
         if poll_fn(|cx| writer.poll_write(io, cx)).await.is_err() || io.shutdown().await.is_err() {
             return;

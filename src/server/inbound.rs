@@ -3,7 +3,7 @@
 //! ```text
 //! TCP        socket ──> scratch ──> bytes ──────────────────────────> decoder ──> frames
 //! WebSocket  socket ──> scratch ──> bytes ──> Websocket ──> messages ──> decoder ──> frames
-//!                                                 └── pongs and closes ──> Writer, between messages
+//!                                                 └── pongs ──> Writer, between messages
 //! ```
 //!
 //! The scratch belongs to the thread and not to the connection: a connection from which nothing is
@@ -48,8 +48,8 @@ pub(super) enum Stopped {
     Ending(Ending),
     /// As `Ending`, for a violation of RFC 6455 with this close code.
     WebSocket(Ending, u16),
-    /// The peer has closed in the way of its transport.
-    Left,
+    /// The peer has sent a close frame, with this code if with one.
+    Left(Option<u16>),
     /// The connection broke.
     Gone,
 }

@@ -141,11 +141,8 @@ impl Websocket {
             {
                 stopped(&ProtocolError::InvalidCloseSequence.into())
             }
-            Ok(Message::Close(_)) => {
-                // Flushing hands the answer over, and says that the connection is closed.
-                let _closed = context.flush(&mut shim);
-                Err(Stopped::Left)
-            }
+            // Its answer is the last that is written, and not the context's to give.
+            Ok(Message::Close(close)) => Err(Stopped::Left(close.map(|close| close.code.into()))),
             Err(error) => stopped(&error),
         }
     }

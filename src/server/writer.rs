@@ -308,9 +308,10 @@ fn binary_header(payload: usize) -> ([u8; 4], usize) {
     }
 }
 
-/// A close frame of the WebSocket layer.
-pub(super) fn close_frame(code: u16, text: &str) -> Vec<u8> {
+/// A close frame of the WebSocket layer. Without a code it is empty, as RFC 6455 (5.5.1) has it.
+pub(super) fn close_frame(code: Option<u16>, text: &str) -> Vec<u8> {
     const FINAL_CLOSE: u8 = 0x88;
+    let Some(code) = code else { return vec![FINAL_CLOSE, 0] };
     // RFC 6455 5.5: control frames carry at most 125 bytes; our sentences are ASCII.
     let text = text.get(..text.len().min(123)).unwrap_or_default();
     let len = u8::try_from(2 + text.len()).expect("at most 125");

@@ -50,7 +50,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         self.outbox.absorb();
         let ending = match stopped {
             Stopped::Ending(ending) | Stopped::WebSocket(ending, _) => Some(ending),
-            Stopped::Left | Stopped::Gone => None,
+            Stopped::Left(_) | Stopped::Gone => None,
         };
         let reason = ending.map_or(Reason::FINISHED, |ending| ending.reason);
         debug!(session = self.place.session.0, reason = reason.0, "session ended: {}", reason.sentence());

@@ -186,6 +186,25 @@ async fn a_close_frame_is_answered_with_its_own_code() {
 }
 
 #[tokio::test]
+async fn what_was_asked_for_before_a_close_frame_is_answered_before_its_answer() {
+    survives(limits(|_| {}), async |server| {
+        let closing = say::masked(0x88, &1000_u16.to_be_bytes());
+        // The peer checks that nothing comes behind the close frame.
+        let mut peer = Peer::preamble(server, Transport::WebSocket).await;
+        peer.send_raw(&[say::binary(&say::hello()), closing.clone()].concat()).await;
+        assert!(matches!(command(&peer.control().await), Command::Welcome(_)));
+        peer.gone().await;
+        assert_eq!(peer.close_code, Some(1000));
+        let mut peer = Peer::hello(server, Transport::WebSocket).await;
+        peer.send_raw(&[say::masked(0x89, b"1"), say::binary(&say::ping(7)), closing].concat()).await;
+        peer.pongs(1).await;
+        peer.gone().await;
+        assert_eq!(peer.close_code, Some(1000));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_close_frame_that_must_not_be_sent_is_a_violation() {
     let cases: [(&[u8], u16); 8] = [
         (&[0x03, 0xed], PROTOCOL_ERROR),
