@@ -66,8 +66,11 @@ impl Launch {
                 )
             }
             Kind::Tickwire { ws, tick } => {
-                let saturated = work.starts_with("sat");
-                let text = if saturated { TICKWIRE_SATURATED } else { TICKWIRE };
+                let text = match () {
+                    () if work.starts_with("sat") => TICKWIRE_SATURATED,
+                    () if subject.name.ends_with("-values") => TICKWIRE_VALUES,
+                    () => TICKWIRE,
+                };
                 let (websocket, tcp) = if ws { (&p, &o) } else { (&o, &p) };
                 let marks = [("@WEBSOCKET@", &websocket[..]), ("@TCP@", tcp), ("@TICK@", &tick.to_string())];
                 let file = configured("tickwire.toml", text, &marks)?;
@@ -144,6 +147,7 @@ fn build_uwebsockets(scratch: &Scratch) -> io::Result<PathBuf> {
 
 const TICKWIRE: &str = include_str!("servers/tickwire.toml");
 const TICKWIRE_SATURATED: &str = include_str!("servers/tickwire-saturated.toml");
+const TICKWIRE_VALUES: &str = include_str!("servers/tickwire-values.toml");
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,7 @@ pub(crate) fn run(task: &Task) -> io::Result<Figures> {
     match task.dialect.trim_end_matches("-ws").trim_end_matches("-tcp") {
         "floor" => run_with(floor::Floor { ws }, task, false),
         "tickwire" => run_with(Tickwire { ws, messages: Messages::Events }, task, false),
+        "tickwire-urgent" => run_with(Tickwire { ws, messages: Messages::Urgent }, task, false),
         "tickwire-values" => run_with(Tickwire { ws, messages: Messages::Values }, task, false),
         "tickwire-latest" => run_with(Tickwire { ws, messages: Messages::Latest }, task, true),
         "hub" => run_with(hub::Hub, task, false),
@@ -47,6 +48,7 @@ fn run_with<D: Dialect>(dialect: D, task: &Task, conflates: bool) -> io::Result<
     let receivers = work.receivers(dialect.echoes());
     let rate = work.total_rate();
     let ledger = Ledger::new(&work, dialect.echoes(), thorough, conflates).map_err(io::Error::other)?;
+    let ledger = if task.dialect.starts_with("tickwire-urgent") { ledger.of_urgent() } else { ledger };
     let mut generator = Generator::new(dialect, work, ledger, task.port, task.gather * SECOND / 1000)?;
     generator.span(0.4, 0.0);
     let mut figures = Figures::new();

@@ -105,10 +105,10 @@ impl Subject {
             return true;
         }
         let latest = self.name.ends_with("-latest");
-        let values = self.name.ends_with("-values");
+        let asked_for = self.name.ends_with("-values") || self.name.ends_with("-urgent");
         // A million deliveries a second: those that write each of them queue without end.
         let too_much = matches!(self.kind, Kind::Mosquitto { .. } | Kind::NodeWs | Kind::SocketIo);
-        !values && if work == "A100" { !too_much } else { !latest }
+        !asked_for && if work == "A100" { !too_much } else { !latest }
     }
 }
 
@@ -134,8 +134,8 @@ const fn carrier(ws: bool) -> &'static str {
     if ws { "ws" } else { "tcp" }
 }
 
-/// Events, values that do not replace each other, values of which the latest counts.
-const MODES: [&str; 3] = ["", "-values", "-latest"];
+/// Events, events of which some are urgent, values that do not replace each other, values of which the latest counts.
+const MODES: [&str; 4] = ["", "-urgent", "-values", "-latest"];
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn everything_is_checked_and_the_usual_is_measured() {
-        assert_eq!(names("", "V").len(), 12 + 8);
+        assert_eq!(names("", "V").len(), 16 + 8);
         assert_eq!(names("", "A").len(), 4 + 8);
         assert_eq!(names("", "A100").len(), 8 + 4);
     }

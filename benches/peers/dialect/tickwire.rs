@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::super::ledger::is_urgent;
 use super::super::websocket;
 use super::super::workload::Who;
 use super::{Dialect, Setup, Sink};
@@ -20,6 +21,8 @@ pub(crate) struct Tickwire {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Messages {
     Events,
+    /// Events of which one in a hundred is urgent.
+    Urgent,
     /// Values of 64 keys in turns, so that none replaces another within a tick.
     Values,
     /// Values of one key: of those that a sender writes within a tick, the last is delivered.
@@ -55,15 +58,16 @@ impl Dialect for Tickwire {
     }
 
     fn message(&self, _who: Who, payload: &[u8], out: &mut Vec<u8>) {
-        let keyed = self.messages != Messages::Events;
+        let keyed = matches!(self.messages, Messages::Values | Messages::Latest);
+        let urgent = self.messages == Messages::Urgent && is_urgent(payload);
         let len = 1 + usize::from(keyed) + payload.len();
         out.push(DATA);
         out.extend_from_slice(&(len as u16).to_be_bytes());
         // PROTOCOL 7.1 and 7.2: the kind in the flags, then handle 1, then the key of this member.
-        out.push(if keyed { 2 } else { 0 });
+        out.push(if keyed { 2 } else { 0 } | if urgent { URGENT } else { 0 });
         out.push(1);
         match self.messages {
-            Messages::Events => {}
+            Messages::Events | Messages::Urgent => {}
             Messages::Values => out.push((payload[SEQUENCE] & 63) << 1),
             Messages::Latest => out.push(0),
         }
@@ -199,6 +203,8 @@ const CLOSE: u8 = 8;
 const GOING_AWAY: u8 = 9;
 
 /// Where a payload has the lowest byte of its sequence number.
+/// PROTOCOL 7.1: the flag of what does not wait for the tick.
+const URGENT: u8 = 0x10;
 const SEQUENCE: usize = 12;
 
 #[cfg(test)]
