@@ -37,6 +37,14 @@ pub(crate) trait Places {
     }
 }
 
+/// Puts the entries of a list into memory of just their size. Shrinking would leave them where they are, in a
+/// page between what has gone; what is asked for in one go lies side by side.
+pub(crate) fn move_together<T>(list: &mut VecDeque<T>) {
+    let mut moved = VecDeque::with_capacity(list.len());
+    moved.append(list);
+    *list = moved;
+}
+
 impl<T> Places for Vec<T> {
     fn places(&self) -> (usize, usize) {
         (self.capacity(), self.len())

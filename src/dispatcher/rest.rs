@@ -76,13 +76,14 @@ impl<H: Clone> Dispatcher<H> {
                 continue;
             }
             slot.warm = false;
-            slot.room.rest();
+            slot.room.rest(&mut self.tools);
             self.age(index);
             if self.resting.warm.is_empty() {
                 // The whole shard is silent.
                 self.schedule.rest();
                 self.due.give_back(FEW);
                 self.drained.give_back(FEW);
+                self.tools.rest();
             }
         }
         for _ in 0..AT_ONCE {

@@ -15,7 +15,9 @@ use std::collections::{VecDeque, vec_deque};
 use bytes::Bytes;
 
 use super::buffers::Buffers;
+use super::shelf::Shelf;
 use crate::class::HistoryBounds;
+use crate::places::move_together;
 use crate::time::Time;
 use crate::wire::Position;
 
@@ -26,6 +28,8 @@ pub(super) struct History {
     frames: VecDeque<Bytes>,
     /// Frames that were let go of so far.
     gone: u64,
+    /// The running number of the first frame that was not moved by [`rest`](Self::rest).
+    shelved: u64,
     bytes: usize,
 }
 
@@ -109,8 +113,20 @@ impl History {
         self.batches.back().map(|past| past.at)
     }
 
+    /// Moves together with the past of others at rest, and gives back the places that no batch has.
+    pub(super) fn rest(&mut self, shelf: &mut Shelf) {
+        let there = usize::try_from(self.shelved.saturating_sub(self.gone)).unwrap_or(usize::MAX);
+        for frame in self.frames.iter_mut().skip(there) {
+            *frame = shelf.put(frame);
+        }
+        self.shelved = self.gone + self.frames.len() as u64;
+        move_together(&mut self.frames);
+        move_together(&mut self.batches);
+    }
+
     /// Gives back the places that no batch has.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn shrink(&mut self) {
+        self.frames.shrink_to_fit();
         self.batches.shrink_to_fit();
     }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use super::receivers::Receiver;
 use crate::command::{Hold, JoinCommand, SessionId};
 use crate::limits::Limits;
-use crate::places::{Places, grow};
+use crate::places::{Places, grow, move_together};
 use crate::rights::Rights;
 use crate::time::Time;
 use crate::wire::control::Mode;
@@ -395,7 +395,7 @@ impl<H: Clone> Members<H> {
         while self.slots.pop_if(|last| last.is_none()).is_some() {}
         self.slots.shrink_to_fit();
         self.receivers.shrink_to_fit();
-        self.resting.shrink_to_fit();
+        move_together(&mut self.resting);
         if self.touched.is_empty() {
             self.touched = Vec::new();
         }

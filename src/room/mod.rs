@@ -26,6 +26,7 @@ mod mind;
 mod outlet;
 mod receivers;
 mod segment;
+mod shelf;
 mod snapshot;
 mod straggler;
 mod values;
@@ -45,6 +46,7 @@ use self::mind::Mind;
 pub(crate) use self::mind::{Thinking, guard};
 pub use self::outlet::{Batch, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
 pub use self::receivers::What;
+use self::shelf::Shelf;
 use self::snapshot::Snapshots;
 use crate::class::{PresenceMode, RoomClass};
 use crate::command::Publish;
@@ -76,8 +78,17 @@ pub(crate) struct Tools {
     pub(crate) counters: Counters,
     pub(crate) deflater: Deflater,
     pub(crate) buffers: Buffers,
+    pub(crate) shelf: Shelf,
     inflater: Inflater,
     inflated: Vec<u8>,
+}
+
+impl Tools {
+    /// No room has done anything for a while.
+    pub(crate) fn rest(&mut self) {
+        self.buffers = Buffers::default();
+        self.shelf.rest();
+    }
 }
 
 /// One room.
@@ -191,7 +202,7 @@ impl<H: Clone> Room<H> {
     /// Lets go of what is too old.
     pub(crate) fn expire(&mut self, now: Time, tools: &mut Tools) {
         self.history.expire(now, self.class.history, &mut tools.buffers);
-        self.history.rest();
+        self.history.shrink();
     }
 
     /// When all that is kept of the past is too old, where there is something.
@@ -202,10 +213,10 @@ impl<H: Clone> Room<H> {
     }
 
     /// Nothing has happened for a while: gives back what is kept only for the next flush.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self, tools: &mut Tools) {
         self.members.rest();
         self.gathering.rest();
-        self.history.rest();
+        self.history.rest(&mut tools.shelf);
         self.snapshots.rest();
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::outbox::Outbox;
 use crate::command::SessionId;
 use crate::limits::Limits;
+use crate::places::Places;
 
 #[expect(clippy::disallowed_types, reason = "taken when a connection begins or ends, never per message")]
 type Lock<T> = std::sync::Mutex<T>;
@@ -32,6 +33,9 @@ struct Open {
     /// What those are told who come while the server is going away.
     going_away: Option<(u64, u64)>,
 }
+
+/// Places for sessions that are kept in any case. 64: below 2 KiB.
+const FEW: usize = 64;
 
 /// A connection's place. Dropping it gives the place back.
 #[derive(Debug)]
@@ -168,7 +172,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.registry.lock().outboxes.remove(&self.session);
+        let mut open = self.registry.lock();
+        open.outboxes.remove(&self.session);
+        open.outboxes.give_back(FEW);
+        drop(open);
         self.uncount();
     }
 }
