@@ -126,8 +126,13 @@ impl Capabilities {
     pub const PAGES: Self = Self(1 << 6);
 
     /// What this library can do, as a server and as a client: each needs code on both sides.
-    pub const IMPLEMENTED: Self =
-        Self::RESUME.with(Self::HISTORY).with(Self::DEFLATE).with(Self::RECEIVE).with(Self::ACCEPTED).with(Self::PAGES);
+    pub const IMPLEMENTED: Self = Self::RESUME
+        .with(Self::HISTORY)
+        .with(Self::DEFLATE)
+        .with(Self::RECEIVE)
+        .with(Self::TOKEN)
+        .with(Self::ACCEPTED)
+        .with(Self::PAGES);
 
     /// Whether every bit of `other` is here.
     #[must_use]

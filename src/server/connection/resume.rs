@@ -51,12 +51,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// Continues another connection's session on this one.
     fn go_on_with(&mut self, handover: Handover, seen: u64, now: Time) {
         let Some(Parked { session, outbox, place, rooms, .. }) = handover.take() else { return };
-        let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
+        let fresh = std::mem::replace(&mut self.session, session);
+        let Some(greeting) = fresh.waiting() else { return };
+        self.session.handle_client(&fresh);
         let (successor, lost) = outbox.succeed(seen);
         successor.settle(self.outbox.home());
         (self.outbox, self.awaits, self.told) = (successor, false, 0);
         // Its own place is given back for it.
         place.count();
+        place.inherit(&self.place);
         self.place = place;
         self.place.enter(&self.outbox);
         self.rooms = rooms;
