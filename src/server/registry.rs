@@ -28,7 +28,7 @@ pub(super) struct Registry {
     max: usize,
     greeting: Arc<Semaphore>,
     away: Arc<Semaphore>,
-    grace: std::time::Duration,
+    grace: Duration,
     next_session: AtomicU64,
     emptied: Notify,
 }
@@ -37,7 +37,7 @@ pub(super) struct Registry {
 struct Open {
     outboxes: HashMap<SessionId, Weak<Outbox>>,
     /// Who has proved to be somebody: under the lock of what is revoked, so that nobody slips in between.
-    identities: HashMap<SessionId, Arc<Identity>>,
+    identities: HashMap<SessionId, Identified>,
     revoked: Revoked,
     /// What those are told who come while the server is going away.
     going_away: Option<(u64, u64)>,
@@ -117,7 +117,7 @@ impl Registry {
         let mut open = self.lock();
         let kept = open.revoked.add(who, hold, SystemTime::now());
         let Open { outboxes, identities, .. } = &*open;
-        let meant = identities.iter().filter(|(_, identity)| who.means(identity)).map(|(session, _)| session);
+        let meant = identities.iter().filter(|(_, identified)| who.means(&identified.identity)).map(|(session, _)| session);
         let ended: Vec<Arc<Outbox>> = meant.filter_map(|session| outboxes.get(session)?.upgrade()).collect();
         drop(open);
         for outbox in &ended {
@@ -186,22 +186,26 @@ impl Place {
             // Nobody can be meant.
             open.identities.remove(&self.session);
         } else {
-            open.identities.insert(self.session, Arc::clone(&identified.identity));
+            open.identities.insert(self.session, identified.clone());
         }
         Ok(())
     }
 
     /// The session goes on for the peer of another connection, whose token counts now.
-    pub(super) fn inherit(&self, other: &Self) {
+    /// False where it has been revoked meanwhile, which the outbox that is left behind was told.
+    pub(super) fn inherit(&self, other: &Self, now: SystemTime) -> bool {
         let mut open = self.registry.lock();
-        match open.identities.remove(&other.session) {
-            Some(identity) => open.identities.insert(self.session, identity),
-            None => open.identities.remove(&self.session),
+        let Some(identified) = open.identities.remove(&other.session) else {
+            open.identities.remove(&self.session);
+            return true;
         };
+        let stays = !open.revoked.has(&identified, now);
+        open.identities.insert(self.session, identified);
+        stays
     }
 
     /// How long a session waits for its client.
-    pub(super) fn grace(&self) -> std::time::Duration {
+    pub(super) fn grace(&self) -> Duration {
         self.registry.grace
     }
 

@@ -5,7 +5,6 @@
 //!                    └──later──> polled, and nothing is read meanwhile
 //! ```
 
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
@@ -71,8 +70,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         let wall = SystemTime::now();
         // Before it is put down: a refused renewal leaves the session what it is.
-        let open = self.session.identity().is_none_or(|before| before.subject == identity.subject);
-        if !open {
+        let same = self.session.identity().is_none_or(|before| before.subject == identity.subject);
+        if !same {
             return Err(Reason::NOT_ALLOWED);
         }
         self.place.identify(identified, wall)?;
