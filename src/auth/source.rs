@@ -98,7 +98,7 @@ async fn get(authority: &str, path: &str) -> Option<Bytes> {
     let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await.ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     let request = Request::get(path).header(header::HOST, authority).body(Empty::<Bytes>::new()).ok()?;
-    let answer = async {
+    let answer = async move {
         let answer = sender.send_request(request).await.ok()?;
         if answer.status() != StatusCode::OK {
             return None;
@@ -106,11 +106,8 @@ async fn get(authority: &str, path: &str) -> Option<Bytes> {
         let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await.ok()?;
         Some(body.to_bytes())
     };
-    tokio::select! {
-        answer = answer => answer,
-        // Where the connection ends first, there is no answer to come.
-        _ = connection => None,
-    }
+    // The connection ends when the answer is there: who asks is gone then.
+    futures_util::future::join(answer, connection).await.0
 }
 
 /// What was fetched last.

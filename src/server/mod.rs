@@ -412,9 +412,9 @@ impl Server {
         let facts = Facts {
             limits,
             capabilities: match identification.identify {
-                Some(_) => Capabilities::IMPLEMENTED,
                 // PROTOCOL 6.14: only who verifies tokens takes them.
-                None => Capabilities(Capabilities::IMPLEMENTED.0 & !Capabilities::TOKEN.0),
+                Some(_) => Capabilities::IMPLEMENTED.with(Capabilities::TOKEN),
+                None => Capabilities::IMPLEMENTED,
             },
             // The upper half names the clock; epochs are made from the whole.
             clock: (random >> 32) as u32,
