@@ -1,7 +1,10 @@
 //! What a session asks of the rooms.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::identity::Identity;
 use crate::name::RoomName;
 pub use crate::room::What;
 use crate::wire::control::Mode;
@@ -53,6 +56,13 @@ pub enum Command {
         /// The last one that is known.
         after: MemberNumber,
     },
+    /// The session has a newer token: the membership is looked at anew.
+    Renew {
+        /// Which membership.
+        handle: Handle,
+        /// Whose token, and what it allows.
+        identity: Arc<Identity>,
+    },
     /// Send a message.
     Publish(Publish),
 }
@@ -81,6 +91,8 @@ pub struct JoinCommand {
     pub mode: Mode,
     /// Who the client is; empty where it is anonymous.
     pub subject: Bytes,
+    /// Who it has proved to be; `None` in a server that asks nobody for that.
+    pub identity: Option<Arc<Identity>>,
     /// What it shows of itself.
     pub presence: Bytes,
     /// The life and position it last knew.
@@ -104,6 +116,7 @@ impl JoinCommand {
             name,
             mode,
             subject: Bytes::new(),
+            identity: None,
             presence: Bytes::new(),
             since: None,
             data: Bytes::new(),

@@ -16,13 +16,15 @@
 //! | `wire` | bytes to frames and back, without `std` |
 //! | `deflate` | records of a frame made smaller, and whole again within a bound |
 //! | `limits`, `class`, `name` | every bound a peer can meet; what an operator decides by room name |
-//! | `rights` | what a member may be told |
+//! | `rights` | what a member may be told, and may say |
+//! | `grants`, `identity` | what a token allows, and whose it is |
 //! | `session` | one peer's protocol state: frames in, commands and answers out |
 //! | `command` | what a session asks of the rooms |
 //! | `dispatcher` | the rooms of one shard: commands in, shared frames out |
 //! | `logic` | rules of an application inside a room, and a harness to test them |
 //! | `room` | one room: its members, its values, and what this tick has gathered |
 //! | `server` | sockets, threads and time around the core |
+//! | `auth` | JSON Web Tokens: bytes to an identity |
 //! | `client` | a small asynchronous client |
 //! | `recording` | what a room sent, in a file |
 //!
@@ -43,7 +45,7 @@
 //! # Features
 //!
 //! Without features, only `wire` is there, without `std` and without allocating. `std` adds the
-//! core, `server` the server, `client` a small client, `cli` (the default) the command line.
+//! core, `server` the server, `auth` tokens, `client` a small client, `cli` (the default) the command line.
 
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
@@ -73,6 +75,12 @@ pub mod class;
 pub mod rights;
 
 #[cfg(feature = "std")]
+pub mod grants;
+
+#[cfg(feature = "std")]
+pub mod identity;
+
+#[cfg(feature = "std")]
 pub mod command;
 
 #[cfg(feature = "std")]
@@ -89,6 +97,9 @@ pub mod dispatcher;
 
 #[cfg(feature = "server")]
 pub mod server;
+
+#[cfg(feature = "auth")]
+pub mod auth;
 
 #[cfg(feature = "client")]
 pub mod client;

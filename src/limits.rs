@@ -104,6 +104,9 @@ pub struct Limits {
     /// How long a session whose connection broke waits for its client. 30 s: a tunnel, a restart of a
     /// browser, another network. 0 resumes nothing.
     pub grace: Duration,
+    /// How long a session goes on after its token has expired. 10 s: a client renews it meanwhile
+    /// (PROTOCOL 6.14).
+    pub token_grace: Duration,
     /// Sessions that wait for their clients at once, beside the connections. 2,500: a quarter of those.
     pub max_away: usize,
     /// Directs kept for each session until its client has confirmed them. 64, and a quarter of
@@ -267,6 +270,7 @@ impl Default for Limits {
             pong_timeout: Duration::from_secs(45),
             idle_timeout: Duration::from_secs(300),
             grace: Duration::from_secs(30),
+            token_grace: Duration::from_secs(10),
             max_away: 2500,
             max_unconfirmed: 64,
             number_quarantine: Duration::from_secs(30),

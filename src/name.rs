@@ -47,6 +47,12 @@ impl Pattern {
         (valid && !pattern.is_empty()).then(|| Self(pattern.into()))
     }
 
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `name` fits.
     #[must_use]
     pub fn matches(&self, name: &RoomName) -> bool {

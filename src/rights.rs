@@ -1,4 +1,4 @@
-//! What a member may be told (PROTOCOL 15): the one place that decides, for live batches, history,
+//! What a member may be told, and may say (PROTOCOL 15): the one place that decides, for live batches, history,
 //! snapshots and resumed sessions alike.
 //!
 //! ```text
@@ -10,12 +10,57 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::identity::Identity;
 use crate::name::RoomName;
 use crate::wire::control::Mode;
 use crate::wire::header::flags;
-use crate::wire::{FrameType, Header, Kind, Reason, ServerData};
+use crate::wire::{FrameType, Header, Kind, Reason, ServerData, Target};
 
-/// Which kinds of segments a member may receive, and whether it may have the past.
+/// What a member may publish: a set of kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publishing(u8);
+
+impl Publishing {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Events.
+    pub const EVENTS: Self = Self(1);
+    /// Values.
+    pub const VALUES: Self = Self(1 << 1);
+    /// Directs, and requests to the room.
+    pub const DIRECTS: Self = Self(1 << 2);
+    /// Of the others, what is marked as urgent.
+    pub const URGENT: Self = Self(1 << 3);
+    /// Everything.
+    pub const ALL: Self = Self(0b1111);
+
+    /// Those that either has.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether there is something that may be published.
+    #[must_use]
+    pub const fn is_something(self) -> bool {
+        self.0 & !Self::URGENT.0 != 0
+    }
+
+    /// Whether a message may be published.
+    #[inline]
+    #[must_use]
+    pub const fn allows(self, target: Target, urgent: bool) -> bool {
+        let kind = match target {
+            Target::Event => Self::EVENTS,
+            Target::Value(_) => Self::VALUES,
+            Target::Direct(_) => Self::DIRECTS,
+        };
+        let wanted = if urgent { kind.with(Self::URGENT) } else { kind };
+        self.0 & wanted.0 == wanted.0
+    }
+}
+
+/// Which kinds of segments a member may receive, whether it may have the past, and what it may publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rights {
     /// Who is there, and who comes and goes.
@@ -26,13 +71,98 @@ pub struct Rights {
     pub values: bool,
     /// Batches from before the join.
     pub history: bool,
+    /// What it may publish.
+    pub publish: Publishing,
 }
 
 impl Rights {
     /// Everything.
-    pub const ALL: Self = Self { presence: true, events: true, values: true, history: true };
+    pub const ALL: Self =
+        Self { presence: true, events: true, values: true, history: true, publish: Publishing::ALL };
 
-    /// How a frame from the server is shown to whoever has these rights. A kind that is hidden keeps
+    /// As far as frames are concerned that are sent.
+    #[must_use]
+    pub const fn sight(self) -> Sight {
+        Sight { presence: self.presence, events: self.events, values: self.values }
+    }
+
+    /// What of a mode these rights leave (PROTOCOL 6.4).
+    ///
+    /// # Errors
+    /// [`Reason::NOT_ALLOWED`], where neither publishing nor receiving is left.
+    pub fn grant(self, asked: Mode) -> Result<Mode, Reason> {
+        let receives = self.presence || self.events || self.values;
+        let kept = [
+            (Mode::PUBLISH, self.publish.is_something()),
+            (Mode::RECEIVE, receives),
+            (Mode::MEMBERS, self.presence),
+        ];
+        let kept = kept.into_iter().filter(|(bit, may)| *may && asked.has(*bit)).fold(0, |bits, (bit, _)| bits | bit.0);
+        let mode = Mode(kept);
+        if mode.is_valid() { Ok(mode) } else { Err(Reason::NOT_ALLOWED) }
+    }
+
+    /// How a frame from the server is shown to whoever has these rights: see [`Sight::show`].
+    #[must_use]
+    pub fn show(self, frame: &Bytes) -> Shown {
+        self.sight().show(frame)
+    }
+}
+
+/// Rights in a byte, as every member has them: four kinds of what it is told, four of what it may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packed(u8);
+
+impl Packed {
+    /// The rights of somebody who joined in this mode.
+    pub(crate) fn new(mode: Mode, rights: Rights) -> Self {
+        let publish = if mode.has(Mode::PUBLISH) { rights.publish } else { Publishing::NONE };
+        let Rights { presence, events, values, history, .. } = rights;
+        let told = [presence, events, values, history].into_iter().rev().fold(0, |bits, told| bits << 1 | u8::from(told));
+        Self(publish.0 << 4 | told)
+    }
+
+    /// As they are granted, within the mode.
+    pub(crate) const fn rights(self) -> Rights {
+        let bits = self.0;
+        Rights {
+            presence: bits & 1 != 0,
+            events: bits & 2 != 0,
+            values: bits & 4 != 0,
+            history: bits & 8 != 0,
+            publish: self.publish(),
+        }
+    }
+
+    /// What may be published.
+    #[inline]
+    pub(crate) const fn publish(self) -> Publishing {
+        Publishing(self.0 >> 4)
+    }
+}
+
+impl Default for Rights {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+/// Which kinds of segments a member is shown. Those who see the same share frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Who is there, and who comes and goes.
+    pub presence: bool,
+    /// Events.
+    pub events: bool,
+    /// Values.
+    pub values: bool,
+}
+
+impl Sight {
+    /// Everything.
+    pub const ALL: Self = Rights::ALL.sight();
+
+    /// How a frame from the server is shown to whoever sees these kinds. A kind that is hidden keeps
     /// its numbered frames without records, so that positions stay whole (PROTOCOL 8.3).
     #[must_use]
     pub fn show(self, frame: &Bytes) -> Shown {
@@ -54,12 +184,6 @@ impl Rights {
                 Shown::Blank(bytes.into())
             }
         }
-    }
-}
-
-impl Default for Rights {
-    fn default() -> Self {
-        Self::ALL
     }
 }
 
@@ -89,14 +213,26 @@ fn read(frame: &Bytes) -> Option<ServerData<'_>> {
 pub struct Asking<'a> {
     /// Who the client is; empty where it is anonymous.
     pub subject: &'a [u8],
+    /// Who it has proved to be, and what that allows; `None` in a server that asks nobody for that.
+    pub identity: Option<&'a Identity>,
     /// The room.
     pub room: &'a RoomName,
     /// What the client asked for.
     pub mode: Mode,
 }
 
-/// Decides who may be in a room and what it is told there: asked at every join, also at those that
-/// resume a session.
+impl Asking<'_> {
+    /// What the client's token grants in this room; everything, in a server that asks for none.
+    ///
+    /// # Errors
+    /// [`Reason::NOT_ALLOWED`] where it grants no join.
+    pub fn granted(&self) -> Result<Rights, Reason> {
+        self.identity.map_or(Ok(Rights::ALL), |identity| identity.grants.verbs(self.room).rights())
+    }
+}
+
+/// Decides who may be in a room, and what it is told and may say there: asked at every join, also at
+/// those that resume a session, and for every membership of a session whose token is renewed.
 #[derive(Clone)]
 pub struct Authorise(Arc<Decide>);
 
@@ -114,9 +250,9 @@ impl Authorise {
 }
 
 impl Default for Authorise {
-    /// Everybody may everything.
+    /// Everybody may what [`Asking::granted`] says.
     fn default() -> Self {
-        Self::new(|_| Ok(Rights::ALL))
+        Self::new(|asking: &Asking<'_>| asking.granted())
     }
 }
 
@@ -141,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_is_hidden_keeps_its_position() {
-        let blind = Rights { presence: false, events: false, values: false, history: false };
+        let blind = Rights { presence: false, events: false, values: false, history: false, publish: Publishing::NONE };
         for kind in [Kind::Event, Kind::Presence, Kind::Snapshot] {
             let whole = frame(kind, flags::MORE);
             assert_eq!(Rights::ALL.show(&whole), Shown::Whole);

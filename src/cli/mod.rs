@@ -1,7 +1,7 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench ──> Failure ──> message, exit status
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | token ──> Failure ──> message, exit status
 //! ```
 
 mod bench;
@@ -14,6 +14,7 @@ mod record;
 mod replay;
 mod serve;
 mod sub;
+mod token;
 mod trim;
 mod units;
 
@@ -23,7 +24,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tickwire::client::{Client, ClientConfig, Error, Url};
+use tickwire::client::{Client, ClientConfig, Error, Token, Url};
 
 /// A realtime server for games and devices: rooms over a compact binary protocol, batched on a tick.
 ///
@@ -49,6 +50,8 @@ enum Command {
     Record(record::RecordArguments),
     /// Publish a recording, or print what is in it
     Replay(replay::ReplayArguments),
+    /// Make, show and verify tokens
+    Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
     Bench(bench::BenchArguments),
 }
@@ -62,6 +65,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Pub(arguments) => pub_::run(arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {
@@ -120,9 +124,17 @@ async fn connect(url: &Url) -> Result<Client, Failure> {
     connect_with(&ClientConfig::new(url.clone())).await
 }
 
+/// The token of a flag, or of the environment.
+fn token_or_environment(flag: Option<&str>) -> Option<Token> {
+    let token = flag.map(str::to_owned).or_else(|| std::env::var(token::VARIABLE).ok());
+    token.filter(|token| !token.is_empty()).map(Token::new)
+}
+
 /// As [`connect`], with more to say about it.
 async fn connect_with(config: &ClientConfig) -> Result<Client, Failure> {
-    Client::connect(config).await.map_err(|error| no_connection(&config.url, &error))
+    let mut config = config.clone();
+    config.token = config.token.or_else(|| token_or_environment(None));
+    Client::connect(&config).await.map_err(|error| no_connection(&config.url, &error))
 }
 
 /// What to do about a connection that could not be made.

@@ -14,7 +14,7 @@ use tickwire::wire::{Key, Target};
 use tokio::sync::mpsc;
 
 use super::sub::DEFAULT_URL;
-use super::{Failure, connect_with, output, run_until_interrupted};
+use super::{Failure, connect_with, output, run_until_interrupted, token_or_environment};
 
 /// What to publish, and how.
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ pub(crate) struct PubArguments {
     /// The server: ws://host:port/ws or tcp://host:port
     #[arg(long, default_value = DEFAULT_URL)]
     url: Url,
+    /// Who you are [default: TICKWIRE_TOKEN]
+    #[arg(long)]
+    token: Option<String>,
 }
 
 /// Messages sent before it is awaited that they arrived. 48: below the refusals a session may
@@ -54,6 +57,7 @@ pub(crate) fn run(arguments: PubArguments) -> Result<(), Failure> {
 
 async fn publish(arguments: PubArguments) -> Result<(), Failure> {
     let mut config = ClientConfig::new(arguments.url);
+    config.token = token_or_environment(arguments.token.as_deref());
     config.gather = arguments.gather.map(Duration::from_millis);
     let mut client = connect_with(&config).await?;
     let shown = output::escaped(arguments.room.as_bytes());

@@ -35,9 +35,12 @@ pub(crate) struct ServeArguments {
     /// How many threads own rooms and sockets [default: one per core]
     #[arg(long, value_name = "N")]
     pub(super) shards: Option<usize>,
-    /// A TOML file with listen, tcp, tick, shards, [limits] and [[class]]
+    /// A TOML file with listen, tcp, tick, shards, [limits], [[class]] and [auth]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Serve clients that have proved nothing and may everything on public addresses too
+    #[arg(long)]
+    pub(super) insecure_anonymous: bool,
     /// Log as JSON, one object a line
     #[arg(long)]
     pub(super) log_json: bool,
@@ -68,6 +71,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
         .tcp(config.tcp)
         .limits(config.limits)
         .classes(config.classes.clone());
+    builder = builder.insecure_anonymous(config.insecure_anonymous);
+    if let Some(auth) = &config.auth {
+        builder = builder.identify(auth.verifier().map_err(Failure::Usage)?).query_tokens(auth.query);
+    }
     if let Some(shards) = config.shards {
         builder = builder.shards(shards);
     }
@@ -106,6 +113,10 @@ fn explain(error: Error) -> Failure {
     match error {
         Error::Bind { .. } => Failure::Runtime(format!("{text} (--listen, --tcp, --no-tcp)")),
         Error::ShardDied => Failure::Runtime(text),
+        Error::Anonymous(_) => Failure::Usage(format!(
+            "{text}.\nThree ways on: put keys under [auth] into --config, and make tokens with `tickwire token create`; \
+             --listen 127.0.0.1:7070 and --tcp 127.0.0.1:7071; or, where everybody may everything, --insecure-anonymous"
+        )),
         _ => Failure::Usage(text),
     }
 }

@@ -43,7 +43,7 @@ pub struct ClientConfig {
 
 impl ClientConfig {
     /// What this client can do, and offers by default.
-    pub const CAPABILITIES: Capabilities = Capabilities::IMPLEMENTED;
+    pub const CAPABILITIES: Capabilities = Capabilities::IMPLEMENTED.with(Capabilities::TOKEN);
 
     /// The longest that messages wait for others. A minute: far beyond every tick.
     pub const MAX_GATHER: Duration = Duration::from_secs(60);

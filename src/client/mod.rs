@@ -172,6 +172,17 @@ impl Client {
         Ok(())
     }
 
+    /// Sends a newer token for the same subject, and waits until the server has answered: see
+    /// [`Sender::renew`]. As for cancelling, see [`join`](Self::join).
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub async fn renew(&mut self, token: &Token) -> Result<(), Error> {
+        let asked = self.sender.renew(token).await?;
+        self.answer(asked, |event| matches!(event, Event::Done { request } if *request == asked)).await?;
+        Ok(())
+    }
+
     /// The room's life and the last position that was taken whole by [`next`](Self::next), for
     /// [`JoinOptions::since`]. See [`Receiver::position`].
     #[must_use]

@@ -15,7 +15,7 @@ use super::resume::Beginning;
 use super::session::Consumption;
 use super::{ClientConfig, JoinOptions, ResumePoint, What};
 use crate::name::RoomName;
-use crate::wire::control::{Close, Command, Join, Leave, Members, Mode, Receive, SetPresence};
+use crate::wire::control::{Close, Command, Join, Leave, Members, Mode, Receive, SetPresence, Token as Renewal};
 use crate::wire::header::flags;
 use crate::wire::{ClientData, Control, Extensions, Handle, Key, MemberNumber, Reason, Record, RequestId, Target};
 
@@ -144,6 +144,17 @@ impl Sender {
         let presence = SetPresence { handle, data, extensions: Extensions::NONE };
         let note = |progress: &Progress, _| progress.handle_presence(handle, Bytes::copy_from_slice(data));
         self.ask_and_note(Command::SetPresence(presence), note).await
+    }
+
+    /// Sends a newer token for the same subject, before the old one expires; needs the capability
+    /// `token`. [`Event::Done`](super::Event::Done) answers, or [`Event::Refused`](super::Event::Refused),
+    /// after which the old one goes on counting. Memberships that it does not allow end (PROTOCOL 6.14).
+    ///
+    /// # Errors
+    /// [`Error::Ended`], and [`Error::MessageTooLarge`] where the token certainly is.
+    pub async fn renew(&mut self, token: &super::Token) -> Result<RequestId, Error> {
+        self.check_len(token.as_bytes().len())?;
+        self.ask(Command::Token(Renewal { token: token.as_bytes(), extensions: Extensions::NONE })).await
     }
 
     /// Publishes. The result is the message's number, by which a

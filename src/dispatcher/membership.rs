@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::left::left;
 use super::{Dispatcher, FrameClass, Outlet, RoomIndex, Seat};
 use crate::command::{JoinCommand, SessionId};
+use crate::identity::Identity;
 use crate::logic::told;
 use crate::rights::{Asking, Rights};
 use crate::room::{Turn, What, guard};
@@ -39,7 +40,9 @@ impl<H: Clone> Dispatcher<H> {
         if seats.len() >= self.config.limits.max_rooms {
             return Err(Reason::TOO_MANY_JOINS);
         }
-        let rights = self.authorise(join)?;
+        let rights = self.authorise(&asking(join))?;
+        let granted = rights.grant(join.mode)?;
+        let join = &JoinCommand { mode: granted, ..join.clone() };
         let index = self.room(&join.name, now)?;
         let slot = self.rooms.get_mut(index.place()).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
         slot.room.allow_growth(self.budget.allows_growth());
@@ -89,8 +92,9 @@ impl<H: Clone> Dispatcher<H> {
         if self.names.get(&join.name) != Some(&seat.room) {
             return Err(Reason::HANDLE_IN_USE);
         }
-        let rights = self.authorise(join);
+        let rights = self.authorise(&asking(join));
         let came = rights.and_then(|rights| {
+            let join = &JoinCommand { mode: rights.grant(join.mode)?, ..join.clone() };
             let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
             let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
             let was_away = slot.room.is_away(seat.member);
@@ -115,14 +119,44 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     /// PROTOCOL 15: one decision for live batches, history, snapshots and resumed sessions.
-    fn authorise(&mut self, join: &JoinCommand) -> Result<Rights, Reason> {
-        let asking = Asking { subject: &join.subject, room: &join.name, mode: join.mode };
+    fn authorise(&mut self, asking: &Asking<'_>) -> Result<Rights, Reason> {
         // The application's own, as logic is: a panic in it ends this join and nothing else.
-        let asked = guard(|| self.config.authorise.ask(&asking));
+        let asked = guard(|| self.config.authorise.ask(asking));
         if asked.is_none() {
             self.tools.counters.logic_panics += 1;
         }
         asked.unwrap_or(Err(Reason::ROOM_FAILED)).map_err(told)
+    }
+
+    /// A session has a newer token: a membership that it does not allow as it is ends (PROTOCOL 6.14).
+    pub(super) fn renew(
+        &mut self,
+        session: SessionId,
+        handle: Handle,
+        identity: &Identity,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) {
+        // What has ended meanwhile needs nothing.
+        let Ok(seat) = self.seat(session, handle) else { return };
+        let Some(slot) = self.rooms.get(seat.room.place()).and_then(Option::as_ref) else { return };
+        let (Some(mode), room) = (slot.room.mode(seat.member), slot.room.name.clone()) else { return };
+        let asking = Asking { subject: &identity.subject, identity: Some(identity), room: &room, mode };
+        let renewed = self.authorise(&asking).and_then(|rights| {
+            if rights.grant(mode)? != mode {
+                return Err(Reason::NOT_ALLOWED);
+            }
+            let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+            let mut turn = Turn { now, limits: &self.config.limits, out: &mut *out, tools: &mut self.tools };
+            slot.room.renew(seat.member, rights, &identity.info, &mut turn);
+            Ok(())
+        });
+        if let Err(reason) = renewed {
+            self.remove(seat.room, seat.member, reason, now, out);
+        }
+        self.mark_dirty(seat.room, now);
+        self.mark_straggling(seat.room, now);
+        self.settle(seat.room, now, out);
     }
 
     pub(super) fn receive(
@@ -203,6 +237,12 @@ impl<H: Clone> Dispatcher<H> {
         let seats = self.seats.get(&session).ok_or(Reason::NOT_JOINED)?;
         find(seats, handle).ok().and_then(|place| seats.get(place)).copied().ok_or(Reason::NOT_JOINED)
     }
+}
+
+/// What a join asks.
+fn asking(join: &JoinCommand) -> Asking<'_> {
+    let JoinCommand { subject, identity, name, mode, .. } = join;
+    Asking { subject, identity: identity.as_deref(), room: name, mode: *mode }
 }
 
 /// Where the seat of a handle is, or belongs: a message costs as much in many rooms as in one.

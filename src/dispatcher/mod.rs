@@ -241,6 +241,10 @@ impl<H: Clone> Dispatcher<H> {
             Command::Receive { request, handle, what } => {
                 self.receive(session, handle, request, what, now, out).map_err(|reason| (request, 0, reason, None))
             }
+            Command::Renew { handle, identity } => {
+                self.renew(session, handle, &identity, now, out);
+                Ok(())
+            }
             Command::Members { request, handle, after } => {
                 let seat = self.seat(session, handle);
                 let told = seat.map(|seat| self.members(seat, outlet, request, after, now, out));

@@ -10,7 +10,7 @@ use super::{Batch, Direct, Outlet, Refusal, Room, Taken, Turn};
 use crate::class::{PresenceMode, SlowPolicy};
 use crate::deflate::Deflater;
 use crate::limits::Limits;
-use crate::rights::{Rights, Shown};
+use crate::rights::{Shown, Sight};
 use crate::wire::header::flags;
 use crate::wire::{Head, Kind, MemberNumber, Position, Presence, Reason, RequestId};
 
@@ -86,14 +86,14 @@ impl Frames {
         self.measure();
     }
 
-    /// What of `whole` somebody with these rights may see.
-    fn show(&mut self, whole: &Self, rights: Rights) {
+    /// What of `whole` somebody who sees these kinds is shown.
+    fn show(&mut self, whole: &Self, sight: Sight) {
         self.clear();
         for (index, frame) in whole.frames.iter().enumerate() {
             if index == whole.values.start {
                 self.values = self.frames.len()..self.frames.len();
             }
-            match rights.show(frame) {
+            match sight.show(frame) {
                 Shown::Whole => self.frames.push(frame.clone()),
                 Shown::Blank(blank) => self.frames.push(blank),
                 Shown::Nothing => {}
@@ -161,21 +161,21 @@ impl<H: Clone> Room<H> {
         if plain.frames.is_empty() {
             return;
         }
-        // Who shares rights with the one before shares its frames.
-        let mut shown_to = Rights::ALL;
+        // Who sees the same as the one before shares its frames.
+        let mut shown_to = Sight::ALL;
         let since = self.gathering.values.flushes() - 1;
         let (position, policy) = (self.position, self.class.slow);
         let numbered = plain.numbered_bytes > 0;
         let (receivers, stragglers) = self.members.receivers_and_stragglers();
         for receiver in receivers {
             let wants_values = receiver.what == What::All && matches!(receiver.standing, Standing::Current);
-            let frames = match receiver.traits.rights {
-                Rights::ALL if receiver.traits.inflates && !deflated.frames.is_empty() => deflated,
-                Rights::ALL => plain,
-                rights => {
-                    if shown_to != rights {
-                        shown.show(plain, rights);
-                        shown_to = rights;
+            let frames = match receiver.traits.sight {
+                Sight::ALL if receiver.traits.inflates && !deflated.frames.is_empty() => deflated,
+                Sight::ALL => plain,
+                sight => {
+                    if shown_to != sight {
+                        shown.show(plain, sight);
+                        shown_to = sight;
                     }
                     &*shown
                 }

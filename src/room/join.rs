@@ -12,7 +12,7 @@ use super::receivers::{Receiver, Standing, Traits, What};
 use super::{FrameClass, Outlet, Room, Turn, encode};
 use crate::command::{JoinCommand, SessionId};
 use crate::limits::Limits;
-use crate::rights::Rights;
+use crate::rights::{Rights, Sight};
 use crate::time::micros;
 use crate::wire::control::{Command as Tell, Done, Gap, Joined, Mode, Outcome};
 use crate::wire::extension::kind;
@@ -63,6 +63,31 @@ impl<H: Clone> Room<H> {
         Ok(())
     }
 
+    /// A member has a newer token, which allows it to stay in its mode (PROTOCOL 6.14).
+    pub(crate) fn renew(
+        &mut self,
+        number: MemberNumber,
+        rights: Rights,
+        info: &[u8],
+        turn: &mut Turn<'_, impl Outlet<H>>,
+    ) {
+        if !info.is_empty() && self.members.get(number).is_some_and(|member| *member.presence != *info) {
+            self.members.set_presence(number, info);
+        }
+        let Some(before) = self.members.set_rights(number, rights) else { return };
+        let (sight, next) = (rights.sight(), self.position.next());
+        let Some(receiver) = self.members.receiver(number).filter(|_| before.sight() != sight) else { return };
+        receiver.traits.sight = sight;
+        receiver.traits.inflates &= sight == Sight::ALL;
+        // What it was told so far is told anew, as it may see it now. A replay goes by the new rights: what
+        // is left of it is lost where it may not have the past any more, and comes as a gap in any case.
+        receiver.standing = match receiver.standing {
+            Standing::Lost { from } | Standing::Replaying { next: from } => Standing::Lost { from },
+            _ => Standing::Lost { from: next },
+        };
+        self.tend_one(number, turn);
+    }
+
     /// PROTOCOL 6.3: a list that is too long to be sent at once is not asked for.
     fn check_list(&mut self, join: &JoinCommand, rights: Rights, limits: &Limits) -> Result<(), Reason> {
         let asks = join.mode.has(Mode::MEMBERS) && rights.presence;
@@ -80,7 +105,7 @@ impl<H: Clone> Room<H> {
     ) {
         self.history.expire(turn.now, self.class.history, &mut turn.tools.buffers);
         let Some(member) = self.members.get(number) else { return };
-        let (rights, outlet) = (member.rights, member.outlet.clone());
+        let (rights, outlet) = (member.rights.rights(), member.outlet.clone());
         let missed = self.missed(join, rights);
         let extensions = extensions(answer, missed.lost);
         let tick = self.tick(turn.now);
@@ -103,7 +128,8 @@ impl<H: Clone> Room<H> {
             self.send_list(&outlet, listed, turn);
             return;
         }
-        let inflates = self.class.compress && join.capabilities.has(Capabilities::DEFLATE) && rights == Rights::ALL;
+        let inflates =
+            self.class.compress && join.capabilities.has(Capabilities::DEFLATE) && rights.sight() == Sight::ALL;
         let standing = if missed.replays {
             Standing::Replaying { next: missed.position.next() }
         } else if listed && !turn.out.lag(&outlet).has_drained(turn.limits) {
@@ -114,7 +140,7 @@ impl<H: Clone> Room<H> {
             self.begin_snapshot(inflates, turn)
         };
         let what = What::All;
-        let traits = Traits { rights, inflates, listed };
+        let traits = Traits { sight: rights.sight(), inflates, listed };
         self.members.insert_receiver(Receiver { number, outlet, standing, what, traits, waits: false });
         self.tend_one(number, turn);
     }

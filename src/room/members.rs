@@ -11,7 +11,7 @@ use super::receivers::Receiver;
 use crate::command::{Hold, JoinCommand, SessionId};
 use crate::limits::Limits;
 use crate::places::{Places, grow, move_together};
-use crate::rights::Rights;
+use crate::rights::{Packed, Rights};
 use crate::time::Time;
 use crate::wire::control::Mode;
 use crate::wire::{MemberNumber, Position, Reason};
@@ -24,7 +24,8 @@ pub(super) struct Member<H> {
     /// Its own number for the room.
     pub(super) hold: Hold,
     pub(super) mode: Mode,
-    pub(super) rights: Rights,
+    /// Within its mode.
+    pub(super) rights: Packed,
     pub(super) state: MemberState,
     pub(super) subject: Box<[u8]>,
     pub(super) presence: Box<[u8]>,
@@ -201,7 +202,7 @@ impl<H: Clone> Members<H> {
             outlet,
             hold: join.hold(),
             mode: join.mode,
-            rights,
+            rights: Packed::new(join.mode, rights),
             state: MemberState::Joining,
             // Kept long: copies do not pin the buffer they were read into.
             subject: Box::from(&*join.subject),
@@ -285,7 +286,7 @@ impl<H: Clone> Members<H> {
         let Some(member) = self.get_mut(number) else { return false };
         member.outlet = outlet;
         member.mode = join.mode;
-        member.rights = rights;
+        member.rights = Packed::new(join.mode, rights);
         member.hold = join.hold();
         member.away = false;
         let receiver = member.receiver.take();
@@ -297,6 +298,13 @@ impl<H: Clone> Members<H> {
             self.set_presence(number, &join.presence);
         }
         true
+    }
+
+    /// A member has other rights, in the mode it has.
+    pub(super) fn set_rights(&mut self, number: MemberNumber, rights: Rights) -> Option<Rights> {
+        let member = self.get_mut(number)?;
+        let packed = Packed::new(member.mode, rights);
+        Some(std::mem::replace(&mut member.rights, packed).rights())
     }
 
     /// The next diff tells of this member, once.

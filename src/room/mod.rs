@@ -263,6 +263,11 @@ impl<H: Clone> Room<H> {
         Ok(())
     }
 
+    /// The mode that a member was granted.
+    pub(crate) fn mode(&self, number: MemberNumber) -> Option<Mode> {
+        self.members.get(number).map(|member| member.mode)
+    }
+
     /// Takes a member's message into this tick's batch.
     #[inline]
     pub(crate) fn publish(
@@ -274,8 +279,8 @@ impl<H: Clone> Room<H> {
         tools: &mut Tools,
     ) -> Result<Due, Reason> {
         let member = self.members.get(from).ok_or(Reason::NOT_JOINED)?;
-        if !member.mode.has(Mode::PUBLISH) {
-            return Err(Reason::NOT_PUBLISHING);
+        if !member.rights.publish().allows(message.target, message.urgent) {
+            return Err(if member.mode.has(Mode::PUBLISH) { Reason::NOT_ALLOWED } else { Reason::NOT_PUBLISHING });
         }
         if message.urgent && !self.class.urgent {
             return Err(Reason::NOT_ALLOWED);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::rights::Rights;
+use crate::rights::Sight;
 use crate::wire::{MemberNumber, Position};
 
 /// A member that receives.
@@ -33,7 +33,7 @@ pub(super) struct Receiver<H> {
 /// How a receiver is sent what it is sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits {
-    pub(super) rights: Rights,
+    pub(super) sight: Sight,
     /// Whether it can read compressed frames.
     pub(super) inflates: bool,
     /// Whether it is told the members after a gap.

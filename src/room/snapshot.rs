@@ -166,7 +166,7 @@ impl<H: Clone> Room<H> {
     ) {
         let Some(asking) = self.members.get(number) else { return };
         let (mut records, mut next) = (Vec::new(), MemberNumber(0));
-        let shown = self.class.presence == PresenceMode::Full && asking.rights.presence;
+        let shown = self.class.presence == PresenceMode::Full && asking.rights.rights().presence;
         let mut last = after;
         for (number, member, data) in self.members.told(after).filter(|_| shown) {
             let before = records.len();

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::receivers::{Cursor, Standing, Traits, What};
 use super::{FrameClass, Lag, Outlet, Room, Turn};
 use crate::limits::Limits;
-use crate::rights::{Rights, Shown};
+use crate::rights::{Shown, Sight};
 use crate::wire::{MemberNumber, Position};
 
 /// Values looked at in one round to find what changed for receivers that were behind. 65,536: below
@@ -122,7 +122,7 @@ impl<H: Clone> Room<H> {
         match frames.filter(|frames| frames.iter().map(Bytes::len).sum::<usize>() <= most) {
             Some(frames) => {
                 for frame in &frames {
-                    show(outlet, traits.rights, FrameClass::Values, frame, lag, turn);
+                    show(outlet, traits.sight, FrameClass::Values, frame, lag, turn);
                 }
                 turn.tools.counters.caught_up_by_changes += 1;
                 Standing::Current
@@ -145,7 +145,7 @@ impl<H: Clone> Room<H> {
         turn: &mut Turn<'_, impl Outlet<H>>,
     ) -> Standing {
         if let Some(frame) = cursor.frames.get(cursor.sent) {
-            show(outlet, traits.rights, FrameClass::Snapshot, frame, lag, turn);
+            show(outlet, traits.sight, FrameClass::Snapshot, frame, lag, turn);
             cursor.sent += 1;
             return Standing::Sending(cursor);
         }
@@ -193,7 +193,7 @@ impl<H: Clone> Room<H> {
             return Standing::Replaying { next: next.next() };
         }
         for frame in frames {
-            show(outlet, traits.rights, FrameClass::Numbered, frame, lag, turn);
+            show(outlet, traits.sight, FrameClass::Numbered, frame, lag, turn);
         }
         turn.tools.counters.replayed += 1;
         Standing::Replaying { next: next.next() }
@@ -209,13 +209,13 @@ fn fits<'a>(frames: impl ExactSizeIterator<Item = &'a Bytes>, lag: Lag, limits: 
 /// Sends a frame as far as the receiver may see it.
 pub(super) fn show<H, O: Outlet<H>>(
     outlet: &H,
-    rights: Rights,
+    sight: Sight,
     class: FrameClass,
     frame: &Bytes,
     lag: &mut Lag,
     turn: &mut Turn<'_, O>,
 ) {
-    match if rights == Rights::ALL { Shown::Whole } else { rights.show(frame) } {
+    match if sight == Sight::ALL { Shown::Whole } else { sight.show(frame) } {
         Shown::Whole => turn.out.frame(outlet, class, frame),
         Shown::Blank(blank) => turn.out.frame(outlet, class, &blank),
         Shown::Nothing => return,

@@ -11,6 +11,7 @@
 //! its sockets; others are tasks that poll themselves.
 
 mod end;
+mod identify;
 mod resume;
 pub(super) mod task;
 
@@ -25,7 +26,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::debug;
 
+use self::identify::Asked;
 use super::clock::Clock;
+use super::identify::Identification;
 use super::inbound::{Inbound, Progress, Stopped};
 use super::outbox::{Outbox, Taking};
 use super::parking::Handover;
@@ -45,6 +48,7 @@ pub(super) struct Surroundings {
     pub(super) facts: Arc<Facts>,
     pub(super) mailboxes: Mailboxes,
     pub(super) clock: Clock,
+    pub(super) identification: Identification,
 }
 
 /// How the peer speaks.
@@ -58,6 +62,8 @@ pub(super) enum Speaks {
         read: Bytes,
         /// The room that the request's path named.
         room: Option<Bytes>,
+        /// The token that the request brought.
+        token: Option<Bytes>,
     },
 }
 
@@ -85,6 +91,8 @@ pub(super) struct Connection<T> {
     reading: Reading,
     /// The session that hello asked for, on its way from its old connection.
     resuming: Option<oneshot::Receiver<Handover>>,
+    /// The token that the session brought, while it is verified.
+    asked: Option<Asked>,
     /// Who gets this session: another connection has taken it over.
     taken_by: Option<oneshot::Sender<Handover>>,
 }
@@ -114,9 +122,10 @@ impl<T> Connection<T> {
         let place = Arc::new(place);
         let (framing, inbound, session) = match speaks {
             Speaks::Tcp => (Framing::Tcp, Inbound::tcp(&facts.limits), Session::over_tcp(facts, connected)),
-            Speaks::WebSocket { read, room } => {
+            Speaks::WebSocket { read, room, token } => {
                 let inbound = Inbound::websocket(read, &facts.limits);
-                (Framing::WebSocket, inbound, Session::over_websocket(facts, room, connected))
+                let session = Session::over_websocket(facts, room, connected).with_credential(token);
+                (Framing::WebSocket, inbound, session)
             }
         };
         let session = match resume::token(place.session) {
@@ -141,6 +150,7 @@ impl<T> Connection<T> {
             awaits: false,
             reading: Reading::On,
             resuming: None,
+            asked: None,
             taken_by: None,
         }
     }
@@ -165,6 +175,7 @@ impl<T> Connection<T> {
             awaits: self.awaits,
             reading: self.reading,
             resuming: self.resuming,
+            asked: self.asked,
             taken_by: self.taken_by,
         })
     }
@@ -247,7 +258,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
-        if !self.poll_resume(cx, now)? {
+        if !self.poll_identify(cx, now)? || !self.poll_resume(cx, now)? {
             return Ok(());
         }
         if self.outbox.is_backlogged() {
@@ -274,8 +285,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Poll::Ready(Err(stopped)) => return Err(stopped),
         }
         self.handle_greeted();
-        // Hello may have asked for another session.
-        if self.session.waiting().is_some() {
+        // Hello may have asked for another session, or brought a token.
+        if self.session.is_waiting() {
             cx.waker().wake_by_ref();
         }
         Ok(())

@@ -17,6 +17,8 @@ pub enum Error {
     },
     /// Neither WebSocket nor TCP has an address.
     NoAddress,
+    /// Nobody asks who clients are, and others than this machine's could come in by this address.
+    Anonymous(SocketAddr),
     /// Limits contradict each other.
     Limits(&'static str),
     /// A room class has a period that cannot be used.
@@ -42,6 +44,11 @@ impl fmt::Display for Error {
             }
             Self::Bind { addr, source } => write!(f, "{addr} cannot be bound: {source}"),
             Self::NoAddress => f.write_str("there is nothing to listen on: give an address for WebSocket or for TCP"),
+            Self::Anonymous(addr) => write!(
+                f,
+                "{addr} can be reached from other machines, and nobody asks who clients are: give keys for their \
+                 tokens, serve on 127.0.0.1, or allow anonymous clients explicitly"
+            ),
             Self::Limits(what) => write!(f, "the limits contradict each other: {what}"),
             Self::Period => f.write_str("a tick is 0, or between 1 ms and 60 s"),
             Self::Pattern => f.write_str("a pattern is 1 to 64 bytes of A-Z a-z 0-9 _ . : / @ - and *"),

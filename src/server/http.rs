@@ -22,6 +22,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::credential;
 use super::Handle;
 use super::connection::Speaks;
 use super::registry::Place;
@@ -85,7 +86,9 @@ fn respond(
         full.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         return full;
     };
-    tokio::spawn(upgraded(request, server.clone(), place, Arc::clone(greeting), room, connected));
+    let query = server.surroundings.identification.query;
+    let token = credential::find(request.headers(), request.uri(), query);
+    tokio::spawn(upgraded(request, server.clone(), place, Arc::clone(greeting), room, token, connected));
     accepted
 }
 
@@ -95,12 +98,13 @@ async fn upgraded(
     place: Place,
     greeting: Arc<OwnedSemaphorePermit>,
     room: Option<Bytes>,
+    token: Option<Bytes>,
     connected: Time,
 ) {
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
     // Always so: this is what was given to hyper in `serve`.
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-    let speaks = Speaks::WebSocket { read: parts.read_buf, room };
+    let speaks = Speaks::WebSocket { read: parts.read_buf, room, token };
     server.admit(parts.io.into_inner(), speaks, place, greeting, connected);
 }
 

@@ -23,10 +23,12 @@
 mod clock;
 mod closing;
 mod connection;
+mod credential;
 mod directs;
 mod error;
 mod http;
 mod hub;
+pub mod identify;
 mod inbound;
 #[cfg(test)]
 mod ladder_tests;
@@ -36,6 +38,7 @@ pub mod measured;
 mod outbox;
 mod parking;
 mod registry;
+mod revoked;
 mod rooms;
 mod shard;
 mod socket;
@@ -60,8 +63,10 @@ use self::clock::Clock;
 use self::connection::{Connection, Speaks, Surroundings};
 pub use self::error::Error;
 use self::hub::Hub;
+use self::identify::{Identification, Identify};
 use self::listener::Port;
 use self::registry::{Place, Registry};
+pub use self::revoked::{Revoke, Revoked, TooManyRevoked};
 use self::shard::{Door, Mail, Mailboxes, Shard};
 use self::worker::Worker;
 use crate::class::{RoomClass, RoomClasses};
@@ -84,6 +89,7 @@ pub struct Builder {
     limits: Limits,
     classes: RoomClasses,
     authorise: Authorise,
+    identification: Identification,
     logics: Logics,
     /// Whether a pattern was none.
     bad_pattern: bool,
@@ -99,6 +105,7 @@ impl Default for Builder {
             limits: Limits::default(),
             classes: RoomClasses::default(),
             authorise: Authorise::default(),
+            identification: Identification::default(),
             logics: Logics::none(),
             bad_pattern: false,
         }
@@ -143,7 +150,31 @@ impl Builder {
         self
     }
 
-    /// Who may be in a room, and what it is told there. Everybody may everything by default.
+    /// Who verifies the clients' tokens (PROTOCOL 15.1). Nobody by default: then all clients are anonymous,
+    /// may everything, and only addresses of this machine are served.
+    #[must_use]
+    pub fn identify(mut self, identify: impl Identify) -> Self {
+        self.identification.identify = Some(Arc::new(identify));
+        self
+    }
+
+    /// Whether a token may come in the query of a request (PROTOCOL 4.2). Not by default: queries end up
+    /// in logs of proxies.
+    #[must_use]
+    pub const fn query_tokens(mut self, taken: bool) -> Self {
+        self.identification.query = taken;
+        self
+    }
+
+    /// Serves anonymous clients that may everything on any address, not only on those of this machine.
+    #[must_use]
+    pub const fn insecure_anonymous(mut self, insecure: bool) -> Self {
+        self.identification.insecure = insecure;
+        self
+    }
+
+    /// Who may be in a room, and what it is told and may say there. By default what the client's token
+    /// grants ([`Asking::granted`](crate::rights::Asking::granted)); without tokens, everything.
     #[must_use]
     pub fn authorise(mut self, authorise: Authorise) -> Self {
         self.authorise = authorise;
@@ -172,6 +203,10 @@ impl Builder {
     /// Where an address cannot be bound, or what was configured contradicts itself.
     pub async fn bind(self) -> Result<Server, Error> {
         let shards = self.check()?;
+        let public = |addr: &SocketAddr| !self.identification.allows(addr.ip());
+        if let Some(addr) = [self.websocket, self.tcp].into_iter().flatten().find(public) {
+            return Err(Error::Anonymous(addr));
+        }
         let websocket = bind(self.websocket).await?;
         let tcp = bind(self.tcp).await?;
         if websocket.is_none() && tcp.is_none() {
@@ -258,7 +293,34 @@ impl Handle {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        self.run(io, Speaks::WebSocket { read, room }).await
+        self.run(io, Speaks::WebSocket { read, room, token: None }).await
+    }
+
+    /// As [`attach`](Self::attach), with the token that the application found in the request (PROTOCOL 4.2).
+    ///
+    /// # Errors
+    /// Where there is no place for it.
+    pub async fn attach_with_token<T>(
+        &self,
+        io: T,
+        read: Bytes,
+        room: Option<Bytes>,
+        token: Option<Bytes>,
+    ) -> Result<(), Full>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.run(io, Speaks::WebSocket { read, room, token }).await
+    }
+
+    /// Ends the sessions of a subject, or of a token, those too that wait for their clients, and refuses
+    /// their tokens from now on for as long as `hold` says: as long as such tokens live. How many sessions
+    /// that were. It acts at once, and is not kept over a restart.
+    ///
+    /// # Errors
+    /// [`TooManyRevoked`], where it cannot be remembered; the sessions have ended all the same.
+    pub fn revoke(&self, who: Revoke<'_>, hold: Duration) -> Result<usize, TooManyRevoked> {
+        self.registry.revoke(who, hold)
     }
 
     /// Serves a byte stream that speaks as over TCP, magic first. Otherwise as [`attach`](Self::attach).
@@ -333,7 +395,7 @@ impl Server {
     }
 
     fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
-        let Builder { limits, classes, authorise, logics, .. } = builder;
+        let Builder { limits, classes, authorise, identification, logics, .. } = builder;
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
@@ -349,14 +411,18 @@ impl Server {
         let registry = Registry::new(&limits);
         let facts = Facts {
             limits,
-            capabilities: Capabilities::IMPLEMENTED,
+            capabilities: match identification.identify {
+                // PROTOCOL 6.14: only who verifies tokens takes them.
+                Some(_) => Capabilities::IMPLEMENTED.with(Capabilities::TOKEN),
+                None => Capabilities::IMPLEMENTED,
+            },
             // The upper half names the clock; epochs are made from the whole.
             clock: (random >> 32) as u32,
             wall: micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             hasher: foldhash::fast::RandomState::default(),
         };
         let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
-        let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock };
+        let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock, identification };
         let handle = Handle { surroundings, registry, counters: counters.into(), hubs: Arc::new([]) };
         Self { websocket, tcp, handle, shards, workers: Vec::new() }
     }

@@ -74,7 +74,10 @@ impl Parked {
             for hold in notices.released {
                 self.session.handle_left(hold, now);
             }
-            let stops = |ending: Ending| ending.reason == Reason::GOING_AWAY;
+            let stops = |ending: Ending| [Reason::GOING_AWAY, Reason::REMOVED].contains(&ending.reason);
+            if let Some(ending) = notices.ending.filter(|ending| ending.reason == Reason::REMOVED) {
+                self.rooms.last_will = ending.reason;
+            }
             if notices.going_away.is_some() || notices.ending.is_some_and(stops) {
                 return Poll::Ready(None);
             }

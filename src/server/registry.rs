@@ -4,12 +4,19 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 
+use std::time::{Duration, SystemTime};
+
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::identify::Identified;
 use super::outbox::Outbox;
+use super::revoked::{Revoke, Revoked, TooManyRevoked};
 use crate::command::SessionId;
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::places::Places;
+use crate::session::Ending;
+use crate::wire::Reason;
 
 #[expect(clippy::disallowed_types, reason = "taken when a connection begins or ends, never per message")]
 type Lock<T> = std::sync::Mutex<T>;
@@ -22,7 +29,7 @@ pub(super) struct Registry {
     max: usize,
     greeting: Arc<Semaphore>,
     away: Arc<Semaphore>,
-    grace: std::time::Duration,
+    grace: Duration,
     next_session: AtomicU64,
     emptied: Notify,
 }
@@ -30,6 +37,9 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct Open {
     outboxes: HashMap<SessionId, Weak<Outbox>>,
+    /// Who has proved to be somebody: under the lock of what is revoked, so that nobody slips in between.
+    identities: HashMap<SessionId, Identified>,
+    revoked: Revoked,
     /// What those are told who come while the server is going away.
     going_away: Option<(u64, u64)>,
 }
@@ -106,6 +116,20 @@ impl Registry {
         self.lock().outboxes.values().filter_map(Weak::upgrade).collect()
     }
 
+    /// Ends the sessions that are meant, and refuses their tokens for so long.
+    pub(super) fn revoke(&self, who: Revoke<'_>, hold: Duration) -> Result<usize, TooManyRevoked> {
+        let mut open = self.lock();
+        let kept = open.revoked.add(who, hold, SystemTime::now());
+        let Open { outboxes, identities, .. } = &*open;
+        let meant = identities.iter().filter(|(_, identified)| who.means(&identified.identity)).map(|(session, _)| session);
+        let ended: Vec<Arc<Outbox>> = meant.filter_map(|session| outboxes.get(session)?.upgrade()).collect();
+        drop(open);
+        for outbox in &ended {
+            outbox.end(Ending::because(Reason::REMOVED));
+        }
+        kept.map(|()| ended.len())
+    }
+
     /// From now on, whoever gets an outbox is told that the server is going away. Connections that
     /// were accepted before may still be on their way, in a handshake.
     pub(super) fn tell_latecomers(&self, reconnect: u64, closes: u64) {
@@ -155,8 +179,37 @@ impl Place {
         }
     }
 
+    /// The session's peer has proved who it is.
+    pub(super) fn identify(&self, identified: &Identified, now: SystemTime) -> Result<(), Reason> {
+        let mut open = self.registry.lock();
+        if open.revoked.has(identified, now) {
+            return Err(Reason::TOKEN);
+        }
+        let Identity { subject, token, .. } = &*identified.identity;
+        if subject.is_empty() && token.is_empty() {
+            // Nobody can be meant.
+            open.identities.remove(&self.session);
+        } else {
+            open.identities.insert(self.session, identified.clone());
+        }
+        Ok(())
+    }
+
+    /// The session goes on for the peer of another connection, whose token counts now.
+    /// False where it has been revoked meanwhile, which the outbox that is left behind was told.
+    pub(super) fn inherit(&self, other: &Self, now: SystemTime) -> bool {
+        let mut open = self.registry.lock();
+        let Some(identified) = open.identities.remove(&other.session) else {
+            open.identities.remove(&self.session);
+            return true;
+        };
+        let stays = !open.revoked.has(&identified, now);
+        open.identities.insert(self.session, identified);
+        stays
+    }
+
     /// How long a session waits for its client.
-    pub(super) fn grace(&self) -> std::time::Duration {
+    pub(super) fn grace(&self) -> Duration {
         self.registry.grace
     }
 
@@ -175,6 +228,7 @@ impl Drop for Place {
         let mut open = self.registry.lock();
         open.outboxes.remove(&self.session);
         open.outboxes.give_back(FEW);
+        open.identities.remove(&self.session);
         drop(open);
         self.uncount();
     }

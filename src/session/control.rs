@@ -25,7 +25,8 @@ impl Session {
         let Control { request, command, .. } = Control::decode(&frame.payload)?;
         match (&command, self.state) {
             (Ask::Hello(hello), State::Hello | State::Preamble) => {
-                return self.handle_hello(request, hello, now, output);
+                let token = hello.extensions.get(kind::TOKEN).map(|token| frame.payload.slice_ref(token));
+                return self.handle_hello(request, hello, token, now, output);
             }
             (Ask::Hello(_), _) => return Err(Violation::HelloTwice.into()),
             (_, State::Hello | State::Preamble | State::Waiting) => return Err(Violation::HelloExpected.into()),
@@ -46,6 +47,7 @@ impl Session {
         &mut self,
         request: RequestId,
         hello: &control::Hello<'_>,
+        token: Option<Bytes>,
         now: Time,
         output: &mut Output,
     ) -> Result<(), Ending> {
@@ -54,7 +56,7 @@ impl Session {
             return Err(answered(Violation::UnknownExtension));
         }
         let limits = &self.facts.limits;
-        if hello.extensions.get(kind::TOKEN).is_some_and(|token| token.len() > limits.max_token) {
+        if token.as_ref().is_some_and(|token| token.len() > limits.max_token) {
             return Err(answered(Violation::TokenTooLong));
         }
         let takes = |most: u64, sent: usize| most == 0 || most >= sent as u64;
@@ -67,9 +69,11 @@ impl Session {
         let wanted = hello.extensions.get(kind::RESUME).filter(|_| capabilities.has(Capabilities::RESUME));
         let wanted = wanted.map(read_resume).transpose().map_err(|_| answered(Violation::Argument))?;
         let greeting = Greeting { request, capabilities, takes_all, wanted: wanted.flatten() };
-        if greeting.wanted.is_some() {
+        let unproven = self.take_credential(request, token)?;
+        if greeting.wanted.is_some() || unproven.is_some() {
             self.state = State::Waiting;
-            self.early.get_or_insert_default().greeting = Some(greeting);
+            let early = self.early.get_or_insert_default();
+            (early.greeting, early.unproven) = (Some(greeting), unproven);
             return Ok(());
         }
         self.open(&greeting, now, output)
@@ -89,7 +93,8 @@ impl Session {
         if let Some(name) = first_room {
             // PROTOCOL 4.2: as if JOIN with request 0, handle 0 and mode 3 had come first.
             let join = Join { mode: Mode::BOTH, name: &name, ..Join::default() };
-            match self.join(RequestId(0), &join, Bytes::new(), Bytes::new(), now) {
+            let presence = self.info().cloned().unwrap_or_default();
+            match self.join(RequestId(0), &join, presence, Bytes::new(), now) {
                 Ok(routed) => output.commands.push(routed),
                 Err(reason) => return self.refuse(RequestId(0), 0, reason, now, output),
             }
@@ -108,7 +113,7 @@ impl Session {
         match command {
             Ask::Join(join) => {
                 understood(join.extensions)?;
-                let presence = join.extensions.get(kind::PRESENCE).map(own).unwrap_or_default();
+                let presence = self.shown(join.extensions.get(kind::PRESENCE).map(own))?;
                 let data = join.extensions.get(kind::LOGIC).map(own).unwrap_or_default();
                 self.join(request, join, presence, data, now).map(Some)
             }
@@ -124,7 +129,7 @@ impl Session {
                 if presence.data.len() > self.facts.limits.max_presence_data {
                     return Err(Reason::ARGUMENT);
                 }
-                let data = own(presence.data);
+                let data = self.shown(Some(own(presence.data)))?;
                 Ok(Some((route, Command::SetPresence { request, handle: presence.handle, data })))
             }
             Ask::Receive(receive) if self.capabilities.has(Capabilities::RECEIVE) => {
@@ -141,6 +146,10 @@ impl Session {
                 understood(members.extensions)?;
                 let (handle, after) = (members.handle, members.after);
                 Ok(Some((self.route(handle)?, Command::Members { request, handle, after })))
+            }
+            Ask::Token(newer) if self.capabilities.has(Capabilities::TOKEN) => {
+                understood(newer.extensions)?;
+                self.renew(request, own(newer.token), now).map(|()| None)
             }
             // PROTOCOL 10.3.
             Ask::Receive(_) | Ask::Token(_) | Ask::Members(_) => Err(Reason::CAPABILITY),
@@ -174,6 +183,7 @@ impl Session {
             () if !self.joins.take(limits.joins_burst, limits.joins_per_sec, now) => return Err(Reason::RATE),
             () if !self.takes_all => return Err(Reason::CLIENT_TOO_SMALL),
             () if self.state == State::Draining => return Err(Reason::GOING_AWAY),
+            () if self.has_expired(now) => return Err(Reason::TOKEN_EXPIRED),
             () => {}
         }
         self.joined += 1;
@@ -185,7 +195,8 @@ impl Session {
         self.liveness.handle_rooms(self.rooms.len(), now);
         let command = JoinCommand {
             serial: hold.serial,
-            subject: self.subject.clone(),
+            subject: self.subject().clone(),
+            identity: self.identity.clone(),
             presence,
             since,
             data,
@@ -194,6 +205,15 @@ impl Session {
             ..JoinCommand::new(request, join.handle, name, join.mode)
         };
         Ok((route, Command::Join(Box::new(command))))
+    }
+
+    /// The presence data of a member: what its token says, or what its client says (PROTOCOL 6.13).
+    fn shown(&self, brought: Option<Bytes>) -> Result<Bytes, Reason> {
+        match self.info() {
+            Some(info) if brought.as_ref().is_none_or(|brought| brought == info) => Ok(info.clone()),
+            Some(_) => Err(Reason::NOT_ALLOWED),
+            None => Ok(brought.unwrap_or_default()),
+        }
     }
 
     fn route(&self, handle: Handle) -> Result<Route, Reason> {

@@ -13,6 +13,7 @@ mod bucket;
 mod consumption;
 mod control;
 mod data;
+mod identity;
 mod liveness;
 mod refusals;
 mod resume;
@@ -25,18 +26,21 @@ use smallvec::SmallVec;
 
 use self::bucket::Bucket;
 use self::consumption::Consumption;
+pub use self::identity::Proof;
+use self::identity::Unproven;
 use self::liveness::Liveness;
 pub use self::resume::{Greeting, Token};
 use self::resume::{Held, Refusals, Tokens};
 pub use self::violation::{Ending, Violation};
 use crate::command::{Command, Hold};
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::places::Places;
 use crate::time::Time;
 use crate::wire::control::{Command as Ask, GoingAway};
 use crate::wire::{
-    Capabilities, Control, DecodeError, Extensions, Frame, FrameType, Handle, MAGIC, Ping, PingBody, RequestId, Sender,
-    VARINT_END, VERSION,
+    Capabilities, Control, DecodeError, Extensions, Frame, FrameType, Handle, MAGIC, Ping, PingBody, Reason, RequestId,
+    Sender, VARINT_END, VERSION,
 };
 
 /// What all sessions of a server share.
@@ -77,7 +81,7 @@ pub struct Session {
     state: State,
     liveness: Liveness,
     capabilities: Capabilities,
-    /// What matters until hello is accepted.
+    /// What matters until hello is accepted, and while a token is verified.
     early: Option<Box<Early>>,
     /// The client takes frames and messages as large as the server's.
     takes_all: bool,
@@ -94,8 +98,10 @@ pub struct Session {
     acknowledge: Option<(u64, u64)>,
     consumption: Consumption,
     directs: u64,
-    /// Who the peer is; empty where it is anonymous.
-    subject: Bytes,
+    /// Who the peer has proved to be.
+    identity: Option<Arc<Identity>>,
+    /// When its token is not valid any more.
+    expires: Option<Time>,
     tokens: Tokens,
     refusals: Bucket,
     joins: Bucket,
@@ -105,7 +111,7 @@ pub struct Session {
 // There is one for every connection, idle ones too.
 const _: () = assert!(size_of::<Session>() <= 440);
 
-/// What matters until hello is accepted, and is let go of then.
+/// What matters until hello is accepted, and is let go of then; and a token that is being verified.
 #[derive(Debug, Default)]
 struct Early {
     /// The path of the WebSocket request may name a room to join.
@@ -114,6 +120,10 @@ struct Early {
     greeting: Option<Greeting>,
     /// The server is going away, and hello has not come: what to say after WELCOME.
     going_away: Option<(u64, u64)>,
+    /// The token of the WebSocket request.
+    credential: Option<Bytes>,
+    /// A token that the owner is to verify.
+    unproven: Option<Unproven>,
 }
 
 /// What the client may not have heard.
@@ -169,7 +179,8 @@ impl Session {
             acknowledge: None,
             consumption: Consumption::default(),
             directs: 0,
-            subject: Bytes::new(),
+            identity: None,
+            expires: None,
             tokens: Tokens::default(),
             refusals: Bucket::full(limits.refusals_burst, connected),
             joins: Bucket::full(limits.joins_burst, connected),
@@ -183,12 +194,6 @@ impl Session {
     pub const fn with_token(mut self, token: Token) -> Self {
         self.tokens = Tokens::first(token);
         self
-    }
-
-    /// Who the peer is; empty where it is anonymous.
-    #[must_use]
-    pub const fn subject(&self) -> &Bytes {
-        &self.subject
     }
 
     /// What both sides can do.
@@ -277,7 +282,7 @@ impl Session {
     pub fn deadline(&self, now: Time) -> Time {
         let liveness = self.liveness.deadline(&self.facts.limits);
         let consumption = self.consumption.deadline(now, &self.facts.limits).filter(|_| self.is_open());
-        consumption.map_or(liveness, |deadline| deadline.min(liveness))
+        [consumption, self.expiry_deadline()].into_iter().flatten().fold(liveness, Time::min)
     }
 
     /// Time has passed. Calling it early does nothing. `sent` as in [`unconsumed`](Self::unconsumed).
@@ -285,6 +290,10 @@ impl Session {
     /// # Errors
     /// Where the peer should have said something.
     pub fn handle_timeout(&mut self, sent: u64, now: Time, output: &mut Output) -> Result<(), Ending> {
+        // PROTOCOL 15.1.
+        if self.expiry_deadline().is_some_and(|deadline| now >= deadline) {
+            return Err(Ending::because(Reason::TOKEN_EXPIRED));
+        }
         let silent = self.liveness.check(&self.facts.limits, now)?;
         if silent || self.is_open() && self.consumption.is_due(sent, now, &self.facts.limits) {
             self.ask(sent, now, output);

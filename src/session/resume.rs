@@ -158,7 +158,7 @@ impl Refusals {
 }
 
 impl Session {
-    /// What a HELLO said, while the owner looks for the session it asks for.
+    /// What a HELLO said, while the owner looks for the session it asks for, or has its token verified.
     #[must_use]
     pub fn waiting(&self) -> Option<Greeting> {
         self.early.as_ref().filter(|_| self.state == State::Waiting).and_then(|early| early.greeting)
@@ -174,7 +174,7 @@ impl Session {
     /// Whether `token` is one of this session's, and comes from its subject.
     #[must_use]
     pub fn accepts(&self, token: Token, subject: &[u8]) -> bool {
-        self.is_resumable() && self.subject == subject && self.tokens.accepts(token)
+        self.is_resumable() && *self.subject() == subject && self.tokens.accepts(token)
     }
 
     /// There is no session to resume: this one begins.
@@ -241,6 +241,9 @@ impl Session {
             put_varint(first, &mut content);
             put_varint(last, &mut content);
             put_extension(kind::LOST_DIRECTS, &content, &mut extensions);
+        }
+        if !self.subject().is_empty() {
+            put_extension(kind::SUBJECT, self.subject(), &mut extensions);
         }
         let welcome = Welcome {
             capabilities: self.capabilities,

@@ -125,7 +125,8 @@ impl Capabilities {
     /// Member lists come in pages.
     pub const PAGES: Self = Self(1 << 6);
 
-    /// What this library can do, as a server and as a client: each needs code on both sides.
+    /// What this library can do in any case, as a server and as a client: each needs code on both sides.
+    /// Clients can do [`TOKEN`](Self::TOKEN) too, and so can servers that verify tokens.
     pub const IMPLEMENTED: Self =
         Self::RESUME.with(Self::HISTORY).with(Self::DEFLATE).with(Self::RECEIVE).with(Self::ACCEPTED).with(Self::PAGES);
 

@@ -187,6 +187,7 @@ fn the_table_of_limits_states_the_defaults() {
     check("lag above which", kib(limits.low_water));
     check("history and values of all", format!("{} MiB", limits.kept_bytes >> 20));
     check("time a session waits", seconds(limits.grace));
+    check("time a session goes on", seconds(limits.token_grace));
     check("sessions that wait", limits.max_away.to_string());
     check("directs kept", limits.max_unconfirmed.to_string());
     check("refusals", format!("{} at once, {} a second", limits.refusals_burst, limits.refusals_per_sec));

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tickwire::client::{Error, Membership, Scheme, Surprise, Url, Wait};
+use tickwire::client::{Error, Membership, Scheme, Surprise, Token, Url, Wait};
 use tickwire::wire::control::{Command, Hello, Join, Mode};
-use tickwire::wire::{Control, Extensions, FrameType, Handle, MAGIC, RawFrame, RequestId, SUBPROTOCOL, VERSION};
+use tickwire::wire::extension::kind;
+use tickwire::wire::{
+    Control, Extensions, FrameType, Handle, MAGIC, RawFrame, RequestId, SUBPROTOCOL, VERSION, put_extension,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -37,23 +40,24 @@ pub(super) struct Link {
 /// Connects everyone. `room` names their rooms.
 pub(super) async fn connect_all(
     url: &Url,
+    token: Option<&Token>,
     roles: &[Role],
     room: impl Fn(usize) -> String,
 ) -> Result<Vec<Link>, Failure> {
-    let connecting = roles.iter().map(|role| connect(url, *role, room(role.room)));
+    let connecting = roles.iter().map(|role| connect(url, token, *role, room(role.room)));
     stream::iter(connecting).buffered(AT_ONCE).try_collect().await
 }
 
-async fn connect(url: &Url, role: Role, room: String) -> Result<Link, Failure> {
+async fn connect(url: &Url, token: Option<&Token>, role: Role, room: String) -> Result<Link, Failure> {
     let late = |_| no_connection(url, &Error::TimedOut(Wait::Connect));
-    let greeted = timeout(CONNECT_TIMEOUT, greet(url, role, &room)).await.map_err(late)?;
+    let greeted = timeout(CONNECT_TIMEOUT, greet(url, token, role, &room)).await.map_err(late)?;
     let stream = greeted.map_err(|error| no_connection(url, &error))?;
     timeout(CONNECT_TIMEOUT, answered(stream, Framing::of(url.scheme()))).await.map_err(late)?
 }
 
-async fn greet(url: &Url, role: Role, room: &str) -> Result<TcpStream, Error> {
+async fn greet(url: &Url, token: Option<&Token>, role: Role, room: &str) -> Result<TcpStream, Error> {
     let mut stream = open(url).await?;
-    stream.write_all(&greeting(url.scheme(), role, room)).await.map_err(Error::Io)?;
+    stream.write_all(&greeting(url.scheme(), token, role, room)).await.map_err(Error::Io)?;
     Ok(stream)
 }
 
@@ -76,7 +80,7 @@ async fn open(url: &Url) -> Result<TcpStream, Error> {
 }
 
 /// Hello and join, in one chunk.
-fn greeting(scheme: Scheme, role: Role, room: &str) -> Vec<u8> {
+fn greeting(scheme: Scheme, token: Option<&Token>, role: Role, room: &str) -> Vec<u8> {
     let mode = match (role.sends, role.receives) {
         (Some(_), false) => Mode::PUBLISH,
         (None, true) => Mode::RECEIVE,
@@ -84,7 +88,12 @@ fn greeting(scheme: Scheme, role: Role, room: &str) -> Vec<u8> {
     };
     let join = Join { handle: HANDLE, mode, name: room.as_bytes(), extensions: Extensions::NONE };
     let mut frames = Vec::new();
-    Control::new(RequestId(1), Command::Hello(Hello::default())).encode(&mut frames);
+    let mut encoded = Vec::new();
+    if let Some(token) = token {
+        put_extension(kind::TOKEN, token.as_bytes(), &mut encoded);
+    }
+    let hello = Hello { extensions: Extensions::from_encoded(&encoded).unwrap_or_default(), ..Hello::default() };
+    Control::new(RequestId(1), Command::Hello(hello)).encode(&mut frames);
     Control::new(RequestId(2), Command::Join(join)).encode(&mut frames);
     let mut out = Vec::new();
     if scheme == Scheme::Tcp {

@@ -14,6 +14,7 @@
 //! presence = "counts"
 //! ```
 
+pub(super) mod auth;
 mod limits;
 mod section;
 
@@ -27,6 +28,7 @@ use tickwire::name::Pattern;
 use tickwire::server::Server;
 use toml::de::DeTable;
 
+pub(super) use self::auth::Auth;
 use self::section::{Section, Value};
 use super::serve::ServeArguments;
 
@@ -38,6 +40,8 @@ pub(super) struct Config {
     pub(super) shards: Option<usize>,
     pub(super) limits: Limits,
     pub(super) classes: RoomClasses,
+    pub(super) auth: Option<Auth>,
+    pub(super) insecure_anonymous: bool,
 }
 
 impl Config {
@@ -64,6 +68,8 @@ impl Config {
             shards: arguments.shards.or(file.shards),
             limits: file.limits,
             classes: RoomClasses { default, by_pattern },
+            auth: file.auth,
+            insecure_anonymous: arguments.insecure_anonymous,
         })
     }
 }
@@ -78,6 +84,7 @@ struct File {
     shards: Option<usize>,
     limits: Limits,
     classes: Vec<Class>,
+    auth: Option<Auth>,
 }
 
 /// A `[[class]]` of a file. What it leaves out is as for other rooms.
@@ -127,7 +134,7 @@ fn read(path: &Path) -> Result<File, String> {
 fn parse(name: &str, text: &str) -> Result<File, String> {
     let table = DeTable::parse(text).map_err(|error| format!("{name} is not TOML: {error}"))?;
     let root = Section::root(name, text, table.get_ref());
-    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class"])?;
+    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "auth"])?;
     let mut file = File {
         listen: root.get("listen", read_address)?,
         tcp: root.get("tcp", read_tcp)?,
@@ -139,6 +146,7 @@ fn parse(name: &str, text: &str) -> Result<File, String> {
         limits::read(&section, &mut file.limits)?;
         file.limits.check().map_err(|what| section.error(what))?;
     }
+    file.auth = root.section("auth")?.map(|section| auth::read(&section)).transpose()?;
     for section in root.sections("class")? {
         file.classes.push(read_class(&section)?);
     }

@@ -87,6 +87,11 @@ impl<'a> Value<'a> {
         self.0.as_str().ok_or_else(|| "write a string, such as \"...\"".into())
     }
 
+    pub(super) fn texts(self) -> Result<Vec<&'a str>, String> {
+        let texts = self.0.as_array().and_then(|list| list.iter().map(|value| value.get_ref().as_str()).collect());
+        texts.ok_or_else(|| "write a list of strings, such as [\"...\"]".into())
+    }
+
     pub(super) fn bool(self) -> Result<bool, String> {
         self.0.as_bool().ok_or_else(|| "write true or false".into())
     }

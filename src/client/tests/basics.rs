@@ -291,7 +291,7 @@ fn hello_is_that_of_the_protocol() {
     assert_eq!(&hello("ws://host/ws", none, None)[..], [2, 0, 5, 0, 1, 1, 0, 0, 0]);
     let with_magic = [0xd7, 0x54, 0x57, 1, 2, 0, 5, 0, 1, 1, 0, 0, 0];
     assert_eq!(&hello("tcp://host", none, None)[..], with_magic);
-    assert_eq!(&hello("ws://host/ws", ClientConfig::CAPABILITIES, None)[..], [2, 0, 5, 0, 1, 1, 0x6f, 0, 0]);
+    assert_eq!(&hello("ws://host/ws", ClientConfig::CAPABILITIES, None)[..], [2, 0, 5, 0, 1, 1, 0x7f, 0, 0]);
     let token = Token::new(&b"abc"[..]);
     let resuming = [2, 0, 13, 0, 1, 1, 0, 0, 0, 4, 6, 3, b'a', b'b', b'c', 0xc8, 1];
     assert_eq!(&hello("ws://host/ws", none, Some((&token, 200)))[..], resuming);

@@ -31,7 +31,7 @@ async fn everything_is_offered_unless_the_application_wants_less() {
         )
         .await;
     }
-    check(|config| config, 0b110_1111).await;
+    check(|config| config, 0b111_1111).await;
     check(|config| config.capabilities(Capabilities::DEFLATE), 0b100).await;
     check(|config| config.capabilities(Capabilities(1 << 20)), 0).await;
 }

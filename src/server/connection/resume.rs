@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
@@ -15,8 +16,9 @@ use super::Connection;
 use crate::command::SessionId;
 use crate::server::inbound::Stopped;
 use crate::server::parking::{Handover, Parked, TakeOver};
-use crate::session::Token;
+use crate::session::{Ending, Token};
 use crate::time::Time;
+use crate::wire::Reason;
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// Looks for the session that hello asked for. False while it is on its way.
@@ -39,7 +41,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             },
         };
         match found {
-            Some(handover) => self.go_on_with(handover, seen, now),
+            Some(handover) => self.go_on_with(handover, seen, now)?,
             None => self.session.handle_not_resumed(now, &mut self.output)?,
         }
         self.handle_greeted();
@@ -49,19 +51,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     /// Continues another connection's session on this one.
-    fn go_on_with(&mut self, handover: Handover, seen: u64, now: Time) {
-        let Some(Parked { session, outbox, place, rooms, .. }) = handover.take() else { return };
-        let Some(greeting) = std::mem::replace(&mut self.session, session).waiting() else { return };
+    fn go_on_with(&mut self, handover: Handover, seen: u64, now: Time) -> Result<(), Stopped> {
+        let Some(Parked { session, outbox, place, rooms, .. }) = handover.take() else { return Ok(()) };
+        let fresh = std::mem::replace(&mut self.session, session);
+        let Some(greeting) = fresh.waiting() else { return Ok(()) };
+        self.session.handle_client(&fresh);
         let (successor, lost) = outbox.succeed(seen);
         successor.settle(self.outbox.home());
         (self.outbox, self.awaits, self.told) = (successor, false, 0);
         // Its own place is given back for it.
         place.count();
-        self.place = place;
+        let fresh_place = std::mem::replace(&mut self.place, place);
         self.place.enter(&self.outbox);
+        let stays = self.place.inherit(&fresh_place, SystemTime::now());
         self.rooms = rooms;
-        let Some(token) = token(self.place.session) else { return };
+        if !stays {
+            return Err(Ending::because(Reason::REMOVED).into());
+        }
+        let Some(token) = token(self.place.session) else { return Ok(()) };
         self.session.handle_returned(&greeting, token, lost, now, &mut self.output);
+        Ok(())
     }
 }
 

@@ -13,6 +13,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod attach;
+#[cfg(feature = "auth")]
+mod auth;
 mod drain;
 mod flow;
 mod framing;

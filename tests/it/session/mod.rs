@@ -4,6 +4,7 @@ mod commands;
 mod deadlines;
 mod extensions;
 mod hello;
+mod identity;
 mod parked;
 mod refusals;
 mod resume;
