@@ -39,6 +39,9 @@ mod registry;
 mod rooms;
 mod shard;
 mod socket;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 mod worker;
 mod writer;
@@ -63,6 +66,9 @@ use self::hub::Hub;
 use self::listener::Port;
 use self::registry::{Place, Registry};
 use self::shard::{Door, Mail, Mailboxes, Shard};
+use self::stream::Stream;
+#[cfg(feature = "tls")]
+pub use self::tls::{Tls, TlsError};
 use self::worker::Worker;
 use crate::class::{RoomClass, RoomClasses};
 pub use crate::dispatcher::Counters;
@@ -85,6 +91,8 @@ pub struct Builder {
     classes: RoomClasses,
     authorise: Authorise,
     logics: Logics,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     /// Whether a pattern was none.
     bad_pattern: bool,
 }
@@ -100,6 +108,8 @@ impl Default for Builder {
             classes: RoomClasses::default(),
             authorise: Authorise::default(),
             logics: Logics::none(),
+            #[cfg(feature = "tls")]
+            tls: None,
             bad_pattern: false,
         }
     }
@@ -163,6 +173,15 @@ impl Builder {
             Some(pattern) => self.logics = self.logics.with(pattern, make),
             None => self.bad_pattern = true,
         }
+        self
+    }
+
+    /// Both ports speak TLS with this certificate, and nothing else (PROTOCOL 4.4). Plain by default. A detached
+    /// server has no ports, and does nothing with it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -230,6 +249,8 @@ pub struct Handle {
     registry: Arc<Registry>,
     counters: Arc<[watch::Receiver<Counters>]>,
     hubs: Arc<[Arc<Hub>]>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 /// The server has as many connections as it may.
@@ -304,7 +325,7 @@ impl Handle {
     /// Gives one of our own sockets to a worker.
     fn admit(
         &self,
-        stream: TcpStream,
+        stream: Stream<TcpStream>,
         speaks: Speaks,
         place: Place,
         greeting: Arc<OwnedSemaphorePermit>,
@@ -313,7 +334,7 @@ impl Handle {
         let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
         let surroundings = self.surroundings.clone();
         let connection = Connection::new(stream, speaks, surroundings, place, Some(greeting), connected);
-        if let Some(connection) = connection.try_map_io(TcpStream::into_std) {
+        if let Some(connection) = connection.try_map_io(|stream| stream.try_map(TcpStream::into_std)) {
             hub.arrive(connection);
         }
     }
@@ -334,6 +355,8 @@ impl Server {
 
     fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
         let Builder { limits, classes, authorise, logics, .. } = builder;
+        #[cfg(feature = "tls")]
+        let tls = builder.tls;
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
@@ -357,7 +380,14 @@ impl Server {
         };
         let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
         let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock };
-        let handle = Handle { surroundings, registry, counters: counters.into(), hubs: Arc::new([]) };
+        let handle = Handle {
+            surroundings,
+            registry,
+            counters: counters.into(),
+            hubs: Arc::new([]),
+            #[cfg(feature = "tls")]
+            tls,
+        };
         Self { websocket, tcp, handle, shards, workers: Vec::new() }
     }
 
@@ -418,6 +448,10 @@ impl Server {
         let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];
         for (listener, port) in ports.into_iter().filter_map(|(listener, port)| Some((listener?, port))) {
             tokio::spawn(listener::run(listener, port, handle.clone(), stopping.clone()));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = handle.tls.clone() {
+            tokio::spawn(tls::watch(tls, stopping));
         }
         // Shards end only when every mailbox sender is gone, and we hold one: so an end is a death.
         let ended = tokio::select! {
