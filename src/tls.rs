@@ -6,11 +6,9 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use rustls::SupportedCipherSuite;
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{self, cipher_suite};
+use rustls::crypto::aws_lc_rs::cipher_suite;
 
 /// The SHA-256 of a certificate. A client that was told it trusts that one certificate, whatever its names
 /// and its issuer.
@@ -80,8 +78,8 @@ impl std::error::Error for NoFingerprint {}
 
 /// The cryptography. Named wherever it is used: a library must not set what the whole process uses.
 #[cfg(any(feature = "server", feature = "client"))]
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+pub(crate) fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
+    std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 #[cfg(test)]
