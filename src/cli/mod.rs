@@ -15,6 +15,7 @@ mod replay;
 mod serve;
 mod sub;
 mod trim;
+mod trust;
 mod units;
 
 use std::fmt;
@@ -116,12 +117,7 @@ impl From<Error> for Failure {
 }
 
 /// Connects, and says how to get a server where there is none.
-async fn connect(url: &Url) -> Result<Client, Failure> {
-    connect_with(&ClientConfig::new(url.clone())).await
-}
-
-/// As [`connect`], with more to say about it.
-async fn connect_with(config: &ClientConfig) -> Result<Client, Failure> {
+async fn connect(config: &ClientConfig) -> Result<Client, Failure> {
     Client::connect(config).await.map_err(|error| no_connection(&config.url, &error))
 }
 
@@ -130,6 +126,9 @@ fn no_connection(url: &Url, error: &Error) -> Failure {
     let hint = match error {
         Error::Connect(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
             "\nNo server is listening there. Start one with: tickwire serve"
+        }
+        Error::Connect(cause) if cause.kind() == io::ErrorKind::InvalidData && url.is_secure() => {
+            "\nWith --ca FILE or --fingerprint SHA-256 a certificate is trusted that no public authority signed."
         }
         Error::Http(404) => "\nThe path of a Tickwire server is /ws, or /ws/ and the name of a room.",
         Error::Http(400) => "\nThere may be another WebSocket server at that address.",

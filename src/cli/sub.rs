@@ -11,6 +11,7 @@ use tickwire::wire::control::Mode;
 use tickwire::wire::{Handle, Key, Kind, Position, Presence, Reason, Record};
 use tokio::time::Instant;
 
+use super::trust::TrustArguments;
 use super::{Failure, connect, output, run_until_interrupted};
 
 /// Where a server listens that was started without flags.
@@ -28,6 +29,8 @@ pub(crate) struct SubArguments {
     /// The server: ws://host:port/ws or tcp://host:port
     #[arg(long, default_value = DEFAULT_URL)]
     url: Url,
+    #[command(flatten)]
+    trust: TrustArguments,
     /// End after so many messages: events, values (also those set before) and directs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -54,7 +57,7 @@ pub(crate) fn run(arguments: SubArguments) -> Result<(), Failure> {
 }
 
 async fn subscribe(arguments: SubArguments) -> Result<(), Failure> {
-    let mut client = connect(&arguments.url).await?;
+    let mut client = connect(&arguments.trust.config(&arguments.url)?).await?;
     let mut rooms = HashMap::new();
     for room in arguments.rooms {
         let shown = output::escaped(room.as_bytes());

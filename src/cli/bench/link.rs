@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tickwire::client::{Error, Membership, Scheme, Surprise, Url, Wait};
+use tickwire::client::{ByteStream, ClientConfig, Error, Membership, Scheme, Surprise, Wait};
 use tickwire::wire::control::{Command, Hello, Join, Mode};
 use tickwire::wire::{Control, Extensions, FrameType, Handle, MAGIC, RawFrame, RequestId, SUBPROTOCOL, VERSION};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
@@ -28,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A connection that has joined its room.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) stream: TcpStream,
+    pub(super) stream: ByteStream,
     pub(super) membership: Membership,
     /// What came behind the answer.
     pub(super) left: Vec<u8>,
@@ -36,30 +35,32 @@ pub(super) struct Link {
 
 /// Connects everyone. `room` names their rooms.
 pub(super) async fn connect_all(
-    url: &Url,
+    config: &ClientConfig,
     roles: &[Role],
     room: impl Fn(usize) -> String,
 ) -> Result<Vec<Link>, Failure> {
-    let connecting = roles.iter().map(|role| connect(url, *role, room(role.room)));
+    let connecting = roles.iter().map(|role| connect(config, *role, room(role.room)));
     stream::iter(connecting).buffered(AT_ONCE).try_collect().await
 }
 
-async fn connect(url: &Url, role: Role, room: String) -> Result<Link, Failure> {
+async fn connect(config: &ClientConfig, role: Role, room: String) -> Result<Link, Failure> {
+    let url = &config.url;
     let late = |_| no_connection(url, &Error::TimedOut(Wait::Connect));
-    let greeted = timeout(CONNECT_TIMEOUT, greet(url, role, &room)).await.map_err(late)?;
+    let greeted = timeout(CONNECT_TIMEOUT, greet(config, role, &room)).await.map_err(late)?;
     let stream = greeted.map_err(|error| no_connection(url, &error))?;
     timeout(CONNECT_TIMEOUT, answered(stream, Framing::of(url.scheme()))).await.map_err(late)?
 }
 
-async fn greet(url: &Url, role: Role, room: &str) -> Result<TcpStream, Error> {
-    let mut stream = open(url).await?;
-    stream.write_all(&greeting(url.scheme(), role, room)).await.map_err(Error::Io)?;
+async fn greet(config: &ClientConfig, role: Role, room: &str) -> Result<ByteStream, Error> {
+    let mut stream = open(config).await?;
+    stream.write_all(&greeting(config.url.scheme(), role, room)).await.map_err(Error::Io)?;
+    stream.flush().await.map_err(Error::Io)?;
     Ok(stream)
 }
 
-async fn open(url: &Url) -> Result<TcpStream, Error> {
-    let stream = TcpStream::connect((url.host(), url.port())).await.map_err(Error::Connect)?;
-    stream.set_nodelay(true).map_err(Error::Connect)?;
+async fn open(config: &ClientConfig) -> Result<ByteStream, Error> {
+    let url = &config.url;
+    let stream = ByteStream::connect(config).await?;
     if url.scheme() == Scheme::Tcp {
         return Ok(stream);
     }
@@ -96,7 +97,7 @@ fn greeting(scheme: Scheme, role: Role, room: &str) -> Vec<u8> {
 }
 
 /// Reads until the join is answered. What comes in the same chunk is kept.
-async fn answered(mut stream: TcpStream, framing: Framing) -> Result<Link, Failure> {
+async fn answered(mut stream: ByteStream, framing: Framing) -> Result<Link, Failure> {
     let mut bytes = Vec::new();
     loop {
         let read = stream.read_buf(&mut bytes).await.map_err(Error::Io)?;

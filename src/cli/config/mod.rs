@@ -16,6 +16,7 @@
 
 mod limits;
 mod section;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,6 +29,7 @@ use tickwire::server::Server;
 use toml::de::DeTable;
 
 use self::section::{Section, Value};
+pub(super) use self::tls::Certificate;
 use super::serve::ServeArguments;
 
 /// A server's configuration, complete.
@@ -38,6 +40,7 @@ pub(super) struct Config {
     pub(super) shards: Option<usize>,
     pub(super) limits: Limits,
     pub(super) classes: RoomClasses,
+    pub(super) tls: Option<Certificate>,
 }
 
 impl Config {
@@ -64,6 +67,7 @@ impl Config {
             shards: arguments.shards.or(file.shards),
             limits: file.limits,
             classes: RoomClasses { default, by_pattern },
+            tls: Certificate::of(arguments).or(file.tls),
         })
     }
 }
@@ -78,6 +82,7 @@ struct File {
     shards: Option<usize>,
     limits: Limits,
     classes: Vec<Class>,
+    tls: Option<Certificate>,
 }
 
 /// A `[[class]]` of a file. What it leaves out is as for other rooms.
@@ -127,7 +132,7 @@ fn read(path: &Path) -> Result<File, String> {
 fn parse(name: &str, text: &str) -> Result<File, String> {
     let table = DeTable::parse(text).map_err(|error| format!("{name} is not TOML: {error}"))?;
     let root = Section::root(name, text, table.get_ref());
-    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class"])?;
+    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "tls"])?;
     let mut file = File {
         listen: root.get("listen", read_address)?,
         tcp: root.get("tcp", read_tcp)?,
@@ -139,6 +144,7 @@ fn parse(name: &str, text: &str) -> Result<File, String> {
         limits::read(&section, &mut file.limits)?;
         file.limits.check().map_err(|what| section.error(what))?;
     }
+    file.tls = root.section("tls")?.map(|section| tls::read(&section)).transpose()?;
     for section in root.sections("class")? {
         file.classes.push(read_class(&section)?);
     }
