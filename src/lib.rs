@@ -23,6 +23,7 @@
 //! | `dispatcher` | the rooms of one shard: commands in, shared frames out |
 //! | `logic` | rules of an application inside a room, and a harness to test them |
 //! | `room` | one room: its members, its values, and what this tick has gathered |
+//! | `tls` | what server and client share of TLS |
 //! | `server` | sockets, threads and time around the core |
 //! | `auth` | JSON Web Tokens: bytes to an identity |
 //! | `client` | a small asynchronous client |
@@ -45,7 +46,8 @@
 //! # Features
 //!
 //! Without features, only `wire` is there, without `std` and without allocating. `std` adds the
-//! core, `server` the server, `auth` tokens, `client` a small client, `cli` (the default) the command line.
+//! core, `server` the server, `auth` tokens, `client` a small client, `cli` (the default) the command
+//! line; `tls` adds TLS to whichever of them there is.
 
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
@@ -94,6 +96,9 @@ mod room;
 
 #[cfg(feature = "std")]
 pub mod dispatcher;
+
+#[cfg(feature = "tls")]
+pub mod tls;
 
 #[cfg(feature = "server")]
 pub mod server;

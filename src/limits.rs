@@ -93,6 +93,9 @@ pub struct Limits {
     pub pings_per_sec: u32,
     /// From the connection to an accepted hello. 5 s, the handshake included.
     pub hello_timeout: Duration,
+    /// From the connection to the end of a TLS handshake; `hello_timeout` begins after it. 5 s: a few round trips
+    /// on a bad line, and a turn among `max_handshakes`.
+    pub handshake_timeout: Duration,
     /// Silence after which the server pings. 15 s: below the idle timeouts of common proxies.
     pub ping_interval: Duration,
     /// Between pings while the server sends. 1 s: consumption must be known while there is some.
@@ -118,6 +121,9 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections without an accepted hello. 1,000: what a storm of reconnects needs at once.
     pub max_greeting: usize,
+    /// TLS handshakes at once, others wait. 256: a storm of reconnects keeps all cores busy with fewer, and each
+    /// holds a key exchange and its messages.
+    pub max_handshakes: usize,
     /// Header bytes of an HTTP request. 8 KiB: proxies and cookies included.
     pub max_http_header: usize,
     /// Reading and discarding after a close. 2 s.
@@ -220,6 +226,9 @@ impl Limits {
             }
             index += 1;
         }
+        if self.max_handshakes == 0 || self.handshake_timeout.is_zero() {
+            return Err("max_handshakes must be at least 1, and handshake_timeout not 0");
+        }
         if self.max_members == 0 || self.max_rooms == 0 {
             return Err("max_members and max_rooms must be at least 1");
         }
@@ -265,6 +274,7 @@ impl Default for Limits {
             pings_burst: 32,
             pings_per_sec: 8,
             hello_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(15),
             busy_ping_interval: Duration::from_secs(1),
             pong_timeout: Duration::from_secs(45),
@@ -276,6 +286,7 @@ impl Default for Limits {
             number_quarantine: Duration::from_secs(30),
             max_connections: 10_000,
             max_greeting: 1000,
+            max_handshakes: 256,
             max_http_header: 8 * 1024,
             discard_timeout: Duration::from_secs(2),
             discard_bytes: 64 * 1024,

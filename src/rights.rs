@@ -77,8 +77,7 @@ pub struct Rights {
 
 impl Rights {
     /// Everything.
-    pub const ALL: Self =
-        Self { presence: true, events: true, values: true, history: true, publish: Publishing::ALL };
+    pub const ALL: Self = Self { presence: true, events: true, values: true, history: true, publish: Publishing::ALL };
 
     /// As far as frames are concerned that are sent.
     #[must_use]
@@ -92,11 +91,8 @@ impl Rights {
     /// [`Reason::NOT_ALLOWED`], where neither publishing nor receiving is left.
     pub fn grant(self, asked: Mode) -> Result<Mode, Reason> {
         let receives = self.presence || self.events || self.values;
-        let kept = [
-            (Mode::PUBLISH, self.publish.is_something()),
-            (Mode::RECEIVE, receives),
-            (Mode::MEMBERS, self.presence),
-        ];
+        let kept =
+            [(Mode::PUBLISH, self.publish.is_something()), (Mode::RECEIVE, receives), (Mode::MEMBERS, self.presence)];
         let kept = kept.into_iter().filter(|(bit, may)| *may && asked.has(*bit)).fold(0, |bits, (bit, _)| bits | bit.0);
         let mode = Mode(kept);
         if mode.is_valid() { Ok(mode) } else { Err(Reason::NOT_ALLOWED) }
@@ -118,7 +114,8 @@ impl Packed {
     pub(crate) fn new(mode: Mode, rights: Rights) -> Self {
         let publish = if mode.has(Mode::PUBLISH) { rights.publish } else { Publishing::NONE };
         let Rights { presence, events, values, history, .. } = rights;
-        let told = [presence, events, values, history].into_iter().rev().fold(0, |bits, told| bits << 1 | u8::from(told));
+        let told =
+            [presence, events, values, history].into_iter().rev().fold(0, |bits, told| bits << 1 | u8::from(told));
         Self(publish.0 << 4 | told)
     }
 

@@ -47,7 +47,9 @@ impl fmt::Display for BadSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Url => "write a URL such as http://127.0.0.1:8080/jwks.json",
-            Self::Scheme => "keys can be fetched by http:// only, in a network that you trust; otherwise put them into a file",
+            Self::Scheme => {
+                "keys can be fetched by http:// only, in a network that you trust; otherwise put them into a file"
+            }
         })
     }
 }

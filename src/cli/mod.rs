@@ -10,6 +10,7 @@ mod contents;
 mod output;
 mod progress;
 mod pub_;
+mod reach;
 mod record;
 mod replay;
 mod serve;
@@ -24,7 +25,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tickwire::client::{Client, ClientConfig, Error, Token, Url};
+use tickwire::client::{Client, ClientConfig, Error, Url};
 
 /// A realtime server for games and devices: rooms over a compact binary protocol, batched on a tick.
 ///
@@ -120,21 +121,8 @@ impl From<Error> for Failure {
 }
 
 /// Connects, and says how to get a server where there is none.
-async fn connect(url: &Url) -> Result<Client, Failure> {
-    connect_with(&ClientConfig::new(url.clone())).await
-}
-
-/// The token of a flag, or of the environment.
-fn token_or_environment(flag: Option<&str>) -> Option<Token> {
-    let token = flag.map(str::to_owned).or_else(|| std::env::var(token::VARIABLE).ok());
-    token.filter(|token| !token.is_empty()).map(Token::new)
-}
-
-/// As [`connect`], with more to say about it.
-async fn connect_with(config: &ClientConfig) -> Result<Client, Failure> {
-    let mut config = config.clone();
-    config.token = config.token.or_else(|| token_or_environment(None));
-    Client::connect(&config).await.map_err(|error| no_connection(&config.url, &error))
+async fn connect(config: &ClientConfig) -> Result<Client, Failure> {
+    Client::connect(config).await.map_err(|error| no_connection(&config.url, &error))
 }
 
 /// What to do about a connection that could not be made.
@@ -142,6 +130,9 @@ fn no_connection(url: &Url, error: &Error) -> Failure {
     let hint = match error {
         Error::Connect(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
             "\nNo server is listening there. Start one with: tickwire serve"
+        }
+        Error::Connect(cause) if cause.kind() == io::ErrorKind::InvalidData && url.is_secure() => {
+            "\nWith --ca FILE or --fingerprint SHA-256 a certificate is trusted that no public authority signed."
         }
         Error::Http(404) => "\nThe path of a Tickwire server is /ws, or /ws/ and the name of a room.",
         Error::Http(400) => "\nThere may be another WebSocket server at that address.",

@@ -8,13 +8,14 @@ use std::io::{self, BufRead, Read};
 use std::time::Duration;
 
 use clap::Args;
-use tickwire::client::{Client, ClientConfig, Event, Membership, Timing, Url};
+use tickwire::client::{Client, Event, Membership, Timing, Url};
 use tickwire::wire::control::Mode;
 use tickwire::wire::{Key, Target};
 use tokio::sync::mpsc;
 
+use super::reach::ReachArguments;
 use super::sub::DEFAULT_URL;
-use super::{Failure, connect_with, output, run_until_interrupted, token_or_environment};
+use super::{Failure, connect, output, run_until_interrupted};
 
 /// What to publish, and how.
 #[derive(Debug, Args)]
@@ -38,9 +39,8 @@ pub(crate) struct PubArguments {
     /// The server: ws://host:port/ws or tcp://host:port
     #[arg(long, default_value = DEFAULT_URL)]
     url: Url,
-    /// Who you are [default: TICKWIRE_TOKEN]
-    #[arg(long)]
-    token: Option<String>,
+    #[command(flatten)]
+    reach: ReachArguments,
 }
 
 /// Messages sent before it is awaited that they arrived. 48: below the refusals a session may
@@ -56,10 +56,9 @@ pub(crate) fn run(arguments: PubArguments) -> Result<(), Failure> {
 }
 
 async fn publish(arguments: PubArguments) -> Result<(), Failure> {
-    let mut config = ClientConfig::new(arguments.url);
-    config.token = token_or_environment(arguments.token.as_deref());
+    let mut config = arguments.reach.config(&arguments.url)?;
     config.gather = arguments.gather.map(Duration::from_millis);
-    let mut client = connect_with(&config).await?;
+    let mut client = connect(&config).await?;
     let shown = output::escaped(arguments.room.as_bytes());
     let joined = client.join(&arguments.room, Mode::PUBLISH).await;
     let membership = joined.map_err(|error| Failure::Runtime(format!("{shown}: {}", output::error(&error))))?;

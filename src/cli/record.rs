@@ -23,6 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::contents::{Contents, failure};
 use super::progress::Progress;
+use super::reach::ReachArguments;
 use super::sub::DEFAULT_URL;
 use super::{Failure, connect, output, run_on_one_thread, units};
 
@@ -36,6 +37,8 @@ pub(crate) struct RecordArguments {
     /// The server: ws://host:port/ws or tcp://host:port
     #[arg(long, default_value = DEFAULT_URL)]
     url: Url,
+    #[command(flatten)]
+    reach: ReachArguments,
     /// End after so many events and values; those set before do not count
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -69,7 +72,7 @@ async fn record(arguments: &RecordArguments) -> Result<(), Failure> {
     if !arguments.force && path.exists() {
         return Err(failure(path, &"there is such a file already; --force overwrites it"));
     }
-    let mut client = connect(&arguments.url).await?;
+    let mut client = connect(&arguments.reach.config(&arguments.url)?).await?;
     let (preface, membership) = join(&mut client, &arguments.room).await?;
     // The file comes last, so that nothing is overwritten for a room that cannot be joined.
     let file = create(path, arguments.force).map_err(|error| failure(path, &error))?;

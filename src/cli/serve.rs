@@ -9,12 +9,12 @@ use std::time::Duration;
 use clap::Args;
 use tickwire::class::RoomClasses;
 use tickwire::limits::Limits;
-use tickwire::server::{Counters, Error, Server};
+use tickwire::server::{Counters, Error, Server, Tls};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::config::Config;
+use super::config::{Certificate, Config};
 use super::{Failure, units};
 
 /// What an operator may set on the command line. It wins over the file.
@@ -35,12 +35,21 @@ pub(crate) struct ServeArguments {
     /// How many threads own rooms and sockets [default: one per core]
     #[arg(long, value_name = "N")]
     pub(super) shards: Option<usize>,
-    /// A TOML file with listen, tcp, tick, shards, [limits], [[class]] and [auth]
+    /// A TOML file with listen, tcp, tick, shards, [limits], [[class]], [auth] and [tls]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Serve clients that have proved nothing and may everything on public addresses too
     #[arg(long)]
     pub(super) insecure_anonymous: bool,
+    /// A certificate chain in PEM: both addresses speak TLS then
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Speak TLS with a new certificate that nobody has signed, for trying it
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub(super) tls_self_signed: bool,
     /// Log as JSON, one object a line
     #[arg(long)]
     pub(super) log_json: bool,
@@ -78,10 +87,22 @@ async fn serve(config: Config) -> Result<(), Failure> {
     if let Some(shards) = config.shards {
         builder = builder.shards(shards);
     }
+    let addresses: Vec<SocketAddr> = config.websocket.into_iter().chain(config.tcp).collect();
+    let tls = config.tls.as_ref().map(|tls| tls.load(&addresses)).transpose();
+    let tls = tls.map_err(|error| Failure::Usage(error.to_string()))?;
+    if let Some(tls) = &tls {
+        builder = builder.tls(tls.clone());
+    }
     let server = builder.bind().await.map_err(explain)?;
     let (stop, stopped) = oneshot::channel();
     let mut signals = Signals::new().map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
-    announce(&server, &config.classes)?;
+    announce(&server, &config.classes, tls.as_ref(), config.tls == Some(Certificate::SelfSigned))?;
+    #[cfg(unix)]
+    if let Some(tls) = tls {
+        let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+        let hangups = hangups.map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
+        tokio::spawn(reload_at(hangups, tls));
+    }
     tokio::spawn(async move {
         signals.next().await;
         eprintln!("stopping: clients are told and may finish; a second signal exits at once");
@@ -107,6 +128,16 @@ fn report(counters: &Counters) {
     }
 }
 
+/// Reads the certificate again at each SIGHUP.
+#[cfg(unix)]
+async fn reload_at(mut hangups: tokio::signal::unix::Signal, tls: Tls) {
+    while hangups.recv().await.is_some() {
+        let tls = tls.clone();
+        // What came of it is logged; the files may be far away.
+        let _reloaded = tokio::task::spawn_blocking(move || tls.reload()).await;
+    }
+}
+
 /// What the server says, and what to do about it.
 fn explain(error: Error) -> Failure {
     let text = error.to_string();
@@ -122,7 +153,7 @@ fn explain(error: Error) -> Failure {
 }
 
 /// Prints where clients find the server, and how to try it.
-fn announce(server: &Server, classes: &RoomClasses) -> io::Result<()> {
+fn announce(server: &Server, classes: &RoomClasses, tls: Option<&Tls>, self_signed: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "tickwire {}", env!("CARGO_PKG_VERSION"))?;
     let reachable = |addr: SocketAddr| match addr.ip() {
@@ -130,19 +161,25 @@ fn announce(server: &Server, classes: &RoomClasses) -> io::Result<()> {
         ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], addr.port())),
         _ => addr,
     };
+    let (tcp, websocket) = if tls.is_some() { ("tls", "wss") } else { ("tcp", "ws") };
     let mut url = String::new();
     if let Some(addr) = server.tcp_addr() {
-        url = format!("tcp://{}", reachable(addr));
-        line(&mut out, "tcp", &format_args!("tcp://{addr}"))?;
+        url = format!("{tcp}://{}", reachable(addr));
+        line(&mut out, tcp, &format_args!("{tcp}://{addr}"))?;
     }
     if let Some(addr) = server.websocket_addr() {
-        url = format!("ws://{}/ws", reachable(addr));
-        line(&mut out, "websocket", &format_args!("ws://{addr}/ws"))?;
+        url = format!("{websocket}://{}/ws", reachable(addr));
+        line(&mut out, "websocket", &format_args!("{websocket}://{addr}/ws"))?;
     }
     line(&mut out, "tick", &units::show_duration(classes.default.period))?;
+    if let Some(tls) = tls {
+        line(&mut out, "sha-256", &tls.fingerprint())?;
+    }
+    let trust = tls.filter(|_| self_signed).map(|tls| format!(" --fingerprint {}", tls.fingerprint()));
+    let trust = trust.unwrap_or_default();
     let url = if url == super::sub::DEFAULT_URL { String::new() } else { format!(" --url {url}") };
-    line(&mut out, "try", &format_args!("tickwire sub demo{url}"))?;
-    line(&mut out, "and", &format_args!("tickwire pub demo hello{url}"))?;
+    line(&mut out, "try", &format_args!("tickwire sub demo{url}{trust}"))?;
+    line(&mut out, "and", &format_args!("tickwire pub demo hello{url}{trust}"))?;
     line(&mut out, "stop", &"Ctrl-C")?;
     out.flush()
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use tickwire::client::{Batch, Client, ClientConfig, Event, Membership, Sample, Url};
+use tickwire::client::{Batch, Client, Event, Membership, Sample, Url};
 use tickwire::wire::control::Mode;
 use tickwire::wire::{Handle, Key, Kind, Position, Presence, Reason, Record};
 use tokio::time::Instant;
 
-use super::{Failure, connect_with, output, run_until_interrupted, token_or_environment};
+use super::reach::ReachArguments;
+use super::{Failure, connect, output, run_until_interrupted};
 
 /// Where a server listens that was started without flags.
 pub(super) const DEFAULT_URL: &str = "ws://127.0.0.1:7070/ws";
@@ -28,9 +29,8 @@ pub(crate) struct SubArguments {
     /// The server: ws://host:port/ws or tcp://host:port
     #[arg(long, default_value = DEFAULT_URL)]
     url: Url,
-    /// Who you are [default: TICKWIRE_TOKEN]
-    #[arg(long)]
-    token: Option<String>,
+    #[command(flatten)]
+    reach: ReachArguments,
     /// End after so many messages: events, values (also those set before) and directs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -57,9 +57,7 @@ pub(crate) fn run(arguments: SubArguments) -> Result<(), Failure> {
 }
 
 async fn subscribe(arguments: SubArguments) -> Result<(), Failure> {
-    let mut config = ClientConfig::new(arguments.url);
-    config.token = token_or_environment(arguments.token.as_deref());
-    let mut client = connect_with(&config).await?;
+    let mut client = connect(&arguments.reach.config(&arguments.url)?).await?;
     let mut rooms = HashMap::new();
     for room in arguments.rooms {
         let shown = output::escaped(room.as_bytes());

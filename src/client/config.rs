@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use super::Trust;
 use super::{Token, Url};
 use crate::wire::Capabilities;
 
@@ -11,6 +13,9 @@ use crate::wire::Capabilities;
 pub struct ClientConfig {
     /// The server.
     pub url: Url,
+    /// Whose certificates are taken, where the server speaks TLS. None: the public authorities'.
+    #[cfg(feature = "tls")]
+    pub trust: Option<Trust>,
     /// Who this client is, where the server wants to know (PROTOCOL 6.1). None.
     pub token: Option<Token>,
     /// What is offered (PROTOCOL 10.3). All that this client can do; fewer to save memory or to
@@ -53,6 +58,8 @@ impl ClientConfig {
     pub const fn new(url: Url) -> Self {
         Self {
             url,
+            #[cfg(feature = "tls")]
+            trust: None,
             token: None,
             capabilities: Self::CAPABILITIES,
             connect_timeout: Duration::from_secs(10),
@@ -61,6 +68,14 @@ impl ClientConfig {
             unaccepted_messages: 4096,
             gather: None,
         }
+    }
+
+    /// Sets whose certificates are taken.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
     }
 
     /// Sets who this client is.

@@ -29,6 +29,8 @@
 //! Who publishes several messages within a tick can let them leave together, which costs a server
 //! less: [`ClientConfig::gather`].
 //!
+//! With the feature `tls`, an address with `wss://` or `tls://` is spoken to under TLS: [`ClientConfig::trust`].
+//!
 //! The client reconnects nothing and retries nothing by itself.
 
 mod clock;
@@ -48,8 +50,11 @@ mod resume;
 mod room;
 mod sender;
 mod session;
+mod stream;
 mod token;
 mod transport;
+#[cfg(feature = "tls")]
+mod trust;
 mod unaccepted;
 mod url;
 
@@ -70,7 +75,10 @@ pub use self::options::{JoinOptions, What};
 pub use self::receiver::Receiver;
 pub use self::resume::{ResumePoint, Resumed, Unconfirmed};
 pub use self::sender::{Sender, Timing};
+pub use self::stream::ByteStream;
 pub use self::token::Token;
+#[cfg(feature = "tls")]
+pub use self::trust::{NoRoots, Trust};
 pub use self::url::{Scheme, Url, UrlError};
 
 use self::greeting::Greeting;
@@ -110,7 +118,7 @@ impl Client {
         }
         let resume = point.map(|point| (&point.token, point.directs));
         let hello = greeting::hello(config, offered, resume)?;
-        let (mut reader, mut writer) = transport::connect(&config.url).await?;
+        let (mut reader, mut writer) = transport::connect(config).await?;
         let start = Instant::now();
         writer.write(hello).await?;
 

@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -18,7 +19,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::outgoing::Outgoing;
-use super::{Error, Scheme, Url};
+use super::{ByteStream, ClientConfig, Error, Scheme, Url};
 use crate::wire::{Decoder, Frame, Header, Reason, SUBPROTOCOL, Sender};
 
 /// The largest frame payload a header can announce. A client that asks for no less takes it.
@@ -31,29 +32,38 @@ const READ_SIZE: usize = 16 * 1024;
 /// for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(45);
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<ByteStream>;
 
 /// Connects, and shakes hands where the transport wants it.
-pub(super) async fn connect(url: &Url) -> Result<(FrameReader, FrameWriter), Error> {
-    let stream = TcpStream::connect((url.host(), url.port())).await.map_err(Error::Connect)?;
-    // Small messages must not wait for each other's acknowledgements.
-    stream.set_nodelay(true).map_err(Error::Connect)?;
+pub(super) async fn connect(config: &ClientConfig) -> Result<(FrameReader, FrameWriter), Error> {
+    let stream = ByteStream::connect(config).await?;
     let decoder = Decoder::new(Sender::Server, MAX_FRAME);
-    match url.scheme() {
+    match config.url.scheme() {
         Scheme::Tcp => {
-            let (read, write) = stream.into_split();
+            let (read, writer) = match stream {
+                ByteStream::Plain(stream) => {
+                    let (read, write) = stream.into_split();
+                    (Reading::Plain(read), FrameWriter::Tcp(write))
+                }
+                #[cfg(feature = "tls")]
+                stream @ ByteStream::Tls(_) => {
+                    let (read, write) = tokio::io::split(stream);
+                    (Reading::Tls(read), FrameWriter::Tls(write))
+                }
+            };
             let input = Input::Tcp { read, buffer: BytesMut::new() };
-            Ok((FrameReader { input, decoder }, FrameWriter::Tcp(write)))
+            Ok((FrameReader { input, decoder }, writer))
         }
         Scheme::WebSocket => {
-            let (write, read) = shake_hands(stream, url).await?.split();
+            let (write, read) = shake_hands(stream, &config.url).await?.split();
             let input = Input::WebSocket { read, message: Bytes::new() };
             Ok((FrameReader { input, decoder }, FrameWriter::WebSocket(Box::new(write))))
         }
     }
 }
 
-async fn shake_hands(stream: TcpStream, url: &Url) -> Result<Socket, Error> {
+async fn shake_hands(stream: ByteStream, url: &Url) -> Result<Socket, Error> {
+    // TLS is below: the request is the same.
     let address = format!("ws://{}{}", url.authority(), url.path());
     let mut request = address.into_client_request().map_err(from_tungstenite)?;
     // PROTOCOL 4.2: the subprotocol must be offered.
@@ -72,8 +82,14 @@ pub(super) struct FrameReader {
 }
 
 enum Input {
-    Tcp { read: OwnedReadHalf, buffer: BytesMut },
+    Tcp { read: Reading, buffer: BytesMut },
     WebSocket { read: SplitStream<Socket>, message: Bytes },
+}
+
+enum Reading {
+    Plain(OwnedReadHalf),
+    #[cfg(feature = "tls")]
+    Tls(ReadHalf<ByteStream>),
 }
 
 /// What waiting for bytes brought.
@@ -101,7 +117,12 @@ impl FrameReader {
         match &mut self.input {
             Input::Tcp { read, buffer } => {
                 buffer.reserve(READ_SIZE);
-                match read.read_buf(buffer).await {
+                let read = match read {
+                    Reading::Plain(read) => read.read_buf(buffer).await,
+                    #[cfg(feature = "tls")]
+                    Reading::Tls(read) => read.read_buf(buffer).await,
+                };
+                match read {
                     Ok(0) => Ok(Filled::End(None)),
                     Ok(_) => Ok(Filled::More),
                     Err(error) => Err(Error::Io(error)),
@@ -147,6 +168,8 @@ fn reason_of(close: &CloseFrame) -> Option<Reason> {
 /// The writing half.
 pub(super) enum FrameWriter {
     Tcp(OwnedWriteHalf),
+    #[cfg(feature = "tls")]
+    Tls(WriteHalf<ByteStream>),
     /// Boxed: a sink with its buffers is large.
     WebSocket(Box<SplitSink<Socket, Message>>),
 }
@@ -156,6 +179,12 @@ impl FrameWriter {
     pub(super) async fn write(&mut self, frames: Bytes) -> Result<(), Error> {
         match self {
             Self::Tcp(write) => write.write_all(&frames).await.map_err(Error::Io),
+            #[cfg(feature = "tls")]
+            Self::Tls(write) => {
+                write.write_all(&frames).await.map_err(Error::Io)?;
+                // TLS may hold back what the socket has not taken.
+                write.flush().await.map_err(Error::Io)
+            }
             Self::WebSocket(write) => write.send(Message::Binary(frames)).await.map_err(from_tungstenite),
         }
     }
@@ -164,6 +193,8 @@ impl FrameWriter {
     async fn finish(&mut self) -> Result<(), Error> {
         match self {
             Self::Tcp(write) => write.shutdown().await.map_err(Error::Io),
+            #[cfg(feature = "tls")]
+            Self::Tls(write) => write.shutdown().await.map_err(Error::Io),
             Self::WebSocket(write) => write.close().await.map_err(from_tungstenite),
         }
     }

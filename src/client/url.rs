@@ -1,4 +1,4 @@
-//! Addresses of servers: `ws://host:port/path` and `tcp://host:port` (PROTOCOL 4).
+//! Addresses of servers: `ws://host:port/path` and `tcp://host:port`, with TLS `wss://` and `tls://` (PROTOCOL 4).
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,6 +9,7 @@ use crate::name::RoomName;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
+    secure: bool,
     /// Without the brackets of an IPv6 address.
     host: String,
     port: u16,
@@ -19,9 +20,9 @@ pub struct Url {
 /// The transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// WebSocket over plain TCP.
+    /// WebSocket.
     WebSocket,
-    /// Frames over plain TCP.
+    /// Frames on the stream itself.
     Tcp,
 }
 
@@ -30,6 +31,12 @@ impl Url {
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// Whether it is spoken under TLS.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// A name or an address, an IPv6 address without its brackets.
@@ -82,12 +89,16 @@ impl FromStr for Url {
             return Err(UrlError::Character);
         }
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::NoScheme)?;
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "ws" => Scheme::WebSocket,
-            "tcp" => Scheme::Tcp,
-            "wss" | "tls" | "https" => return Err(UrlError::Tls),
+        let (scheme, secure) = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => (Scheme::WebSocket, false),
+            "wss" => (Scheme::WebSocket, true),
+            "tcp" => (Scheme::Tcp, false),
+            "tls" => (Scheme::Tcp, true),
             _ => return Err(UrlError::UnknownScheme),
         };
+        if secure && !cfg!(feature = "tls") {
+            return Err(UrlError::Tls);
+        }
         if rest.contains('#') {
             return Err(UrlError::Fragment);
         }
@@ -101,7 +112,7 @@ impl FromStr for Url {
             (Scheme::Tcp, "" | "/") => (7071, String::new()),
             (Scheme::Tcp, _) => return Err(UrlError::TcpPath),
         };
-        Ok(Self { scheme, host: host.to_owned(), port: port.unwrap_or(default_port), path })
+        Ok(Self { scheme, secure, host: host.to_owned(), port: port.unwrap_or(default_port), path })
     }
 }
 
@@ -137,9 +148,11 @@ fn split_authority(authority: &str) -> Result<(&str, Option<u16>), UrlError> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::WebSocket => "ws",
-            Scheme::Tcp => "tcp",
+        let scheme = match (self.scheme, self.secure) {
+            (Scheme::WebSocket, false) => "ws",
+            (Scheme::WebSocket, true) => "wss",
+            (Scheme::Tcp, false) => "tcp",
+            (Scheme::Tcp, true) => "tls",
         };
         write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
@@ -153,7 +166,7 @@ pub enum UrlError {
     NoScheme,
     /// The scheme is none of ours.
     UnknownScheme,
-    /// The scheme asks for TLS.
+    /// The scheme asks for TLS, and this program was built without it.
     Tls,
     /// There is no host, or it has characters that no host has.
     Host,
@@ -173,13 +186,11 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoScheme => "the address has no scheme: write ws://host:7070 or tcp://host:7071",
-            Self::UnknownScheme => "the scheme is unknown: use ws:// or tcp://",
-            Self::Tls => {
-                "TLS is not supported yet: use ws:// or tcp://, through a tunnel where the network is not yours"
-            }
+            Self::UnknownScheme => "the scheme is unknown: use ws:// or tcp://, with TLS wss:// or tls://",
+            Self::Tls => "this program was built without TLS: use ws:// or tcp://",
             Self::Host => "the host is missing or malformed: write ws://host:7070, an IPv6 address in brackets",
             Self::Port => "the port is not a number from 1 to 65535",
-            Self::TcpPath => "an address with tcp:// has no path: rooms are joined by name",
+            Self::TcpPath => "an address with tcp:// or tls:// has no path: rooms are joined by name",
             Self::UserInfo => "a user name in the address is not supported",
             Self::Fragment => "the address must not contain '#'",
             Self::Character => "the address has a character that must be percent-encoded",
@@ -214,13 +225,21 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tls")]
+    fn tls_has_the_same_defaults() {
+        check("wss://localhost", "wss://localhost:7070/ws");
+        check("TLS://example.org", "tls://example.org:7071");
+        check("wss://h:443/ws/room", "wss://h:443/ws/room");
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         let check = |text: &str, error: UrlError| assert_eq!(text.parse::<Url>(), Err(error), "{text}");
         check("localhost:7070", UrlError::NoScheme);
         check("", UrlError::NoScheme);
         check("http://localhost", UrlError::UnknownScheme);
-        check("wss://localhost", UrlError::Tls);
-        check("tls://localhost", UrlError::Tls);
+        check("https://localhost", UrlError::UnknownScheme);
+        check("tls://h/room", UrlError::TcpPath);
         check("ws://", UrlError::Host);
         check("ws:///ws", UrlError::Host);
         check("ws://:7070", UrlError::Host);

@@ -17,6 +17,7 @@ pub(super) mod task;
 
 use std::cell::Cell;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -372,7 +373,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             }
             if self.writer.is_empty() {
                 self.lay_down();
-                return Ok(());
+                // What TLS holds back leaves as the socket takes it; a plain one holds nothing.
+                return match Pin::new(&mut self.io).poll_flush(cx) {
+                    Poll::Ready(Err(_)) => Err(Stopped::Gone),
+                    Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+                };
             }
             match self.writer.poll_write(&mut self.io, cx) {
                 // Something may have been queued meanwhile; it would find us marked as awake.

@@ -22,17 +22,18 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::credential;
 use super::Handle;
 use super::connection::Speaks;
+use super::credential;
 use super::registry::Place;
+use super::stream::Stream;
 use crate::time::Time;
 use crate::wire::SUBPROTOCOL;
 
 type Answer = Response<Full<Bytes>>;
 
 /// Serves one request, which may become a session. Takes at most the time that hello may take.
-pub(super) async fn serve(stream: TcpStream, server: Handle, greeting: OwnedSemaphorePermit) {
+pub(super) async fn serve(stream: Stream<TcpStream>, server: Handle, greeting: OwnedSemaphorePermit) {
     let connected = server.surroundings.clock.now();
     let limits = &server.surroundings.facts.limits;
     let (hello_timeout, max_header) = (limits.hello_timeout, limits.max_http_header);
@@ -103,7 +104,7 @@ async fn upgraded(
 ) {
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
     // Always so: this is what was given to hyper in `serve`.
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<Stream<TcpStream>>>() else { return };
     let speaks = Speaks::WebSocket { read: parts.read_buf, room, token };
     server.admit(parts.io.into_inner(), speaks, place, greeting, connected);
 }

@@ -17,6 +17,7 @@ use std::task::Wake;
 
 use super::connection::Connection;
 use super::shard::{Mail, ShardGone};
+use super::stream::Stream;
 use crate::time::Time;
 
 #[expect(clippy::disallowed_types, reason = "held to append to a list or to take it, and for nothing else")]
@@ -25,7 +26,7 @@ type Lock<T> = std::sync::Mutex<T>;
 /// A connection that comes to a worker.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    pub(super) connection: Connection<std::net::TcpStream>,
+    pub(super) connection: Connection<Stream<std::net::TcpStream>>,
     /// Made by who sends it: what lasts as long as a connection is best not mixed with what lasts as long
     /// as its rooms, or neither's memory can be given back.
     pub(super) rouser: Arc<Rouser>,
@@ -68,7 +69,7 @@ impl Hub {
     }
 
     /// Gives the worker a connection.
-    pub(super) fn arrive(self: &Arc<Self>, connection: Connection<std::net::TcpStream>) {
+    pub(super) fn arrive(self: &Arc<Self>, connection: Connection<Stream<std::net::TcpStream>>) {
         let arrival = Arrival { connection, rouser: Rouser::new(self) };
         let mut arrivals = lock(&self.arrivals);
         if self.is_stopped() {

@@ -10,6 +10,9 @@ use tracing::{debug, warn};
 
 use super::connection::Speaks;
 use super::inbound::Stopped;
+use super::stream::Stream;
+#[cfg(feature = "tls")]
+use super::tls;
 use super::writer::{Framing, Writer};
 use super::{Handle, closing, http};
 use crate::limits::Limits;
@@ -66,6 +69,21 @@ fn admit(stream: TcpStream, port: Port, server: &Handle) {
         debug!("the connection is gone: {error}");
         return;
     }
+    #[cfg(feature = "tls")]
+    if let Some(tls) = server.tls.clone() {
+        let server = server.clone();
+        tokio::spawn(async move {
+            if let Some((stream, port)) = tls::accept(&tls, stream, port, &server).await {
+                begin(stream, port, &server, greeting);
+            }
+        });
+        return;
+    }
+    begin(Stream::plain(stream), port, server, greeting);
+}
+
+/// Speaks with a peer.
+fn begin(stream: Stream<TcpStream>, port: Port, server: &Handle, greeting: OwnedSemaphorePermit) {
     match port {
         Port::Http => {
             tokio::spawn(http::serve(stream, server.clone(), greeting));
@@ -82,7 +100,7 @@ fn admit(stream: TcpStream, port: Port, server: &Handle) {
 }
 
 /// Says that the server is full. Bounded like strangers are, whose place it holds.
-async fn turn_away(mut stream: TcpStream, server: Handle, _greeting: OwnedSemaphorePermit) {
+async fn turn_away(mut stream: Stream<TcpStream>, server: Handle, _greeting: OwnedSemaphorePermit) {
     let full = Stopped::Ending(Ending::because(Reason::SERVER_FULL));
     let limits = &server.surroundings.facts.limits;
     closing::run(&mut stream, Writer::new(Framing::Tcp), full, Framing::Tcp, limits).await;

@@ -42,6 +42,9 @@ mod revoked;
 mod rooms;
 mod shard;
 mod socket;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 mod worker;
 mod writer;
@@ -68,6 +71,9 @@ use self::listener::Port;
 use self::registry::{Place, Registry};
 pub use self::revoked::{Revoke, Revoked, TooManyRevoked};
 use self::shard::{Door, Mail, Mailboxes, Shard};
+use self::stream::Stream;
+#[cfg(feature = "tls")]
+pub use self::tls::{Tls, TlsError};
 use self::worker::Worker;
 use crate::class::{RoomClass, RoomClasses};
 pub use crate::dispatcher::Counters;
@@ -91,6 +97,8 @@ pub struct Builder {
     authorise: Authorise,
     identification: Identification,
     logics: Logics,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     /// Whether a pattern was none.
     bad_pattern: bool,
 }
@@ -107,6 +115,8 @@ impl Default for Builder {
             authorise: Authorise::default(),
             identification: Identification::default(),
             logics: Logics::none(),
+            #[cfg(feature = "tls")]
+            tls: None,
             bad_pattern: false,
         }
     }
@@ -197,6 +207,15 @@ impl Builder {
         self
     }
 
+    /// Both ports speak TLS with this certificate, and nothing else (PROTOCOL 4.4). Plain by default. A detached
+    /// server has no ports, and does nothing with it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Binds the addresses. Nothing is accepted before [`Server::run`].
     ///
     /// # Errors
@@ -265,6 +284,8 @@ pub struct Handle {
     registry: Arc<Registry>,
     counters: Arc<[watch::Receiver<Counters>]>,
     hubs: Arc<[Arc<Hub>]>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 /// The server has as many connections as it may.
@@ -366,7 +387,7 @@ impl Handle {
     /// Gives one of our own sockets to a worker.
     fn admit(
         &self,
-        stream: TcpStream,
+        stream: Stream<TcpStream>,
         speaks: Speaks,
         place: Place,
         greeting: Arc<OwnedSemaphorePermit>,
@@ -375,7 +396,7 @@ impl Handle {
         let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
         let surroundings = self.surroundings.clone();
         let connection = Connection::new(stream, speaks, surroundings, place, Some(greeting), connected);
-        if let Some(connection) = connection.try_map_io(TcpStream::into_std) {
+        if let Some(connection) = connection.try_map_io(|stream| stream.try_map(TcpStream::into_std)) {
             hub.arrive(connection);
         }
     }
@@ -396,6 +417,8 @@ impl Server {
 
     fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
         let Builder { limits, classes, authorise, identification, logics, .. } = builder;
+        #[cfg(feature = "tls")]
+        let tls = builder.tls;
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
@@ -423,7 +446,14 @@ impl Server {
         };
         let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
         let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock, identification };
-        let handle = Handle { surroundings, registry, counters: counters.into(), hubs: Arc::new([]) };
+        let handle = Handle {
+            surroundings,
+            registry,
+            counters: counters.into(),
+            hubs: Arc::new([]),
+            #[cfg(feature = "tls")]
+            tls,
+        };
         Self { websocket, tcp, handle, shards, workers: Vec::new() }
     }
 
@@ -484,6 +514,10 @@ impl Server {
         let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];
         for (listener, port) in ports.into_iter().filter_map(|(listener, port)| Some((listener?, port))) {
             tokio::spawn(listener::run(listener, port, handle.clone(), stopping.clone()));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = handle.tls.clone() {
+            tokio::spawn(tls::watch(tls, stopping));
         }
         // Shards end only when every mailbox sender is gone, and we hold one: so an end is a death.
         let ended = tokio::select! {

@@ -28,6 +28,9 @@ pub(super) struct Registry {
     count: AtomicUsize,
     max: usize,
     greeting: Arc<Semaphore>,
+    /// TLS handshakes under way.
+    #[cfg(feature = "tls")]
+    handshakes: Semaphore,
     away: Arc<Semaphore>,
     grace: Duration,
     next_session: AtomicU64,
@@ -63,6 +66,8 @@ impl Registry {
             count: AtomicUsize::new(0),
             max: limits.max_connections,
             greeting: Arc::new(Semaphore::new(limits.max_greeting.min(Semaphore::MAX_PERMITS))),
+            #[cfg(feature = "tls")]
+            handshakes: Semaphore::new(limits.max_handshakes.min(Semaphore::MAX_PERMITS)),
             away: Arc::new(Semaphore::new(limits.max_away.min(Semaphore::MAX_PERMITS))),
             grace: limits.grace,
             next_session: AtomicU64::new(1),
@@ -73,6 +78,12 @@ impl Registry {
     /// A place among those that have not said hello. Held before any buffer is allocated.
     pub(super) fn greet(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.greeting).try_acquire_owned().ok()
+    }
+
+    /// A place among the TLS handshakes, in turn. Cancel safe, but for the turn.
+    #[cfg(feature = "tls")]
+    pub(super) async fn shake_hands(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.handshakes.acquire().await.ok()
     }
 
     /// A place for a connection, unless the server is full.
@@ -121,7 +132,8 @@ impl Registry {
         let mut open = self.lock();
         let kept = open.revoked.add(who, hold, SystemTime::now());
         let Open { outboxes, identities, .. } = &*open;
-        let meant = identities.iter().filter(|(_, identified)| who.means(&identified.identity)).map(|(session, _)| session);
+        let meant =
+            identities.iter().filter(|(_, identified)| who.means(&identified.identity)).map(|(session, _)| session);
         let ended: Vec<Arc<Outbox>> = meant.filter_map(|session| outboxes.get(session)?.upgrade()).collect();
         drop(open);
         for outbox in &ended {

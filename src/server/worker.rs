@@ -32,6 +32,7 @@ use super::inbound::Stopped;
 use super::outbox::Outbox;
 use super::shard::{Mail, Shard};
 use super::socket::Socket;
+use super::stream::Stream;
 use crate::command::{Command, SessionId};
 use crate::time::Time;
 
@@ -73,7 +74,7 @@ struct Post {
 /// A connection of a worker.
 #[derive(Debug)]
 struct Member {
-    connection: Connection<Socket>,
+    connection: Connection<Stream<Socket>>,
     rouser: Arc<Rouser>,
     waker: Waker,
     /// When it is in `timers`; nothing else there counts.
@@ -138,7 +139,7 @@ impl Worker {
             for event in &events {
                 let key = event.token().0;
                 let Some(member) = self.connections.get_mut(key) else { continue };
-                let unblocked = member.connection.io_mut().handle_event(event);
+                let unblocked = member.connection.io_mut().socket_mut().handle_event(event);
                 self.turn(key, unblocked);
                 self.pause();
             }
@@ -187,7 +188,11 @@ impl Worker {
         let key = entry.key();
         let registry = self.poll.registry();
         let Arrival { connection, rouser } = arrival;
-        let Some(connection) = connection.try_map_io(|stream| Socket::watch(stream, registry, key)) else { return };
+        let Some(connection) =
+            connection.try_map_io(|stream| stream.try_map(|socket| Socket::watch(socket, registry, key)))
+        else {
+            return;
+        };
         rouser.settle(key);
         let waker = Arc::clone(&rouser).into();
         connection.settle(self.post.index, key);
@@ -332,15 +337,16 @@ impl Worker {
 
     /// A connection goes to the runtime, where it ends.
     fn end(&mut self, key: usize, stopped: Stopped) {
-        let Some(member) = self.remove(key) else { return };
+        let Some(mut member) = self.remove(key) else { return };
         if member.connection.just_ends(&stopped) {
+            member.connection.io_mut().say_goodbye(&mut Context::from_waker(Waker::noop()));
             return member.connection.end();
         }
         let registry = self.poll.registry();
-        let released = member.connection.try_map_io(|socket| socket.release(registry));
+        let released = member.connection.try_map_io(|stream| stream.try_map(|socket| socket.release(registry)));
         let (Some(connection), Some(runtime)) = (released, &self.runtime) else { return };
         runtime.spawn(async move {
-            if let Some(connection) = connection.try_map_io(tokio::net::TcpStream::from_std) {
+            if let Some(connection) = connection.try_map_io(|stream| stream.try_map(tokio::net::TcpStream::from_std)) {
                 connection.close(stopped).await;
             }
         });

@@ -53,3 +53,6 @@ pub const VERSION: u8 = 1;
 
 /// The WebSocket subprotocol of this version (PROTOCOL 4.2).
 pub const SUBPROTOCOL: &str = "tickwire.v1";
+
+/// The protocol of TLS (ALPN) under which frames are spoken on the stream itself (PROTOCOL 4.4).
+pub const ALPN: &str = "tickwire/1";

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tickwire::client::{Error, Membership, Scheme, Surprise, Token, Url, Wait};
+use tickwire::client::{ByteStream, ClientConfig, Error, Membership, Scheme, Surprise, Wait};
 use tickwire::wire::control::{Command, Hello, Join, Mode};
 use tickwire::wire::extension::kind;
 use tickwire::wire::{
     Control, Extensions, FrameType, Handle, MAGIC, RawFrame, RequestId, SUBPROTOCOL, VERSION, put_extension,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
@@ -31,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A connection that has joined its room.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) stream: TcpStream,
+    pub(super) stream: ByteStream,
     pub(super) membership: Membership,
     /// What came behind the answer.
     pub(super) left: Vec<u8>,
@@ -39,31 +38,32 @@ pub(super) struct Link {
 
 /// Connects everyone. `room` names their rooms.
 pub(super) async fn connect_all(
-    url: &Url,
-    token: Option<&Token>,
+    config: &ClientConfig,
     roles: &[Role],
     room: impl Fn(usize) -> String,
 ) -> Result<Vec<Link>, Failure> {
-    let connecting = roles.iter().map(|role| connect(url, token, *role, room(role.room)));
+    let connecting = roles.iter().map(|role| connect(config, *role, room(role.room)));
     stream::iter(connecting).buffered(AT_ONCE).try_collect().await
 }
 
-async fn connect(url: &Url, token: Option<&Token>, role: Role, room: String) -> Result<Link, Failure> {
+async fn connect(config: &ClientConfig, role: Role, room: String) -> Result<Link, Failure> {
+    let url = &config.url;
     let late = |_| no_connection(url, &Error::TimedOut(Wait::Connect));
-    let greeted = timeout(CONNECT_TIMEOUT, greet(url, token, role, &room)).await.map_err(late)?;
+    let greeted = timeout(CONNECT_TIMEOUT, greet(config, role, &room)).await.map_err(late)?;
     let stream = greeted.map_err(|error| no_connection(url, &error))?;
     timeout(CONNECT_TIMEOUT, answered(stream, Framing::of(url.scheme()))).await.map_err(late)?
 }
 
-async fn greet(url: &Url, token: Option<&Token>, role: Role, room: &str) -> Result<TcpStream, Error> {
-    let mut stream = open(url).await?;
-    stream.write_all(&greeting(url.scheme(), token, role, room)).await.map_err(Error::Io)?;
+async fn greet(config: &ClientConfig, role: Role, room: &str) -> Result<ByteStream, Error> {
+    let mut stream = open(config).await?;
+    stream.write_all(&greeting(config, role, room)).await.map_err(Error::Io)?;
+    stream.flush().await.map_err(Error::Io)?;
     Ok(stream)
 }
 
-async fn open(url: &Url) -> Result<TcpStream, Error> {
-    let stream = TcpStream::connect((url.host(), url.port())).await.map_err(Error::Connect)?;
-    stream.set_nodelay(true).map_err(Error::Connect)?;
+async fn open(config: &ClientConfig) -> Result<ByteStream, Error> {
+    let url = &config.url;
+    let stream = ByteStream::connect(config).await?;
     if url.scheme() == Scheme::Tcp {
         return Ok(stream);
     }
@@ -80,7 +80,8 @@ async fn open(url: &Url) -> Result<TcpStream, Error> {
 }
 
 /// Hello and join, in one chunk.
-fn greeting(scheme: Scheme, token: Option<&Token>, role: Role, room: &str) -> Vec<u8> {
+fn greeting(config: &ClientConfig, role: Role, room: &str) -> Vec<u8> {
+    let scheme = config.url.scheme();
     let mode = match (role.sends, role.receives) {
         (Some(_), false) => Mode::PUBLISH,
         (None, true) => Mode::RECEIVE,
@@ -89,7 +90,7 @@ fn greeting(scheme: Scheme, token: Option<&Token>, role: Role, room: &str) -> Ve
     let join = Join { handle: HANDLE, mode, name: room.as_bytes(), extensions: Extensions::NONE };
     let mut frames = Vec::new();
     let mut encoded = Vec::new();
-    if let Some(token) = token {
+    if let Some(token) = &config.token {
         put_extension(kind::TOKEN, token.as_bytes(), &mut encoded);
     }
     let hello = Hello { extensions: Extensions::from_encoded(&encoded).unwrap_or_default(), ..Hello::default() };
@@ -105,7 +106,7 @@ fn greeting(scheme: Scheme, token: Option<&Token>, role: Role, room: &str) -> Ve
 }
 
 /// Reads until the join is answered. What comes in the same chunk is kept.
-async fn answered(mut stream: TcpStream, framing: Framing) -> Result<Link, Failure> {
+async fn answered(mut stream: ByteStream, framing: Framing) -> Result<Link, Failure> {
     let mut bytes = Vec::new();
     loop {
         let read = stream.read_buf(&mut bytes).await.map_err(Error::Io)?;

@@ -11,6 +11,7 @@ mod framing;
 mod gather;
 mod link;
 mod peer;
+mod pipe;
 mod process;
 mod report;
 mod schedule;
@@ -24,7 +25,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
-use tickwire::client::{ClientConfig, Clock, Token, Url};
+use tickwire::client::{ClientConfig, Clock, Url};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
@@ -38,8 +39,9 @@ use self::schedule::Schedule;
 use self::stamp::Stamp;
 use self::tally::{Messages, Recent, Tally};
 use self::workload::{Changes, Scenario, Workload};
+use super::reach::ReachArguments;
 use super::sub::DEFAULT_URL;
-use super::{Failure, connect_with, run_until_interrupted, token_or_environment};
+use super::{Failure, connect, run_until_interrupted};
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -49,9 +51,8 @@ pub(crate) struct BenchArguments {
     /// The server: ws://host:port/ws or tcp://host:port
     #[arg(long, default_value = DEFAULT_URL)]
     url: Url,
-    /// Who the clients are [default: TICKWIRE_TOKEN]; without one the server must take anybody
-    #[arg(long)]
-    token: Option<String>,
+    #[command(flatten)]
+    reach: ReachArguments,
     /// Seconds to measure, after a second to warm up
     #[arg(long, default_value_t = 6, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3600))]
     secs: u32,
@@ -119,13 +120,12 @@ async fn bench(arguments: &BenchArguments) -> Result<(), Failure> {
     let workload = plan(arguments)?;
     let process = arguments.server_pid.map(Process::new).transpose().map_err(Failure::Usage)?;
     let rss_before = process.as_ref().and_then(Process::rss_kib);
-    let token = token_or_environment(arguments.token.as_deref());
-    let (clock, max_frame) = measure_clock(&arguments.url, token.as_ref(), workload.payload).await?;
+    let config = arguments.reach.config(&arguments.url)?;
+    let (clock, max_frame) = measure_clock(&config, workload.payload).await?;
 
     eprintln!("connecting {} times to {}", workload.peers.len(), arguments.url);
     let run_name = run_name();
-    let name = |room| format!("bench-{run_name}/{room}");
-    let links = link::connect_all(&arguments.url, token.as_ref(), &workload.peers, name).await?;
+    let links = link::connect_all(&config, &workload.peers, |room| format!("bench-{run_name}/{room}")).await?;
     let gather = arguments.gather.map(|millis| Gather::new(Duration::from_millis(millis), max_frame));
     let mut run = Run::new(arguments, &workload, links, &clock, gather);
     let (measured, server_cpu) = run.measure(arguments, process.as_ref()).await;
@@ -190,10 +190,8 @@ fn messages(arguments: &BenchArguments, workload: &Workload) -> Messages {
 
 /// The server's clock from here, and the largest frame it takes, by a connection of its own; also whether
 /// it takes such messages.
-async fn measure_clock(url: &Url, token: Option<&Token>, payload: usize) -> Result<(Clock, u64), Failure> {
-    let mut config = ClientConfig::new(url.clone());
-    config.token = token.cloned();
-    let mut client = connect_with(&config).await?;
+async fn measure_clock(config: &ClientConfig, payload: usize) -> Result<(Clock, u64), Failure> {
+    let mut client = connect(config).await?;
     let limit = client.terms().max_message;
     if payload as u64 > limit {
         return Err(Failure::Usage(format!("--payload: the server takes messages of at most {limit} bytes")));

@@ -10,11 +10,11 @@ use tickwire::wire::header::flags;
 use tickwire::wire::{
     Control, Extensions, FrameType, Header, Kind, Ping, PingBody, Position, RawFrame, Sender, ServerData,
 };
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::framing::{Fault, Framing};
 use super::link::Link;
+use super::pipe::Pipe;
 use super::tally::Tally;
 use crate::cli::output;
 
@@ -62,7 +62,7 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Peer {
     index: usize,
-    stream: TcpStream,
+    stream: Pipe,
     framing: Framing,
     membership: Membership,
     /// The last tick seen, and the last position that is complete.
@@ -83,7 +83,7 @@ impl Peer {
         let (tick, complete) = (Cell::new(membership.tick), Cell::new(membership.position));
         let peer = Self {
             index,
-            stream,
+            stream: Pipe::new(stream),
             framing,
             membership,
             tick,
@@ -149,7 +149,7 @@ impl Peer {
                 Err(_) => break,
             }
         }
-        true
+        self.closed.get() || self.stream.try_flush()
     }
 
     /// Reads until the connection ends. Dropping the future is fine.

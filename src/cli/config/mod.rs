@@ -17,6 +17,7 @@
 pub(super) mod auth;
 mod limits;
 mod section;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,6 +31,7 @@ use toml::de::DeTable;
 
 pub(super) use self::auth::Auth;
 use self::section::{Section, Value};
+pub(super) use self::tls::Certificate;
 use super::serve::ServeArguments;
 
 /// A server's configuration, complete.
@@ -42,6 +44,7 @@ pub(super) struct Config {
     pub(super) classes: RoomClasses,
     pub(super) auth: Option<Auth>,
     pub(super) insecure_anonymous: bool,
+    pub(super) tls: Option<Certificate>,
 }
 
 impl Config {
@@ -70,6 +73,7 @@ impl Config {
             classes: RoomClasses { default, by_pattern },
             auth: file.auth,
             insecure_anonymous: arguments.insecure_anonymous,
+            tls: Certificate::of(arguments).or(file.tls),
         })
     }
 }
@@ -85,6 +89,7 @@ struct File {
     limits: Limits,
     classes: Vec<Class>,
     auth: Option<Auth>,
+    tls: Option<Certificate>,
 }
 
 /// A `[[class]]` of a file. What it leaves out is as for other rooms.
@@ -134,7 +139,7 @@ fn read(path: &Path) -> Result<File, String> {
 fn parse(name: &str, text: &str) -> Result<File, String> {
     let table = DeTable::parse(text).map_err(|error| format!("{name} is not TOML: {error}"))?;
     let root = Section::root(name, text, table.get_ref());
-    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "auth"])?;
+    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "auth", "tls"])?;
     let mut file = File {
         listen: root.get("listen", read_address)?,
         tcp: root.get("tcp", read_tcp)?,
@@ -147,6 +152,7 @@ fn parse(name: &str, text: &str) -> Result<File, String> {
         file.limits.check().map_err(|what| section.error(what))?;
     }
     file.auth = root.section("auth")?.map(|section| auth::read(&section)).transpose()?;
+    file.tls = root.section("tls")?.map(|section| tls::read(&section)).transpose()?;
     for section in root.sections("class")? {
         file.classes.push(read_class(&section)?);
     }

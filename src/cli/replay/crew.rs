@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tickwire::client::{Error, Url};
+use tickwire::client::{ClientConfig, Error};
 use tickwire::wire::{Key, MemberNumber, Reason, Record, Target};
 use tokio::time::timeout;
 
@@ -64,10 +64,15 @@ pub(super) struct Crew {
 
 impl Crew {
     /// Opens so many connections for so many members, and joins each to publish.
-    pub(super) async fn connect(url: &Url, room: &str, connections: usize, members: usize) -> Result<Self, Failure> {
+    pub(super) async fn connect(
+        config: &ClientConfig,
+        room: &str,
+        connections: usize,
+        members: usize,
+    ) -> Result<Self, Failure> {
         let heard = Rc::new(Heard::default());
         let connecting =
-            (0..connections).map(|_| async { Connection::join(connect(url).await?, room, Rc::clone(&heard)).await });
+            (0..connections).map(|_| async { Connection::join(connect(config).await?, room, Rc::clone(&heard)).await });
         let connections: Vec<_> = stream::iter(connecting).buffered(CONNECT_AT_ONCE).try_collect().await?;
         let shared = members > connections.len();
         let (places, writers, dirty) = (HashMap::new(), HashMap::new(), Vec::new());

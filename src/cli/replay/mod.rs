@@ -34,6 +34,7 @@ use self::crew::Crew;
 use self::pace::{Pace, Speed};
 use super::contents::{Survey, failure, open};
 use super::progress::Progress;
+use super::reach::ReachArguments;
 use super::sub::DEFAULT_URL;
 use super::{Failure, run_on_one_thread};
 
@@ -51,6 +52,8 @@ pub(crate) struct ReplayArguments {
     /// The server: ws://host:port/ws or tcp://host:port
     #[arg(long, default_value = DEFAULT_URL)]
     url: Url,
+    #[command(flatten)]
+    reach: ReachArguments,
     /// How many times, one after the other
     #[arg(long = "loop", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     loops: u32,
@@ -123,7 +126,7 @@ impl Replay {
         let members = survey.contents.members.len();
         let connections = members.clamp(1, usize::from(arguments.members));
         eprintln!("replaying {members} members into {room} at {}; Ctrl-C ends it", arguments.url);
-        let crew = Crew::connect(&arguments.url, &room, connections, members).await?;
+        let crew = Crew::connect(&arguments.reach.config(&arguments.url)?, &room, connections, members).await?;
         let lateness = Histogram::new(3).expect("three digits are allowed");
         let began = Instant::now();
         Ok(Self { room, crew, began, events: 0, values: 0, too_large: 0, lateness, next_look: began })

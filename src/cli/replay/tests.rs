@@ -53,7 +53,17 @@ async fn client(url: &Url) -> Client {
 
 fn arguments(file: &Path, url: &Url, speed: Speed) -> ReplayArguments {
     let (file, url, room) = (file.to_owned(), url.clone(), Some("copy".to_owned()));
-    ReplayArguments { file, speed, room, url, loops: 1, members: 256, dry_run: false, json: false }
+    ReplayArguments {
+        file,
+        speed,
+        room,
+        url,
+        reach: ReachArguments::default(),
+        loops: 1,
+        members: 256,
+        dry_run: false,
+        json: false,
+    }
 }
 
 /// What a receiver has seen of a room: each member's events in order, and the values.
