@@ -30,6 +30,8 @@ mod returns;
 mod rooms;
 pub mod say;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod values;
 mod vectors;
 mod websocket;
