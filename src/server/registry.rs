@@ -86,6 +86,12 @@ impl Registry {
         self.handshakes.acquire().await.ok()
     }
 
+    /// How many TLS handshakes may begin.
+    #[cfg(all(test, feature = "tls"))]
+    pub(super) fn free_handshakes(&self) -> usize {
+        self.handshakes.available_permits()
+    }
+
     /// A place for a connection, unless the server is full.
     pub(super) fn take_place(self: &Arc<Self>) -> Option<Place> {
         let taken = self

@@ -14,6 +14,8 @@ mod accept;
 mod error;
 mod layer;
 mod pair;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::path::PathBuf;

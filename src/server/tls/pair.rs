@@ -129,3 +129,10 @@ impl fmt::Debug for Source {
         write!(f, "Source({self})")
     }
 }
+
+/// A pair in PEM.
+#[cfg(test)]
+pub(super) fn self_signed_pem() -> (String, String) {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    (pair.cert.pem(), pair.signing_key.serialize_pem())
+}

@@ -82,3 +82,47 @@ fn of_file(path: &Path) -> Option<(SystemTime, u64)> {
     let meta = std::fs::metadata(path).ok()?;
     Some((meta.modified().ok()?, meta.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pair;
+    use super::*;
+
+    #[test]
+    fn files_are_read_when_they_have_changed_and_settled() {
+        let directory = std::env::temp_dir().join(format!("tickwire-watch-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (certificate, key) = (directory.join("chain.pem"), directory.join("key.pem"));
+        let write = |comment: &str| {
+            let (cert, secret) = pair::self_signed_pem();
+            std::fs::write(&certificate, format!("{comment}\n{cert}")).unwrap();
+            std::fs::write(&key, format!("{comment}\n{secret}")).unwrap();
+        };
+        write("one");
+        let tls = Tls::from_files(&certificate, &key).unwrap();
+        let first = tls.fingerprint();
+        let mut files = Files::of(tls.clone()).unwrap();
+        assert!(files.look().is_none() && files.look().is_none(), "as they were");
+        // Other lengths, since a clock may be coarse.
+        write("another");
+        assert!(files.look().is_none(), "somebody may be writing");
+        assert!(matches!(files.look(), Some(Ok(()))));
+        let second = tls.fingerprint();
+        assert_ne!(first, second);
+        assert!(files.look().is_none(), "once");
+        std::fs::write(&key, "nothing").unwrap();
+        assert!(files.look().is_none());
+        assert!(matches!(files.look(), Some(Err(TlsError::NoKey(_)))));
+        assert!(files.look().is_none(), "it is said once");
+        assert_eq!(tls.fingerprint(), second);
+        std::fs::remove_file(&key).unwrap();
+        assert!(files.look().is_none());
+        assert!(matches!(files.look(), Some(Err(TlsError::Read(..)))));
+        write("the third");
+        assert!(files.look().is_none());
+        assert!(matches!(files.look(), Some(Ok(()))));
+        assert_ne!(tls.fingerprint(), second);
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert!(Files::of(Tls::self_signed(["localhost"]).unwrap()).is_none());
+    }
+}

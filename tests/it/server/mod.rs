@@ -32,6 +32,8 @@ mod returns;
 mod rooms;
 pub mod say;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod values;
 mod vectors;
 mod websocket;

@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 use super::support::{BOTH, TestServer, Transport, soon};
 
 /// A cable between a client and the server, which can be cut.
-struct Cable {
-    addr: SocketAddr,
+pub struct Cable {
+    pub addr: SocketAddr,
     relay: JoinHandle<()>,
 }
 
 impl Cable {
-    async fn new(server: SocketAddr) -> Self {
+    pub async fn new(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let relay = tokio::spawn(async move {
@@ -30,7 +30,7 @@ impl Cable {
         Self { addr, relay }
     }
 
-    fn cut(self) {
+    pub fn cut(self) {
         self.relay.abort();
     }
 }

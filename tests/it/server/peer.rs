@@ -115,6 +115,8 @@ impl Peer {
 
     pub async fn send_raw(&mut self, bytes: &[u8]) {
         soon(self.io.write_all(bytes), "the server to read").await.unwrap();
+        // Under TLS something may be held back.
+        soon(self.io.flush(), "the server to read").await.unwrap();
     }
 
     /// As [`send_raw`](Self::send_raw), to a server that may close meanwhile.
