@@ -108,6 +108,14 @@ pub(crate) fn run(arguments: TokenArguments) -> Result<(), Failure> {
 }
 
 fn create(arguments: &CreateArguments) -> Result<(), Failure> {
+    let (token, claims) = make(arguments)?;
+    let text = if arguments.json { json!({ "token": token, "claims": claims }).to_string() } else { token };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}
+
+/// A token, and what it says.
+fn make(arguments: &CreateArguments) -> Result<(String, Value), Failure> {
     let (key, iss, aud) = signing_key(arguments)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut rooms = Map::new();
@@ -129,9 +137,7 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
     put("rooms", Some(rooms.into()));
     let claims = Value::Object(claims);
     let token = key.sign(&claims).map_err(|error| Failure::Usage(error.to_string()))?;
-    let text = if arguments.json { json!({ "token": token, "claims": claims }).to_string() } else { token };
-    writeln!(io::stdout(), "{text}")?;
-    Ok(())
+    Ok((token, claims))
 }
 
 /// The key that signs, and what the token says of its issuer and audience.
@@ -286,4 +292,83 @@ fn print_grants(out: &mut impl Write, grants: &Grants) -> Result<(), Failure> {
 
 fn line(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
     writeln!(out, "  {name:<10} {value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tickwire::auth::Rejected;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        token: TokenArguments,
+    }
+
+    fn creating(arguments: &[&str]) -> CreateArguments {
+        let parsed = Arguments::try_parse_from([&["token", "create"], arguments].concat());
+        let Command::Create(arguments) = parsed.unwrap().token.command else { panic!("not create") };
+        arguments
+    }
+
+    /// A configuration in a file of its own.
+    fn config(name: &str, text: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("tickwire-{}-{name}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn what_is_created_is_what_a_server_takes() {
+        let text = format!(
+            "[auth]\n[[auth.issuer]]\nname = 'id'\naudience = 'game'\n\
+             key = [{{ kid = 'a', algorithm = 'HS256', secret = '{SECRET}' }}, \
+             {{ kid = 'b', algorithm = 'HS256', secret = 'x{SECRET}' }}]\n"
+        );
+        let path = config("create", &text);
+        let file = path.to_str().unwrap();
+        let verifier = configured(Some(path.clone())).unwrap().verifier().unwrap();
+        let verify = |token: &str| verifier.verify(token.as_bytes(), SystemTime::now());
+        for kid in [&[][..], &["--kid", "b"]] {
+            let rooms = ["--sub", "ann", "--config", file, "--room", "game/*:join,receive", "--room", "a:b:all"];
+            let (token, claims) = make(&creating(&[&rooms[..], kid].concat())).unwrap();
+            let identified = verify(&token).unwrap();
+            assert_eq!((&identified.identity.subject[..], claims["aud"].as_str()), (&b"ann"[..], Some("game")));
+            let verbs = |room: &str| identified.identity.grants.verbs(&RoomName::new(room.as_bytes()).unwrap());
+            assert_eq!((verbs("game/1"), verbs("a:b")), (Verbs::JOIN.with(Verbs::RECEIVE), Verbs::ALL));
+            assert_eq!(inspect(token.as_bytes()).unwrap().key_id.as_deref(), Some(if kid.is_empty() { "a" } else { "b" }));
+        }
+        let (other, _) = make(&creating(&["--sub", "ann", "--config", file, "--aud", "x"])).unwrap();
+        assert_eq!(verify(&other).unwrap_err(), Rejected::Audience);
+        let (old, _) = make(&creating(&["--sub", "ann", "--config", file, "--expires", "0s"])).unwrap();
+        let later = SystemTime::now() + Duration::from_secs(60);
+        assert_eq!(verifier.verify(old.as_bytes(), later).unwrap_err(), Rejected::Expired);
+        assert!(make(&creating(&["--sub", "ann", "--config", file, "--kid", "c"])).is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_private_key_signs_without_a_configuration() {
+        for (name, file) in [("RS256", "rsa"), ("ES256", "ec"), ("EdDSA", "ed")] {
+            let path = format!("{}/tests/keys/{file}.pem", env!("CARGO_MANIFEST_DIR"));
+            let (token, _) = make(&creating(&["--sub", "ann", "--key", &path, "--algorithm", name])).unwrap();
+            assert_eq!(inspect(token.as_bytes()).unwrap().algorithm, name);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        let wrong = |arguments: &[&str]| Arguments::try_parse_from([&["token"], arguments].concat()).is_err();
+        assert!(wrong(&["create", "--sub", "ann"]), "who signs?");
+        assert!(wrong(&["create", "--sub", "ann", "--key", "x"]), "which algorithm?");
+        assert!(wrong(&["create", "--sub", "ann", "--config", "x", "--room", "game/*"]), "which verbs?");
+        assert!(wrong(&["create", "--sub", "ann", "--config", "x", "--room", "game/*:fly"]));
+        assert!(wrong(&["check", "x"]), "by which configuration?");
+        let twice = ["--sub", "ann", "--key", "/nowhere", "--algorithm", "none"];
+        assert!(wrong(&[&["create"], &twice[..]].concat()));
+    }
 }

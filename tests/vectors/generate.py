@@ -1010,7 +1010,7 @@ def errors():
     case("members of another handle", "capable", command("members", 7, 9, 0), refused=232, request=7)
     case("members with extension 1", "capable", command("members", 7, 1, 0, extensions=[[1, ""]]),
          refused=222, request=7)
-    case("token, which no server has yet", "capable", command("token", 7, h("token")), refused=223, request=7)
+    case("token, where none are verified", "capable", command("token", 7, h("token")), refused=223, request=7)
     for size in (0, 7, 8):
         case("join with %d bytes of since" % size, "hello", join(7, extensions=[[4, "01" * size]]),
              refused=224, request=7)
