@@ -17,6 +17,7 @@
 //! | `deflate` | records of a frame made smaller, and whole again within a bound |
 //! | `limits`, `class`, `name` | every bound a peer can meet; what an operator decides by room name |
 //! | `rights` | what a member may be told |
+//! | `rejections` | what was turned away, counted by why |
 //! | `session` | one peer's protocol state: frames in, commands and answers out |
 //! | `command` | what a session asks of the rooms |
 //! | `dispatcher` | the rooms of one shard: commands in, shared frames out |
@@ -65,6 +66,12 @@ pub mod name;
 
 #[cfg(feature = "std")]
 mod places;
+
+#[cfg(feature = "std")]
+mod bucket;
+
+#[cfg(feature = "std")]
+pub mod rejections;
 
 #[cfg(feature = "std")]
 pub mod class;

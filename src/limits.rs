@@ -117,6 +117,29 @@ pub struct Limits {
     pub max_greeting: usize,
     /// Header bytes of an HTTP request. 8 KiB: proxies and cookies included.
     pub max_http_header: usize,
+    /// Until a listed proxy's PROXY header is there. 1 s: it is the first thing that a proxy sends.
+    pub proxy_timeout: Duration,
+    /// Connections of one address, of the first 64 bits of an IPv6 one. 1,000: an office or a campus
+    /// behind one, a tenth of all.
+    pub address_connections: usize,
+    /// Connections of one address without an accepted hello. 250: a quarter of all, so that one alone
+    /// keeps nobody out.
+    pub address_greetings: usize,
+    /// Connections of one address at once. 500: half of such an office comes back.
+    pub address_connects_burst: u32,
+    /// Connections of one address a second, later. 50.
+    pub address_connects_per_sec: u32,
+    /// Logins of one address that fail at once. 20: a clock that is wrong, in a few tabs.
+    pub address_failures_burst: u32,
+    /// Logins of one address that may fail a second, later. 1: a guess a second finds no token.
+    pub address_failures_per_sec: u32,
+    /// Addresses that are remembered. 65,536: about 10 MB. Those with connections are never forgotten.
+    pub max_addresses: usize,
+    /// Bytes of memory for the whole process; 0 takes what its control group says. Linux only.
+    pub max_memory: usize,
+    /// Percent of that memory above which new connections are refused; 100 refuses nobody. 80: what
+    /// is connected then can still grow.
+    pub memory_watermark: u32,
     /// Reading and discarding after a close. 2 s.
     pub discard_timeout: Duration,
     /// Bytes discarded after a close. 64 KiB.
@@ -273,6 +296,16 @@ impl Default for Limits {
             max_connections: 10_000,
             max_greeting: 1000,
             max_http_header: 8 * 1024,
+            proxy_timeout: Duration::from_secs(1),
+            address_connections: 1000,
+            address_greetings: 250,
+            address_connects_burst: 500,
+            address_connects_per_sec: 50,
+            address_failures_burst: 20,
+            address_failures_per_sec: 1,
+            max_addresses: 65_536,
+            max_memory: 0,
+            memory_watermark: 80,
             discard_timeout: Duration::from_secs(2),
             discard_bytes: 64 * 1024,
             drain_timeout: Duration::from_secs(10),

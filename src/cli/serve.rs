@@ -35,7 +35,7 @@ pub(crate) struct ServeArguments {
     /// How many threads own rooms and sockets [default: one per core]
     #[arg(long, value_name = "N")]
     pub(super) shards: Option<usize>,
-    /// A TOML file with listen, tcp, tick, shards, [limits] and [[class]]
+    /// A TOML file with listen, tcp, tick, shards, [limits], [access] and [[class]]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Log as JSON, one object a line
@@ -67,6 +67,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         .websocket(config.websocket)
         .tcp(config.tcp)
         .limits(config.limits)
+        .access(config.access)
         .classes(config.classes.clone());
     if let Some(shards) = config.shards {
         builder = builder.shards(shards);

@@ -22,9 +22,10 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tracing::debug;
 
+use super::access::Guest;
 use super::clock::Clock;
 use super::inbound::{Inbound, Progress, Stopped};
 use super::outbox::{Outbox, Taking};
@@ -73,8 +74,9 @@ pub(super) struct Connection<T> {
     output: Output,
     place: Arc<Place>,
     rooms: Rooms,
-    /// Held until hello is accepted.
-    greeting: Option<Arc<OwnedSemaphorePermit>>,
+    /// Where it came from, and the places it has for that; nothing is known where an application handed
+    /// it over.
+    guest: Option<Box<Guest>>,
     greeted: bool,
     /// What the outbox was told that the peer has not consumed.
     told: usize,
@@ -98,14 +100,13 @@ enum Reading {
 }
 
 impl<T> Connection<T> {
-    /// A connection that has said nothing yet. `greeting` is given back after hello, for which the
-    /// time counts from `connected`.
+    /// A connection that has said nothing yet. The time for hello counts from `connected`.
     pub(super) fn new(
         io: T,
         speaks: Speaks,
         surroundings: Surroundings,
         place: Place,
-        greeting: Option<Arc<OwnedSemaphorePermit>>,
+        guest: Option<Guest>,
         connected: Time,
     ) -> Self {
         let facts = Arc::clone(&surroundings.facts);
@@ -134,7 +135,7 @@ impl<T> Connection<T> {
             output: Output::default(),
             place,
             rooms,
-            greeting,
+            guest: guest.map(Box::new),
             greeted: false,
             told: 0,
             confirmed: 0,
@@ -158,7 +159,7 @@ impl<T> Connection<T> {
             output: self.output,
             place: self.place,
             rooms: self.rooms,
-            greeting: self.greeting,
+            guest: self.guest,
             greeted: self.greeted,
             told: self.told,
             confirmed: self.confirmed,
@@ -286,7 +287,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if !self.session.is_open() || std::mem::replace(&mut self.greeted, true) {
             return;
         }
-        self.greeting = None;
+        self.guest.iter_mut().for_each(|guest| guest.greeted());
         if self.session.capabilities().has(Capabilities::RESUME) {
             self.outbox.keep_directs();
         }

@@ -1,20 +1,19 @@
 //! Accepting connections: places first, buffers later, and patience when the system has no more.
 
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{debug, warn};
 
+use super::access::{parting, proxied};
 use super::connection::Speaks;
-use super::inbound::Stopped;
-use super::writer::{Framing, Writer};
-use super::{Handle, closing, http};
+use super::http::{Caller, Upgraded};
+use super::{Handle, http};
 use crate::limits::Limits;
-use crate::session::Ending;
-use crate::wire::Reason;
+use crate::rejections::Rejected;
 
 /// What a port speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +39,9 @@ pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut s
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 failing = false;
-                admit(stream, port, &server);
+                admit(stream, peer.ip(), port, &server);
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
@@ -56,36 +55,60 @@ pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut s
 }
 
 /// Gives a connection its place, or turns it away before anything is allocated for it.
-fn admit(stream: TcpStream, port: Port, server: &Handle) {
+fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
+    let access = &server.access;
     let Some(greeting) = server.registry.greet() else {
-        debug!("turned away: too many connections without hello");
-        return;
+        return parting::part(stream, port, access.deny(Rejected::Greetings), access);
     };
     let limits = &server.surroundings.facts.limits;
     if let Err(error) = prepare(&stream, limits) {
         debug!("the connection is gone: {error}");
         return;
     }
-    match port {
-        Port::Http => {
-            tokio::spawn(http::serve(stream, server.clone(), greeting));
-        }
-        Port::Tcp => {
-            let Some(place) = server.registry.take_place() else {
-                tokio::spawn(turn_away(stream, server.clone(), greeting));
-                return;
-            };
-            let connected = server.surroundings.clock.now();
-            server.admit(stream, Speaks::Tcp, place, Arc::new(greeting), connected);
-        }
+    if !access.expects_proxy_header(port) || !access.trusts(peer) {
+        return receive(stream, peer, port, greeting, server);
     }
+    let (server, within) = (server.clone(), limits.proxy_timeout);
+    tokio::spawn(async move {
+        match proxied::read(&mut stream, within).await {
+            // Without an address the proxy speaks for itself.
+            Ok(source) => receive(stream, source.map_or(peer, |source| source.ip()), port, greeting, &server),
+            Err(error) => {
+                server.access.count(Rejected::ProxyHeader);
+                debug!("the proxy {peer} is turned away: {error}");
+            }
+        }
+    });
 }
 
-/// Says that the server is full. Bounded like strangers are, whose place it holds.
-async fn turn_away(mut stream: TcpStream, server: Handle, _greeting: OwnedSemaphorePermit) {
-    let full = Stopped::Ending(Ending::because(Reason::SERVER_FULL));
-    let limits = &server.surroundings.facts.limits;
-    closing::run(&mut stream, Writer::new(Framing::Tcp), full, Framing::Tcp, limits).await;
+/// Somebody has come, of whom the address is known as far as it can be before he speaks.
+fn receive(stream: TcpStream, peer: IpAddr, port: Port, greeting: OwnedSemaphorePermit, server: &Handle) {
+    let access = &server.access;
+    let connected = server.surroundings.clock.now();
+    match port {
+        Port::Http => match Caller::new(peer, greeting, access, connected) {
+            Ok(caller) => {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    if let Some(Upgraded { io, speaks, place, guest }) = http::serve(stream, caller, &server).await {
+                        server.admit(io, speaks, place, guest, connected);
+                    }
+                });
+            }
+            Err(denied) => parting::part(stream, port, denied, access),
+        },
+        Port::Tcp => {
+            let admitted = access.arrive(peer, greeting, connected).and_then(|guest| {
+                access.check_memory()?;
+                let place = server.registry.take_place().ok_or_else(|| access.deny(Rejected::Full))?;
+                Ok((guest, place))
+            });
+            match admitted {
+                Ok((guest, place)) => server.admit(stream, Speaks::Tcp, place, guest, connected),
+                Err(denied) => parting::part(stream, port, denied, access),
+            }
+        }
+    }
 }
 
 fn prepare(stream: &TcpStream, limits: &Limits) -> io::Result<()> {

@@ -9,7 +9,6 @@
 //! to an [`Output`]; what ends the session is returned as an [`Ending`], after which the owner
 //! sends [`Ending`]'s CLOSE and passes nothing in any more.
 
-mod bucket;
 mod consumption;
 mod control;
 mod data;
@@ -23,15 +22,16 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use self::bucket::Bucket;
 use self::consumption::Consumption;
 use self::liveness::Liveness;
 pub use self::resume::{Greeting, Token};
 use self::resume::{Held, Refusals, Tokens};
 pub use self::violation::{Ending, Violation};
+use crate::bucket::Bucket;
 use crate::command::{Command, Hold};
 use crate::limits::Limits;
 use crate::places::Places;
+use crate::rejections::Rejections;
 use crate::time::Time;
 use crate::wire::control::{Command as Ask, GoingAway};
 use crate::wire::{
@@ -52,6 +52,8 @@ pub struct Facts {
     pub wall: u64,
     /// Routes room names; seeded, since the names are the clients'.
     pub hasher: foldhash::fast::RandomState,
+    /// What was turned away so far.
+    pub rejections: Arc<Rejections>,
 }
 
 /// Where a command goes: the same number for the same room name, for the life of the process.

@@ -8,12 +8,16 @@
 //! [limits]
 //! max_message = "8KiB"
 //!
+//! [access]
+//! origins = ["https://game.example.org"]
+//!
 //! [[class]]
 //! pattern = "lobby/**"
 //! tick = "200ms"
 //! presence = "counts"
 //! ```
 
+mod access;
 mod limits;
 mod section;
 
@@ -24,6 +28,7 @@ use std::time::Duration;
 use tickwire::class::{PresenceMode, RoomClass, RoomClasses, SlowPolicy};
 use tickwire::limits::Limits;
 use tickwire::name::Pattern;
+use tickwire::server::access::AccessConfig;
 use tickwire::server::Server;
 use toml::de::DeTable;
 
@@ -37,6 +42,7 @@ pub(super) struct Config {
     pub(super) tcp: Option<SocketAddr>,
     pub(super) shards: Option<usize>,
     pub(super) limits: Limits,
+    pub(super) access: AccessConfig,
     pub(super) classes: RoomClasses,
 }
 
@@ -63,6 +69,7 @@ impl Config {
             tcp,
             shards: arguments.shards.or(file.shards),
             limits: file.limits,
+            access: file.access,
             classes: RoomClasses { default, by_pattern },
         })
     }
@@ -77,6 +84,7 @@ struct File {
     tick: Option<Duration>,
     shards: Option<usize>,
     limits: Limits,
+    access: AccessConfig,
     classes: Vec<Class>,
 }
 
@@ -127,7 +135,7 @@ fn read(path: &Path) -> Result<File, String> {
 fn parse(name: &str, text: &str) -> Result<File, String> {
     let table = DeTable::parse(text).map_err(|error| format!("{name} is not TOML: {error}"))?;
     let root = Section::root(name, text, table.get_ref());
-    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class"])?;
+    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "access", "class"])?;
     let mut file = File {
         listen: root.get("listen", read_address)?,
         tcp: root.get("tcp", read_tcp)?,
@@ -138,6 +146,9 @@ fn parse(name: &str, text: &str) -> Result<File, String> {
     if let Some(section) = root.section("limits")? {
         limits::read(&section, &mut file.limits)?;
         file.limits.check().map_err(|what| section.error(what))?;
+    }
+    if let Some(section) = root.section("access")? {
+        file.access = access::read(&section)?;
     }
     for section in root.sections("class")? {
         file.classes.push(read_class(&section)?);

@@ -87,6 +87,12 @@ impl<'a> Value<'a> {
         self.0.as_str().ok_or_else(|| "write a string, such as \"...\"".into())
     }
 
+    /// A list of strings.
+    pub(super) fn texts(self) -> Result<Vec<&'a str>, String> {
+        let texts = self.0.as_array().and_then(|array| array.iter().map(|text| text.get_ref().as_str()).collect());
+        texts.ok_or_else(|| "write a list of strings, such as [\"...\", \"...\"]".into())
+    }
+
     pub(super) fn bool(self) -> Result<bool, String> {
         self.0.as_bool().ok_or_else(|| "write true or false".into())
     }

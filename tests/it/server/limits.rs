@@ -7,10 +7,10 @@ use tickwire::server::Server;
 use tickwire::wire::control::{Command, Mode};
 use tickwire::wire::{Key, Kind, Reason};
 
-use super::hear::command;
+use super::hear::{Ended, command};
 use super::peer::Peer;
 use super::say;
-use super::support::{BOTH, TestServer, Transport, check_ended, limits, soon};
+use super::support::{BOTH, TestServer, Transport, check_ended, ending, limits, soon};
 
 #[tokio::test]
 async fn a_full_server_says_so_and_takes_others_when_somebody_has_left() {
@@ -21,7 +21,8 @@ async fn a_full_server_says_so_and_takes_others_when_somebody_has_left() {
         // What the newcomer has sent by then must not turn the answer into a reset.
         let mut tcp = Peer::socket(&server, Transport::Tcp).await;
         tcp.send_raw(&[say::preamble(), say::hello()].concat()).await;
-        check_ended(&mut tcp, Reason::SERVER_FULL).await;
+        let told = Ended { reconnect: Some(5000), ..ending(Transport::Tcp, Reason::SERVER_FULL) };
+        assert_eq!(tcp.ended().await, told);
         let mut websocket = Peer::socket(&server, Transport::WebSocket).await;
         websocket.send_raw(say::request("/ws", "").as_bytes()).await;
         let head = websocket.http_head().await.to_ascii_lowercase();
