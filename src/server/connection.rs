@@ -97,6 +97,8 @@ enum Reading {
     On,
     /// As many of our chunks wait in mailboxes as may.
     Backlogged,
+    /// It was too quick.
+    Delayed,
 }
 
 impl<T> Connection<T> {
@@ -251,12 +253,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if !self.poll_resume(cx, now)? {
             return Ok(());
         }
-        if self.outbox.is_backlogged() {
-            self.reading = Reading::Backlogged;
+        let pauses = match () {
+            () if self.outbox.is_backlogged() => Reading::Backlogged,
+            () if self.session.is_delayed(now) => Reading::Delayed,
+            () => Reading::On,
+        };
+        if pauses != Reading::On {
+            self.reading = pauses;
             self.session.handle_paused(now);
             return Ok(());
         }
-        if self.reading == Reading::Backlogged {
+        if self.reading != Reading::On {
             self.reading = Reading::On;
             self.session.handle_resumed(now);
         }
@@ -300,7 +307,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         /// Commands in a chunk, about. 256: what a shard handles in a fraction of a millisecond.
         const COMMANDS: usize = 256;
         for _ in 1..READS {
-            if self.output.commands.len() >= COMMANDS {
+            if self.output.commands.len() >= COMMANDS || self.session.is_delayed(now) {
                 break;
             }
             let Self { io, inbound, session, writer, output, .. } = self;
@@ -399,6 +406,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             self.outbox.confirm_directs(self.confirmed);
         }
         if let Some(notices) = &mut notices {
+            if let Some(by) = notices.delay.take() {
+                self.session.handle_delay(by, now);
+            }
             for hold in notices.released.drain(..) {
                 self.session.handle_left(hold, now);
             }
@@ -416,8 +426,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         Ok(())
     }
 
+    /// Has the socket read again that was not, where its time has come.
+    fn wake_delayed(&self, cx: &Context<'_>, now: Time) {
+        if self.reading == Reading::Delayed && !self.session.is_delayed(now) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
     /// Does what is due, where something is.
     pub(super) fn handle_time(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
+        self.wake_delayed(cx, now);
         if self.session.deadline(now) > now && self.unconsumed(now) == self.told {
             return Ok(());
         }

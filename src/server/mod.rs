@@ -349,14 +349,7 @@ impl Handle {
     }
 
     /// Gives one of our own sockets to a worker.
-    fn admit(
-        &self,
-        stream: TcpStream,
-        speaks: Speaks,
-        place: Place,
-        guest: Guest,
-        connected: Time,
-    ) {
+    fn admit(&self, stream: TcpStream, speaks: Speaks, place: Place, guest: Guest, connected: Time) {
         let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
         let surroundings = self.surroundings.clone();
         let connection = Connection::new(stream, speaks, surroundings, place, Some(guest), connected);

@@ -13,6 +13,7 @@ mod consumption;
 mod control;
 mod data;
 mod liveness;
+mod pace;
 mod refusals;
 mod resume;
 mod violation;
@@ -24,6 +25,7 @@ use smallvec::SmallVec;
 
 use self::consumption::Consumption;
 use self::liveness::Liveness;
+use self::pace::Pace;
 pub use self::resume::{Greeting, Token};
 use self::resume::{Held, Refusals, Tokens};
 pub use self::violation::{Ending, Violation};
@@ -102,6 +104,8 @@ pub struct Session {
     refusals: Bucket,
     joins: Bucket,
     pings: Bucket,
+    /// Only where messages have a rate, or the peer was delayed.
+    pace: Option<Box<Pace>>,
 }
 
 // There is one for every connection, idle ones too.
@@ -176,6 +180,7 @@ impl Session {
             refusals: Bucket::full(limits.refusals_burst, connected),
             joins: Bucket::full(limits.joins_burst, connected),
             pings: Bucket::full(limits.pings_burst, connected),
+            pace: Pace::of(limits, connected),
             facts,
         }
     }
@@ -279,7 +284,8 @@ impl Session {
     pub fn deadline(&self, now: Time) -> Time {
         let liveness = self.liveness.deadline(&self.facts.limits);
         let consumption = self.consumption.deadline(now, &self.facts.limits).filter(|_| self.is_open());
-        consumption.map_or(liveness, |deadline| deadline.min(liveness))
+        let delayed = self.delayed_until().filter(|until| *until > now);
+        consumption.into_iter().chain(delayed).fold(liveness, Time::min)
     }
 
     /// Time has passed. Calling it early does nothing. `sent` as in [`unconsumed`](Self::unconsumed).
@@ -398,12 +404,6 @@ impl Session {
         let body = PingBody::ServerAnswer { clock, received: time, sent: time, accepted };
         Ping { time: ping.time, body, extensions: Extensions::NONE }.encode(&mut output.replies);
         Ok(())
-    }
-
-    fn take_ping(&mut self, now: Time) -> Result<(), Ending> {
-        let limits = &self.facts.limits;
-        let allowed = self.pings.take(limits.pings_burst, limits.pings_per_sec, now);
-        if allowed { Ok(()) } else { Err(Violation::TooManyPings.into()) }
     }
 
     fn ask(&mut self, sent: u64, now: Time, output: &mut Output) {

@@ -28,8 +28,8 @@ use std::time::Duration;
 use tickwire::class::{PresenceMode, RoomClass, RoomClasses, SlowPolicy};
 use tickwire::limits::Limits;
 use tickwire::name::Pattern;
-use tickwire::server::access::AccessConfig;
 use tickwire::server::Server;
+use tickwire::server::access::AccessConfig;
 use toml::de::DeTable;
 
 use self::section::{Section, Value};
@@ -312,6 +312,8 @@ mod tests {
         check_error("[[class]]\npattern = 'a'\nhistory = false", "did you mean `history_age`?");
         check_error("[limits]\nmax_frame = '1MiB'", "x.toml:1: max_frame is at most 65535");
         check_error("[limits]\npings_burst = '5GiB'", "at most 4294967295");
+        check_error("[limits]\nover_joins = 'kick'", "over_joins: write \"drop\", \"delay\" or \"close\"");
+        check_error("[limits]\nover_pings = 'drop'", "x.toml:1: over_pings");
         check_error("a = ", "x.toml is not TOML");
     }
 

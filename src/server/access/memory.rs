@@ -51,7 +51,8 @@ impl Watch {
         // A container mostly sees its own group as the root.
         let own = root.join(path);
         let groups = own.ancestors().take_while(|dir| dir.starts_with(root));
-        let limited = |dir: &&Path| std::fs::read_to_string(dir.join("memory.max")).is_ok_and(|max| bytes(&max).is_some());
+        let limited =
+            |dir: &&Path| std::fs::read_to_string(dir.join("memory.max")).is_ok_and(|max| bytes(&max).is_some());
         groups.into_iter().find(limited).map(|dir| Self::Group { dir: dir.into() })
     }
 
@@ -123,14 +124,17 @@ mod tests {
 
     #[test]
     fn the_innermost_group_with_a_limit_counts() {
-        let groups = Groups::new("groups", &[
-            ("memory.stat", "anon 1\n"),
-            ("a/memory.max", "1000\n"),
-            ("a/memory.current", "900\n"),
-            ("a/memory.stat", "anon 1\ninactive_file 300\nactive_file 9\n"),
-            ("a/b/memory.max", "max\n"),
-            ("a/b/memory.current", "7\n"),
-        ]);
+        let groups = Groups::new(
+            "groups",
+            &[
+                ("memory.stat", "anon 1\n"),
+                ("a/memory.max", "1000\n"),
+                ("a/memory.current", "900\n"),
+                ("a/memory.stat", "anon 1\ninactive_file 300\nactive_file 9\n"),
+                ("a/b/memory.max", "max\n"),
+                ("a/b/memory.current", "7\n"),
+            ],
+        );
         let root = &groups.0;
         let watch = Watch::of_group("0::/a/b\n", root).unwrap();
         assert_eq!(watch, Watch::Group { dir: root.join("a") });

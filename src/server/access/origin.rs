@@ -209,9 +209,22 @@ mod tests {
     #[test]
     fn what_is_no_origin_is_refused() {
         let wrong = [
-            "", "example.org", "https://", "https://example.org/", "https://a b", "https://*", "https://*.org",
-            "https://a.*.org", "https://*.", "https://u@example.org", "://example.org", "https://[::1", "https://a:b",
-            "https://example.org:123456", "1s://example.org", "https://*.[::1]",
+            "",
+            "example.org",
+            "https://",
+            "https://example.org/",
+            "https://a b",
+            "https://*",
+            "https://*.org",
+            "https://a.*.org",
+            "https://*.",
+            "https://u@example.org",
+            "://example.org",
+            "https://[::1",
+            "https://a:b",
+            "https://example.org:123456",
+            "1s://example.org",
+            "https://*.[::1]",
         ];
         for text in wrong {
             assert_eq!(text.parse::<Origin>(), Err(NotAnOrigin), "{text}");

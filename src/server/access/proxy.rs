@@ -269,7 +269,10 @@ mod tests {
         check(&binary(0x20, 0x11, &V4), None);
         check(&binary(0x20, 0xff, &[9; 7]), None);
         // TLVs are skipped, an empty one and one that fills the header too.
-        check(&binary(0x21, 0x11, &[&V4[..], &[3, 0, 4, 1, 2, 3, 4], &[0xee, 0, 0]].concat()), address("192.0.2.1:56324"));
+        check(
+            &binary(0x21, 0x11, &[&V4[..], &[3, 0, 4, 1, 2, 3, 4], &[0xee, 0, 0]].concat()),
+            address("192.0.2.1:56324"),
+        );
         let full = [&V4[..], &[4, 0x01, 0xf9], &[0; 505]].concat();
         assert_eq!(16 + full.len(), MAX_BINARY);
         check(&binary(0x21, 0x11, &full), address("192.0.2.1:56324"));

@@ -65,7 +65,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             guest.greeted();
             guest.ended(reason, now);
         }
-        let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, guest: _guest, .. } = self;
+        let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, guest: _guest, .. } =
+            self;
         rooms.last_will = reason;
         let limits = &surroundings.facts.limits;
         let parks = stopped == Stopped::Gone || [Reason::PONG_TIMEOUT, Reason::SLOW].contains(&reason);

@@ -55,7 +55,8 @@ async fn upgrade(server: &TestServer, first: &[u8], headers: &str) -> Result<Pee
 
 fn check_later(refused: Result<Peer, String>, status: u16, after: u64) {
     let head = refused.map(|_| ()).unwrap_err();
-    let expected = head.starts_with(&format!("http/1.1 {status} ")) && head.contains(&format!("retry-after: {after}\r\n"));
+    let expected =
+        head.starts_with(&format!("http/1.1 {status} ")) && head.contains(&format!("retry-after: {after}\r\n"));
     assert!(expected, "{head}");
 }
 
@@ -67,7 +68,8 @@ async fn check_told(peer: &mut Peer, reason: Reason) {
 
 #[tokio::test]
 async fn an_address_connects_so_often_and_is_told_when_again() {
-    let server = start(|limits| (limits.address_connects_burst, limits.address_connects_per_sec) = (2, 0), |_| {}).await;
+    let server =
+        start(|limits| (limits.address_connects_burst, limits.address_connects_per_sec) = (2, 0), |_| {}).await;
     let _first = upgrade(&server, b"", "").await.map_err(drop).unwrap();
     let _second = Peer::hello(&server, Transport::Tcp).await;
     check_later(upgrade(&server, b"", "").await, 429, 3600);
@@ -304,7 +306,11 @@ async fn a_head_that_is_not_as_it_must_be_gets_its_answer() {
         ("20 KB of path", say::request(&format!("/{}", "y".repeat(20_000)), "").into_bytes(), 414),
         ("another upgrade", with("Upgrade: websocket", "Upgrade: h2c"), 426),
         ("another method", with("GET ", "PUT "), 405),
-        ("two keys", with("Sec-WebSocket-Version", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version"), 400),
+        (
+            "two keys",
+            with("Sec-WebSocket-Version", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version"),
+            400,
+        ),
     ];
     survives(limits(|_| {}), async |server| {
         for (name, request, status) in cases {
@@ -365,4 +371,54 @@ async fn a_stream_of_an_application_is_served_as_from_the_first_byte() {
     drop(peer);
     assert_eq!(soon(attached, "the end").await.unwrap(), Ok(()));
     running.abort();
+}
+
+/// Resident memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_default()
+}
+
+/// 10,000 half-open handshakes, as many at once as the server holds, while others come and talk. Prints
+/// what they take: `cargo test --release --test it half_open -- --ignored --nocapture`
+#[tokio::test]
+#[ignore = "takes a minute, and measures the whole process"]
+async fn half_open_handshakes_hold_little_and_are_gone_in_time() {
+    const WAVES: usize = 11;
+    const AT_ONCE: usize = 950;
+    // The floods of ten neighbours, none of which may fill the server alone.
+    let server = start_behind(true, |limits| limits.address_connects_burst = 100_000).await;
+    let first = upgrade(&server, b"PROXY UNKNOWN\r\n", "").await;
+    let (mut most, mut longest, mut held) = (0, Duration::ZERO, 0);
+    for wave in 0..WAVES {
+        let before = resident();
+        let began = tokio::time::Instant::now();
+        let mut strangers = Vec::new();
+        for number in 0..AT_ONCE {
+            let mut peer = Peer::socket(&server, Transport::WebSocket).await;
+            let proxy = format!("PROXY TCP4 192.0.{wave}.{} 192.0.2.9 1 2\r\n", number % 10);
+            let half = say::request("/ws", &format!("x: {}\r\n", "y".repeat(1000)));
+            peer.send_raw(&[proxy.as_bytes(), &half.as_bytes()[..half.len() - 2]].concat()).await;
+            strangers.push(peer);
+        }
+        let asked = tokio::time::Instant::now();
+        let client = upgrade(&server, b"PROXY TCP4 198.51.100.1 192.0.2.9 1 2\r\n", "").await;
+        assert!(client.is_ok(), "a client is let in");
+        longest = longest.max(asked.elapsed());
+        most = most.max(resident().saturating_sub(before));
+        drop(client);
+        for peer in &mut strangers {
+            assert!(peer.rest().await.is_empty());
+        }
+        held += strangers.len();
+        let gone = began.elapsed();
+        assert!(gone < Duration::from_secs(20), "all are gone {gone:?} after the first came");
+    }
+    println!("{held} half-open handshakes, {AT_ONCE} at once: at most {most} KiB, theirs and ours;");
+    println!("a client was let in within {longest:?}; all were gone 5 s after they came");
+    assert!(held >= 10_000 && most <= 32 * 1024);
+    assert_eq!(server.handle.rejections().get(Rejected::HeadTimeout), held as u64);
+    drop(first);
+    server.finish().await;
 }
