@@ -131,7 +131,7 @@ fn flush(mut steady: Steady) -> Steady {
 fn queue() -> (Queue, Bytes) {
     let hasher = foldhash::fast::RandomState::default();
     let (limits, capabilities) = (Limits::default(), Capabilities::default());
-    let facts = Arc::new(Facts { limits, capabilities, clock: 1, wall: 0, hasher });
+    let facts = Arc::new(Facts { limits, capabilities, clock: 1, wall: 0, hasher, rejections: Arc::default() });
     let (mut queue, frame) = (Queue::new(&facts), Bytes::from(vec![b'x'; 400]));
     for _ in 0..2 {
         fill(&queue, &frame);

@@ -259,6 +259,7 @@ impl Desk {
             clock: 1,
             wall: 1,
             hasher: foldhash::fast::RandomState::default(),
+            rejections: Arc::default(),
         };
         let dispatcher = Dispatcher::new(DispatcherConfig::new(limits, classes, 1));
         Self { dispatcher, facts: Arc::new(facts), now: Time::from_micros(1_000_000) }

@@ -18,6 +18,7 @@
 //! | `limits`, `class`, `name` | every bound a peer can meet; what an operator decides by room name |
 //! | `rights` | what a member may be told, and may say |
 //! | `grants`, `identity` | what a token allows, and whose it is |
+//! | `rejections` | what was turned away, counted by why |
 //! | `session` | one peer's protocol state: frames in, commands and answers out |
 //! | `command` | what a session asks of the rooms |
 //! | `dispatcher` | the rooms of one shard: commands in, shared frames out |
@@ -69,6 +70,12 @@ pub mod name;
 
 #[cfg(feature = "std")]
 mod places;
+
+#[cfg(feature = "std")]
+mod bucket;
+
+#[cfg(feature = "std")]
+pub mod rejections;
 
 #[cfg(feature = "std")]
 pub mod class;

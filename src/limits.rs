@@ -91,6 +91,35 @@ pub struct Limits {
     pub pings_burst: u32,
     /// Pings a second, later. 8: a clock needs one.
     pub pings_per_sec: u32,
+    /// Messages of a session at once, where they have a rate. 1,000.
+    pub messages_burst: u32,
+    /// Messages of a session a second, later. 0, which is no limit: what a session may send is bounded by
+    /// what its rooms take.
+    pub messages_per_sec: u32,
+    /// Bytes of data frames of a session at once, where they have a rate. 1 MiB; at least `max_frame`.
+    pub bytes_burst: usize,
+    /// Bytes of data frames of a session a second, later. 0, which is no limit.
+    pub bytes_per_sec: usize,
+    /// Bytes that one session may cause on one shard at once: each message counts, with its record, once for
+    /// each receiver. 256 MiB: two seconds of the rate.
+    pub fanout_burst: usize,
+    /// Bytes that one session may cause on one shard a second, later; 0 is no limit. 128 MiB: a gigabit
+    /// line full, by one sender.
+    pub fanout_per_sec: usize,
+    /// Rooms made on a shard at once. 100,000: after a restart all of them come back.
+    pub rooms_burst: u32,
+    /// Rooms made on a shard a second, later. 1,000: each is kept for a while when it is empty.
+    pub rooms_per_sec: u32,
+    /// Beyond the rates of messages and their bytes. Drop.
+    pub over_messages: Over,
+    /// Beyond the rate of joins. Drop.
+    pub over_joins: Over,
+    /// Beyond the rate of pings. Close; or delay, since a ping must be answered.
+    pub over_pings: Over,
+    /// Beyond the rate of refusals. Close; or delay, since what is refused is dropped already.
+    pub over_refusals: Over,
+    /// Beyond what a session may cause. Drop.
+    pub over_fanout: Over,
     /// From the connection to an accepted hello. 5 s, the handshake included.
     pub hello_timeout: Duration,
     /// From the connection to the end of a TLS handshake; `hello_timeout` begins after it. 5 s: a few round trips
@@ -126,12 +155,46 @@ pub struct Limits {
     pub max_handshakes: usize,
     /// Header bytes of an HTTP request. 8 KiB: proxies and cookies included.
     pub max_http_header: usize,
+    /// Until a listed proxy's PROXY header is there. 1 s: it is the first thing that a proxy sends.
+    pub proxy_timeout: Duration,
+    /// Connections of one address, of the first 64 bits of an IPv6 one. 1,000: an office or a campus
+    /// behind one, a tenth of all.
+    pub address_connections: usize,
+    /// Connections of one address without an accepted hello. 250: a quarter of all, so that one alone
+    /// keeps nobody out.
+    pub address_greetings: usize,
+    /// Connections of one address at once. 500: half of such an office comes back.
+    pub address_connects_burst: u32,
+    /// Connections of one address a second, later. 50.
+    pub address_connects_per_sec: u32,
+    /// Logins of one address that fail at once. 20: a clock that is wrong, in a few tabs.
+    pub address_failures_burst: u32,
+    /// Logins of one address that may fail a second, later. 1: a guess a second finds no token.
+    pub address_failures_per_sec: u32,
+    /// Addresses that are remembered. 65,536: about 10 MB. Those with connections are never forgotten.
+    pub max_addresses: usize,
+    /// Bytes of memory for the whole process; 0 takes what its control group says. Linux only.
+    pub max_memory: usize,
+    /// Percent of that memory above which new connections are refused; 100 refuses nobody. 80: what
+    /// is connected then can still grow.
+    pub memory_watermark: u32,
     /// Reading and discarding after a close. 2 s.
     pub discard_timeout: Duration,
     /// Bytes discarded after a close. 64 KiB.
     pub discard_bytes: usize,
     /// From the notice of going away to the end. 10 s.
     pub drain_timeout: Duration,
+}
+
+/// What happens to whatever is beyond a rate. It is counted in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// It is refused, and the peer is told.
+    Drop,
+    /// It is done all the same, and nothing more is read from the peer until it would have been allowed.
+    Delay,
+    /// The session is closed.
+    Close,
 }
 
 impl Limits {
@@ -232,6 +295,14 @@ impl Limits {
         if self.max_members == 0 || self.max_rooms == 0 {
             return Err("max_members and max_rooms must be at least 1");
         }
+        if self.bytes_per_sec > 0 && self.bytes_burst < self.max_frame {
+            return Err("bytes_burst must be at least max_frame: else the largest message never passes");
+        }
+        if matches!(self.over_pings, Over::Drop) || matches!(self.over_refusals, Over::Drop) {
+            return Err(
+                "over_pings and over_refusals are delay or close: a ping must be answered, and what is refused is dropped already",
+            );
+        }
         if self.connection_chunks == 0 || self.outbox_frames < 16 {
             return Err("connection_chunks must be at least 1, outbox_frames at least 16");
         }
@@ -273,6 +344,19 @@ impl Default for Limits {
             joins_per_sec: 16,
             pings_burst: 32,
             pings_per_sec: 8,
+            messages_burst: 1000,
+            messages_per_sec: 0,
+            bytes_burst: 1024 * 1024,
+            bytes_per_sec: 0,
+            fanout_burst: 256 * 1024 * 1024,
+            fanout_per_sec: 128 * 1024 * 1024,
+            rooms_burst: 100_000,
+            rooms_per_sec: 1000,
+            over_messages: Over::Drop,
+            over_joins: Over::Drop,
+            over_pings: Over::Close,
+            over_refusals: Over::Close,
+            over_fanout: Over::Drop,
             hello_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(15),
@@ -288,6 +372,16 @@ impl Default for Limits {
             max_greeting: 1000,
             max_handshakes: 256,
             max_http_header: 8 * 1024,
+            proxy_timeout: Duration::from_secs(1),
+            address_connections: 1000,
+            address_greetings: 250,
+            address_connects_burst: 500,
+            address_connects_per_sec: 50,
+            address_failures_burst: 20,
+            address_failures_per_sec: 1,
+            max_addresses: 65_536,
+            max_memory: 0,
+            memory_watermark: 80,
             discard_timeout: Duration::from_secs(2),
             discard_bytes: 64 * 1024,
             drain_timeout: Duration::from_secs(10),
@@ -330,5 +424,7 @@ mod tests {
         check(|limits| limits.ping_interval = Duration::ZERO, "ping_interval");
         check(|limits| limits.idle_timeout = Duration::ZERO, "idle_timeout");
         check(|limits| limits.max_members = 0, "max_members");
+        check(|limits| (limits.bytes_per_sec, limits.bytes_burst) = (1, 1), "bytes_burst");
+        check(|limits| limits.over_pings = Over::Drop, "over_pings");
     }
 }

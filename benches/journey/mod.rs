@@ -49,7 +49,14 @@ impl Journey {
         let limits = Limits::default();
         let hasher = foldhash::fast::RandomState::default();
         let capabilities = Capabilities::IMPLEMENTED;
-        let facts = Arc::new(Facts { limits: limits.clone(), capabilities, clock: 1, wall: 0, hasher });
+        let facts = Arc::new(Facts {
+            limits: limits.clone(),
+            capabilities,
+            clock: 1,
+            wall: 0,
+            hasher,
+            rejections: Arc::default(),
+        });
         let now = 1_000_000;
         let peer = |_| {
             let session = Session::over_websocket(Arc::clone(&facts), None, Time::from_micros(now));

@@ -51,7 +51,7 @@ fn facts() -> Arc<Facts> {
     limits.max_rooms = ROOMS;
     limits.max_message = 100;
     let hasher = foldhash::fast::RandomState::default();
-    Arc::new(Facts { limits, capabilities: Capabilities(0x6f), clock: 1, wall: 2, hasher })
+    Arc::new(Facts { limits, capabilities: Capabilities(0x6f), clock: 1, wall: 2, hasher, rejections: Arc::default() })
 }
 
 fn token(number: u8) -> Token {

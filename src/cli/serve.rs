@@ -35,7 +35,7 @@ pub(crate) struct ServeArguments {
     /// How many threads own rooms and sockets [default: one per core]
     #[arg(long, value_name = "N")]
     pub(super) shards: Option<usize>,
-    /// A TOML file with listen, tcp, tick, shards, [limits], [[class]], [auth] and [tls]
+    /// A TOML file with listen, tcp, tick, shards, [limits], [[class]], [access], [auth] and [tls]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Serve clients that have proved nothing and may everything on public addresses too
@@ -79,6 +79,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         .websocket(config.websocket)
         .tcp(config.tcp)
         .limits(config.limits)
+        .access(config.access)
         .classes(config.classes.clone());
     builder = builder.insecure_anonymous(config.insecure_anonymous);
     if let Some(auth) = &config.auth {

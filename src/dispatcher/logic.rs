@@ -94,6 +94,7 @@ impl<H: Clone> Dispatcher<H> {
     /// Takes a session's seat in a room away.
     pub(super) fn unseat(&mut self, session: SessionId, index: RoomIndex) {
         if let Some(seats) = self.seats.get_mut(&session) {
+            let seats = &mut seats.by_handle;
             seats.retain(|seat| seat.room != index);
             if seats.is_empty() {
                 self.seats.remove(&session);

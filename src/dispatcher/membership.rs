@@ -4,10 +4,8 @@
 //! JOIN ──> allowed? ──> room, made where there is none ──> its logic ──> JOINED, and a seat
 //! ```
 
-use smallvec::SmallVec;
-
 use super::left::left;
-use super::{Dispatcher, FrameClass, Outlet, RoomIndex, Seat};
+use super::{Dispatcher, FrameClass, Outlet, RoomIndex, Seat, Seats};
 use crate::command::{JoinCommand, SessionId};
 use crate::identity::Identity;
 use crate::logic::told;
@@ -28,7 +26,7 @@ impl<H: Clone> Dispatcher<H> {
         if join.returning && self.come_back(session, outlet, join, now, out)? {
             return Ok(());
         }
-        let seats = self.seats.get(&session).map_or(&[][..], SmallVec::as_slice);
+        let seats = self.seats.get(&session).map_or(&[][..], |seats| seats.by_handle.as_slice());
         if let Some(index) = self.names.get(&join.name)
             && seats.iter().any(|seat| seat.room == *index)
         {
@@ -60,7 +58,11 @@ impl<H: Clone> Dispatcher<H> {
         if let Some(until) = slot.lingers_until.take() {
             self.lingering.remove(&(until, index));
         }
-        self.seats.entry(session).or_default().insert(place, Seat { handle: join.handle, room: index, member });
+        self.seats
+            .entry(session)
+            .or_default()
+            .by_handle
+            .insert(place, Seat { handle: join.handle, room: index, member });
         self.mark_dirty(index, now);
         self.mark_straggling(index, now);
         self.settle(index, now, out);
@@ -234,8 +236,7 @@ impl<H: Clone> Dispatcher<H> {
 
     #[inline]
     pub(super) fn seat(&self, session: SessionId, handle: Handle) -> Result<Seat, Reason> {
-        let seats = self.seats.get(&session).ok_or(Reason::NOT_JOINED)?;
-        find(seats, handle).ok().and_then(|place| seats.get(place)).copied().ok_or(Reason::NOT_JOINED)
+        self.seats.get(&session).ok_or(Reason::NOT_JOINED)?.seat(handle)
     }
 }
 
@@ -246,6 +247,15 @@ fn asking(join: &JoinCommand) -> Asking<'_> {
 }
 
 /// Where the seat of a handle is, or belongs: a message costs as much in many rooms as in one.
+impl Seats {
+    /// The membership of a handle.
+    #[inline]
+    pub(super) fn seat(&self, handle: Handle) -> Result<Seat, Reason> {
+        let seats = &self.by_handle;
+        find(seats, handle).ok().and_then(|place| seats.get(place)).copied().ok_or(Reason::NOT_JOINED)
+    }
+}
+
 #[inline]
 fn find(seats: &[Seat], handle: Handle) -> Result<usize, usize> {
     seats.binary_search_by_key(&handle, |seat| seat.handle)

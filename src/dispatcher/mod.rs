@@ -8,6 +8,7 @@
 //! One owner, ordinary `&mut` code: no locks, no waiting, no clock.
 
 mod budget;
+pub(crate) mod fanout;
 mod ids;
 mod left;
 mod logic;
@@ -18,16 +19,19 @@ mod schedule;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use self::budget::Budget;
+use self::fanout::Paid;
 use self::ids::RoomIds;
 use self::rest::Resting;
 use self::schedule::Schedule;
+use crate::bucket::Bucket;
 use crate::class::{RoomClass, RoomClasses};
 use crate::command::{Command, Publish, SessionId};
-use crate::limits::Limits;
+use crate::limits::{Limits, Over};
 use crate::logic::Logics;
 use crate::name::RoomName;
 use crate::places::Places;
@@ -81,7 +85,7 @@ pub struct Dispatcher<H> {
     free: Vec<RoomIndex>,
     names: FastMap<RoomName, RoomIndex>,
     /// By handle. Most sessions are in one room.
-    seats: FastMap<SessionId, SmallVec<[Seat; 1]>>,
+    seats: FastMap<SessionId, Seats>,
     ids: RoomIds,
     schedule: Schedule,
     /// Dirty rooms of period 0, which flush when the mailbox is drained.
@@ -95,6 +99,8 @@ pub struct Dispatcher<H> {
     tend_at: Option<Time>,
     /// Rooms whose logic was called where nothing could be sent.
     unsettled: Vec<RoomIndex>,
+    /// How many rooms may be made.
+    making: Bucket,
     budget: Budget,
     tools: Tools,
     random: u64,
@@ -105,7 +111,7 @@ pub struct Dispatcher<H> {
 
 /// How often stragglers are looked after. 10 ms: a receiver on a fast line that has drained waits
 /// less than a tick.
-const TEND: core::time::Duration = core::time::Duration::from_millis(10);
+const TEND: Duration = Duration::from_millis(10);
 
 /// A room's place on this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,6 +162,14 @@ struct Seat {
     member: MemberNumber,
 }
 
+/// A session's memberships on this shard.
+#[derive(Clone, Debug, Default)]
+struct Seats {
+    by_handle: SmallVec<[Seat; 1]>,
+    /// When all is paid off that its messages have caused here.
+    paid: Paid,
+}
+
 impl<H: Clone> Dispatcher<H> {
     /// A dispatcher without rooms.
     #[must_use]
@@ -165,6 +179,7 @@ impl<H: Clone> Dispatcher<H> {
             budget: Budget::new(config.limits.kept_bytes / config.shards.max(1) as usize),
             random: config.seed ^ u64::from(config.shard).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             tools: Tools::new(&config.limits),
+            making: Bucket::full(config.limits.rooms_burst, Time::ZERO),
             classes: classes(&config.classes),
             config,
             rooms: Vec::new(),
@@ -222,7 +237,11 @@ impl<H: Clone> Dispatcher<H> {
         let refused = match command {
             Command::Publish(message) => {
                 let number = message.number;
-                self.publish(session, &message, now, out).map_err(|reason| (RequestId(0), number, reason, None))
+                let published = self.publish(session, &message, now, out);
+                if let Some(beyond) = self.tools.fanout.beyond.take() {
+                    self.handle_beyond(beyond, outlet, out);
+                }
+                published.map_err(|reason| (RequestId(0), number, reason, None))
             }
             Command::Join(join) => self
                 .join(session, outlet, &join, now, out)
@@ -261,7 +280,7 @@ impl<H: Clone> Dispatcher<H> {
 
     /// A session's connection is gone, and may come back: its members are away (PROTOCOL 12.2).
     pub fn handle_away(&mut self, session: SessionId, now: Time) {
-        for seat in self.seats.get(&session).cloned().unwrap_or_default() {
+        for seat in self.seats.get(&session).cloned().unwrap_or_default().by_handle {
             if let Some(slot) = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut) {
                 slot.room.away(seat.member);
                 self.mark_dirty(seat.room, now);
@@ -272,7 +291,7 @@ impl<H: Clone> Dispatcher<H> {
 
     /// A session has ended: it leaves its rooms, and `reason` is its last will.
     pub fn handle_ended(&mut self, session: SessionId, reason: Reason, now: Time) {
-        for seat in self.seats.remove(&session).unwrap_or_default() {
+        for seat in self.seats.remove(&session).unwrap_or_default().by_handle {
             self.end_membership(seat, reason, now);
         }
         self.seats.give_back(FEW);
@@ -360,6 +379,17 @@ impl<H: Clone> Dispatcher<H> {
         self.schedule.deadline()
     }
 
+    /// Somebody has caused more than it may.
+    fn handle_beyond(&mut self, (over, by): (Over, Duration), outlet: &H, out: &mut impl Outlet<H>) {
+        self.tools.counters.fanout_exceeded += 1;
+        match over {
+            // The refusal is the message's own.
+            Over::Drop => {}
+            Over::Delay => out.delay(outlet, by),
+            Over::Close => out.close(outlet, Reason::RATE),
+        }
+    }
+
     #[inline]
     fn publish(
         &mut self,
@@ -368,16 +398,22 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
-        let seat = self.seat(session, message.handle)?;
+        let seats = self.seats.get_mut(&session).ok_or(Reason::NOT_JOINED)?;
+        let seat = seats.seat(message.handle)?;
+        self.tools.fanout.paid = seats.paid;
         let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
         slot.room.allow_growth(self.budget.allows_growth());
         let mut published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
+        seats.paid = self.tools.fanout.paid;
         let has_logic = slot.room.has_logic();
         // PROTOCOL 11.6: a full batch leaves early. Not where logic has weighed the message already.
         if published == Err(Reason::BATCH_FULL) && !has_logic && slot.room.may_flush_early(now, &self.config.limits) {
             self.flush_early(seat.room, now, out);
             let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
             published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
+            if let Some(seats) = self.seats.get_mut(&session) {
+                seats.paid = self.tools.fanout.paid;
+            }
         }
         match published {
             Ok(Due::Tick) => self.mark_dirty(seat.room, now),

@@ -21,6 +21,11 @@ impl<H: Clone> Dispatcher<H> {
         if self.names.len() >= self.config.limits.max_shard_rooms {
             return Err(Reason::TOO_MANY_ROOMS);
         }
+        let limits = &self.config.limits;
+        if !self.making.take(limits.rooms_burst, limits.rooms_per_sec, now) {
+            self.tools.counters.rooms_refused += 1;
+            return Err(Reason::TOO_MANY_ROOMS);
+        }
         let logic = self.make_logic(name)?;
         let place = self.config.classes.place(name);
         let class = self.classes.get(place).cloned().ok_or(Reason::INTERNAL)?;

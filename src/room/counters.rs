@@ -24,12 +24,16 @@ pub struct Counters {
     pub evicted: u64,
     /// Panics in the application's own code: logic, which closes its room, and who decides of joins.
     pub logic_panics: u64,
+    /// Rooms that were not made because too many had been made before.
+    pub rooms_refused: u64,
+    /// Messages whose sender caused more than it may: refused, delayed, or the end of their session.
+    pub fanout_exceeded: u64,
 }
 
 impl Counters {
     /// Names and numbers, in a fixed order.
     #[must_use]
-    pub const fn entries(&self) -> [(&'static str, u64); 10] {
+    pub const fn entries(&self) -> [(&'static str, u64); 12] {
         [
             ("behind", self.behind),
             ("caught_up_by_changes", self.caught_up_by_changes),
@@ -41,6 +45,8 @@ impl Counters {
             ("replayed", self.replayed),
             ("evicted", self.evicted),
             ("logic_panics", self.logic_panics),
+            ("rooms_refused", self.rooms_refused),
+            ("fanout_exceeded", self.fanout_exceeded),
         ]
     }
 }
@@ -57,5 +63,7 @@ impl std::ops::AddAssign for Counters {
         self.replayed += other.replayed;
         self.evicted += other.evicted;
         self.logic_panics += other.logic_panics;
+        self.rooms_refused += other.rooms_refused;
+        self.fanout_exceeded += other.fanout_exceeded;
     }
 }

@@ -114,6 +114,11 @@ impl<H: Clone> Members<H> {
         self.here
     }
 
+    /// How many get what is sent to all.
+    pub(super) const fn receiver_count(&self) -> usize {
+        self.receivers.len()
+    }
+
     pub(super) fn receivers(&mut self) -> &mut [Receiver<H>] {
         &mut self.receivers
     }

@@ -51,11 +51,12 @@ use self::snapshot::Snapshots;
 use crate::class::{PresenceMode, RoomClass};
 use crate::command::Publish;
 use crate::deflate::{Deflater, InflateError, Inflater};
+use crate::dispatcher::fanout::Fanout;
 use crate::limits::Limits;
 use crate::name::RoomName;
 use crate::time::{Time, micros};
 use crate::wire::control::Mode;
-use crate::wire::{Control, Epoch, MemberNumber, Position, Reason, RoomId, Target};
+use crate::wire::{Control, Epoch, MemberNumber, Position, Reason, Record, RoomId, Target};
 
 /// What every step of a room needs from its owner.
 pub(crate) struct Turn<'a, O> {
@@ -79,6 +80,7 @@ pub(crate) struct Tools {
     pub(crate) deflater: Deflater,
     pub(crate) buffers: Buffers,
     pub(crate) shelf: Shelf,
+    pub(crate) fanout: Fanout,
     inflater: Inflater,
     inflated: Vec<u8>,
 }
@@ -126,7 +128,8 @@ pub(crate) enum Due {
 
 impl Tools {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { deflater: Deflater::new(limits.deflate_threshold), ..Self::default() }
+        let (deflater, fanout) = (Deflater::new(limits.deflate_threshold), Fanout::new(limits));
+        Self { deflater, fanout, ..Self::default() }
     }
 }
 
@@ -285,7 +288,7 @@ impl<H: Clone> Room<H> {
         if message.urgent && !self.class.urgent {
             return Err(Reason::NOT_ALLOWED);
         }
-        let Tools { inflater, inflated, counters, .. } = tools;
+        let Tools { inflater, inflated, counters, fanout, .. } = tools;
         let mut payload = &message.payload[..];
         if message.compressed {
             // PROTOCOL 15: never before it is known that its sender may publish here.
@@ -295,11 +298,14 @@ impl<H: Clone> Room<H> {
             })?;
             payload = inflated;
         }
+        let receivers = if matches!(message.target, Target::Direct(_)) { 1 } else { self.members.receiver_count() };
+        let paid = fanout.ask(payload.len() + Record::MAX_OVERHEAD, receivers, now)?;
         if self.mind.is_some() {
             self.weigh(from, message, payload, Thinking { now, limits, counters })?;
         } else {
             self.gather(from, message, payload, limits)?;
         }
+        fanout.pay(paid);
         // What logic has swallowed may leave nothing to flush.
         let swallowed = self.mind.is_some() && !self.is_dirty();
         let early = message.urgent && !swallowed && self.may_flush_early(now, limits);

@@ -6,6 +6,7 @@
 //! ```
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -47,6 +48,12 @@ pub trait Outlet<H> {
     /// is free again. The session must know it before its client can, also where it goes on over
     /// another connection by now.
     fn released(&mut self, to: &H, hold: Hold, left: &Bytes);
+
+    /// The session sends too much: nothing more should be read from it for so long. Whoever cannot do
+    /// that has nothing to do.
+    fn delay(&mut self, to: &H, by: Duration) {
+        let _ignored = (to, by);
+    }
 
     /// The room has no use for this receiver any more: its connection must end.
     fn close(&mut self, to: &H, reason: Reason);

@@ -57,6 +57,14 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     let _over = timeout(limits.discard_timeout.max(Duration::from_millis(1)), end).await;
 }
 
+/// Says something before the connection has a session, or instead of one.
+pub(super) async fn say<T: AsyncRead + AsyncWrite + Unpin>(io: &mut T, words: &[u8], limits: &Limits) {
+    // A peer that is gone cannot be told.
+    if io.write_all(words).await.is_ok() && io.shutdown().await.is_ok() {
+        discard(io, limits.discard_bytes).await;
+    }
+}
+
 async fn discard<T: AsyncRead + Unpin>(io: &mut T, most: usize) {
     let mut scrap = [0; 256];
     let mut discarded = 0;
@@ -69,7 +77,7 @@ async fn discard<T: AsyncRead + Unpin>(io: &mut T, most: usize) {
 }
 
 /// The CLOSE frame of an ending (PROTOCOL 6.8).
-fn close_bytes(ending: &Ending) -> Vec<u8> {
+pub(super) fn close_bytes(ending: &Ending) -> Vec<u8> {
     let mut extensions = Vec::new();
     if let Some(after) = ending.reconnect {
         let mut content = Vec::new();

@@ -24,10 +24,11 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tracing::debug;
 
 use self::identify::Asked;
+use super::access::Guest;
 use super::clock::Clock;
 use super::identify::Identification;
 use super::inbound::{Inbound, Progress, Stopped};
@@ -80,8 +81,9 @@ pub(super) struct Connection<T> {
     output: Output,
     place: Arc<Place>,
     rooms: Rooms,
-    /// Held until hello is accepted.
-    greeting: Option<Arc<OwnedSemaphorePermit>>,
+    /// Where it came from, and the places it has for that; nothing is known where an application handed
+    /// it over.
+    guest: Option<Box<Guest>>,
     greeted: bool,
     /// What the outbox was told that the peer has not consumed.
     told: usize,
@@ -104,17 +106,18 @@ enum Reading {
     On,
     /// As many of our chunks wait in mailboxes as may.
     Backlogged,
+    /// It was too quick.
+    Delayed,
 }
 
 impl<T> Connection<T> {
-    /// A connection that has said nothing yet. `greeting` is given back after hello, for which the
-    /// time counts from `connected`.
+    /// A connection that has said nothing yet. The time for hello counts from `connected`.
     pub(super) fn new(
         io: T,
         speaks: Speaks,
         surroundings: Surroundings,
         place: Place,
-        greeting: Option<Arc<OwnedSemaphorePermit>>,
+        guest: Option<Guest>,
         connected: Time,
     ) -> Self {
         let facts = Arc::clone(&surroundings.facts);
@@ -144,7 +147,7 @@ impl<T> Connection<T> {
             output: Output::default(),
             place,
             rooms,
-            greeting,
+            guest: guest.map(Box::new),
             greeted: false,
             told: 0,
             confirmed: 0,
@@ -169,7 +172,7 @@ impl<T> Connection<T> {
             output: self.output,
             place: self.place,
             rooms: self.rooms,
-            greeting: self.greeting,
+            guest: self.guest,
             greeted: self.greeted,
             told: self.told,
             confirmed: self.confirmed,
@@ -262,12 +265,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if !self.poll_identify(cx, now)? || !self.poll_resume(cx, now)? {
             return Ok(());
         }
-        if self.outbox.is_backlogged() {
-            self.reading = Reading::Backlogged;
+        let pauses = match () {
+            () if self.outbox.is_backlogged() => Reading::Backlogged,
+            () if self.session.is_delayed(now) => Reading::Delayed,
+            () => Reading::On,
+        };
+        if pauses != Reading::On {
+            self.reading = pauses;
             self.session.handle_paused(now);
             return Ok(());
         }
-        if self.reading == Reading::Backlogged {
+        if self.reading != Reading::On {
             self.reading = Reading::On;
             self.session.handle_resumed(now);
         }
@@ -298,7 +306,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if !self.session.is_open() || std::mem::replace(&mut self.greeted, true) {
             return;
         }
-        self.greeting = None;
+        self.guest.iter_mut().for_each(|guest| guest.greeted());
         if self.session.capabilities().has(Capabilities::RESUME) {
             self.outbox.keep_directs();
         }
@@ -311,7 +319,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         /// Commands in a chunk, about. 256: what a shard handles in a fraction of a millisecond.
         const COMMANDS: usize = 256;
         for _ in 1..READS {
-            if self.output.commands.len() >= COMMANDS {
+            if self.output.commands.len() >= COMMANDS || self.session.is_delayed(now) {
                 break;
             }
             let Self { io, inbound, session, writer, output, .. } = self;
@@ -414,6 +422,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             self.outbox.confirm_directs(self.confirmed);
         }
         if let Some(notices) = &mut notices {
+            if let Some(by) = notices.delay.take() {
+                self.session.handle_delay(by, now);
+            }
             for hold in notices.released.drain(..) {
                 self.session.handle_left(hold, now);
             }
@@ -431,8 +442,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         Ok(())
     }
 
+    /// Has the socket read again that was not, where its time has come.
+    fn wake_delayed(&self, cx: &Context<'_>, now: Time) {
+        if self.reading == Reading::Delayed && !self.session.is_delayed(now) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
     /// Does what is due, where something is.
     pub(super) fn handle_time(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
+        self.wake_delayed(cx, now);
         if self.session.deadline(now) > now && self.unconsumed(now) == self.told {
             return Ok(());
         }

@@ -21,6 +21,8 @@ pub enum Error {
     Anonymous(SocketAddr),
     /// Limits contradict each other.
     Limits(&'static str),
+    /// What was decided of who may connect contradicts itself.
+    Access(&'static str),
     /// A room class has a period that cannot be used.
     Period,
     /// A pattern of room names cannot be read.
@@ -50,6 +52,7 @@ impl fmt::Display for Error {
                  tokens, serve on 127.0.0.1, or allow anonymous clients explicitly"
             ),
             Self::Limits(what) => write!(f, "the limits contradict each other: {what}"),
+            Self::Access(what) => write!(f, "access: {what}"),
             Self::Period => f.write_str("a tick is 0, or between 1 ms and 60 s"),
             Self::Pattern => f.write_str("a pattern is 1 to 64 bytes of A-Z a-z 0-9 _ . : / @ - and *"),
             Self::Shards(count) => write!(f, "{count} shards: choose 1 to 1024, best as many as there are cores"),

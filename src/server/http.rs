@@ -5,63 +5,160 @@
 //! GET /ws, /ws/{room}   101, and the connection goes on as frames
 //! ```
 
+use std::cell::Cell;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
-use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::Handle;
+use super::access::{Access, Denied, Guest, is_authority};
 use super::connection::Speaks;
 use super::credential;
+use super::head::{self, HeadError, Rewound};
 use super::registry::Place;
-use super::stream::Stream;
+use super::{Handle, closing};
+use crate::rejections::Rejected;
 use crate::time::Time;
 use crate::wire::SUBPROTOCOL;
 
 type Answer = Response<Full<Bytes>>;
 
-/// Serves one request, which may become a session. Takes at most the time that hello may take.
-pub(super) async fn serve(stream: Stream<TcpStream>, server: Handle, greeting: OwnedSemaphorePermit) {
-    let connected = server.surroundings.clock.now();
-    let limits = &server.surroundings.facts.limits;
-    let (hello_timeout, max_header) = (limits.hello_timeout, limits.max_http_header);
-    let greeting = Arc::new(greeting);
-    let service = service_fn(move |request| {
-        let answer = respond(request, &server, &greeting, connected);
-        async { Ok::<_, Infallible>(answer) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(hello_timeout)
-        // hyper asks for 8 KiB at least.
-        .max_buf_size(max_header.max(8 * 1024))
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    match timeout(hello_timeout, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!("a request was not served: {error}"),
-        Err(_) => debug!("a request did not come in time"),
+/// Who sends a request.
+pub(super) enum Caller {
+    /// Whoever has connected, or the one behind a PROXY header.
+    Known(Guest),
+    /// Somebody behind a listed proxy: the request will tell.
+    Behind(IpAddr, OwnedSemaphorePermit),
+}
+
+/// A request that has become a session.
+pub(super) struct Upgraded<T> {
+    pub(super) io: T,
+    pub(super) speaks: Speaks,
+    pub(super) place: Place,
+    pub(super) guest: Guest,
+}
+
+/// What a request needs that may become a session, and what has become of it.
+struct Visit {
+    caller: Caller,
+    accepted: oneshot::Sender<Accepted>,
+}
+
+struct Accepted {
+    on_upgrade: OnUpgrade,
+    place: Place,
+    guest: Guest,
+    room: Option<Bytes>,
+    token: Option<Bytes>,
+}
+
+impl Caller {
+    /// Whoever comes from `peer`, which has a place among those without hello.
+    pub(super) fn new(
+        peer: IpAddr,
+        greeting: OwnedSemaphorePermit,
+        access: &Arc<Access>,
+        now: Time,
+    ) -> Result<Self, Denied> {
+        if access.trusts(peer) {
+            return Ok(Self::Behind(peer, greeting));
+        }
+        access.arrive(peer, greeting, now).map(Self::Known)
+    }
+
+    fn guest(self, headers: &HeaderMap, server: &Handle) -> Result<Guest, Denied> {
+        match self {
+            Self::Known(guest) => Ok(guest),
+            Self::Behind(proxy, greeting) => {
+                let client = server.access.client(proxy, headers);
+                server.access.arrive(client, greeting, server.surroundings.clock.now())
+            }
+        }
     }
 }
 
-fn respond(
-    request: Request<Incoming>,
-    server: &Handle,
-    greeting: &Arc<OwnedSemaphorePermit>,
-    connected: Time,
-) -> Answer {
+/// Serves one request, which may become a session. Takes at most the time that hello may take.
+pub(super) async fn serve<T>(mut io: T, caller: Caller, server: &Handle) -> Option<Upgraded<T>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &server.surroundings.facts.limits;
+    let served = timeout(limits.hello_timeout, async {
+        match head::read(&mut io, limits).await {
+            Ok(read) => exchange(Rewound::new(io, read), caller, server).await,
+            Err(error) => {
+                refuse_head(&mut io, error, server).await;
+                None
+            }
+        }
+    });
+    served.await.unwrap_or_else(|_| {
+        server.access.count(Rejected::HeadTimeout);
+        debug!("a request did not come in time");
+        None
+    })
+}
+
+async fn refuse_head<T: AsyncRead + AsyncWrite + Unpin>(io: &mut T, error: HeadError, server: &Handle) {
+    let Some(answer) = error.answer() else { return };
+    let too_large = matches!(error, HeadError::Target | HeadError::TooLarge);
+    server.access.count(if too_large { Rejected::HeadTooLarge } else { Rejected::Handshake });
+    debug!("a request was refused: {error:?}");
+    let limits = &server.surroundings.facts.limits;
+    // Over the time, the connection is closed as it stands.
+    let _over = timeout(limits.discard_timeout, closing::say(io, &answer, limits)).await;
+}
+
+/// The request, of which the head is there, and its answer.
+async fn exchange<T>(io: Rewound<T>, caller: Caller, server: &Handle) -> Option<Upgraded<T>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (accepted, mut outcome) = oneshot::channel();
+    let visit = Cell::new(Some(Visit { caller, accepted }));
+    let handle = server.clone();
+    let service = service_fn(move |request| {
+        let answer = respond(request, &handle, &visit);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let connection = http1::Builder::new()
+        // hyper asks for 8 KiB at least.
+        .max_buf_size(server.surroundings.facts.limits.max_http_header.max(8 * 1024))
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        server.access.count(Rejected::Handshake);
+        debug!("a request was not served: {error}");
+    }
+    let Accepted { on_upgrade, place, guest, room, token } = outcome.try_recv().ok()?;
+    // Always so: this is what was given to hyper.
+    let parts = on_upgrade.await.ok()?.downcast::<TokioIo<Rewound<T>>>().ok()?;
+    let (io, rest) = parts.io.into_inner().into_parts();
+    let mut read = BytesMut::from(parts.read_buf);
+    read.extend_from_slice(&rest);
+    Some(Upgraded { io, speaks: Speaks::WebSocket { read: read.freeze(), room, token }, place, guest })
+}
+
+fn respond(mut request: Request<Incoming>, server: &Handle, visit: &Cell<Option<Visit>>) -> Answer {
+    if !names_its_host(request.version(), request.headers()) {
+        server.access.count(Rejected::Handshake);
+        return text(StatusCode::BAD_REQUEST, "Host must be there once, and be a host.\n");
+    }
     let path = request.uri().path();
     let room = match path {
         "/healthz" => return health(request.method()),
@@ -77,36 +174,59 @@ fn respond(
             None => return text(StatusCode::NOT_FOUND, "There is nothing here. Clients connect to /ws.\n"),
         },
     };
-    let accepted = match accept(&request.method().clone(), request.version(), request.headers()) {
-        Ok(accepted) => accepted,
-        Err(refused) => return *refused,
+    let answer = match accept(request.method(), request.version(), request.headers()) {
+        Ok(answer) => answer,
+        Err(refused) => {
+            server.access.count(Rejected::Handshake);
+            return *refused;
+        }
     };
-    let Some(place) = server.registry.take_place() else {
-        let mut full =
-            text(StatusCode::SERVICE_UNAVAILABLE, "The server has as many connections as it may. Try later.\n");
-        full.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-        return full;
+    // There is one request a connection.
+    let Some(Visit { caller, accepted }) = visit.take() else {
+        return text(StatusCode::BAD_REQUEST, "One request a connection.\n");
     };
-    let query = server.surroundings.identification.query;
-    let token = credential::find(request.headers(), request.uri(), query);
-    tokio::spawn(upgraded(request, server.clone(), place, Arc::clone(greeting), room, token, connected));
-    accepted
+    let proxied = matches!(caller, Caller::Behind(..));
+    if !server.access.allows_origin(request.headers(), proxied) {
+        server.access.count(Rejected::Origin);
+        return text(StatusCode::FORBIDDEN, "Pages of this origin may not connect: see origins in [access].\n");
+    }
+    let admitted = caller.guest(request.headers(), server).and_then(|guest| {
+        server.access.check_memory()?;
+        let place = server.registry.take_place().ok_or_else(|| server.access.deny(Rejected::Full))?;
+        Ok((guest, place))
+    });
+    match admitted {
+        Ok((guest, place)) => {
+            let query = server.surroundings.identification.query;
+            let token = credential::find(request.headers(), request.uri(), query);
+            let on_upgrade = hyper::upgrade::on(&mut request);
+            // Nobody waits any more where the time is over.
+            let _late = accepted.send(Accepted { on_upgrade, place, guest, room, token });
+            answer
+        }
+        Err(denied) => later(denied),
+    }
 }
 
-async fn upgraded(
-    request: Request<Incoming>,
-    server: Handle,
-    place: Place,
-    greeting: Arc<OwnedSemaphorePermit>,
-    room: Option<Bytes>,
-    token: Option<Bytes>,
-    connected: Time,
-) {
-    let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
-    // Always so: this is what was given to hyper in `serve`.
-    let Ok(parts) = upgraded.downcast::<TokioIo<Stream<TcpStream>>>() else { return };
-    let speaks = Speaks::WebSocket { read: parts.read_buf, room, token };
-    server.admit(parts.io.into_inner(), speaks, place, greeting, connected);
+/// RFC 9112 3.2: a request of HTTP 1.1 names one host, an older one may.
+fn names_its_host(version: Version, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => version == Version::HTTP_10,
+        (Some(host), None) => host.to_str().is_ok_and(is_authority),
+        _ => false,
+    }
+}
+
+/// PROTOCOL 4.2: not now, and when.
+fn later(denied: Denied) -> Answer {
+    let mut answer = if denied.is_the_servers() {
+        text(StatusCode::SERVICE_UNAVAILABLE, "The server has no place for more connections. Try later.\n")
+    } else {
+        text(StatusCode::TOO_MANY_REQUESTS, "There are too many connections from your address. Try later.\n")
+    };
+    answer.headers_mut().insert(header::RETRY_AFTER, denied.after_secs().into());
+    answer
 }
 
 fn health(method: &Method) -> Answer {
@@ -119,14 +239,14 @@ fn health(method: &Method) -> Answer {
 }
 
 /// The answer to a WebSocket request: 101, or why not.
-fn accept(method: &Method, version: hyper::Version, headers: &HeaderMap) -> Result<Answer, Box<Answer>> {
+fn accept(method: &Method, version: Version, headers: &HeaderMap) -> Result<Answer, Box<Answer>> {
     let refuse = |status, sentence: &'static str| Err(Box::new(text(status, sentence)));
     if *method != Method::GET {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use GET with Upgrade: websocket.\n");
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
         return Err(Box::new(answer));
     }
-    if version != hyper::Version::HTTP_11 || !lists(headers, &header::UPGRADE, "websocket") {
+    if version != Version::HTTP_11 || !lists(headers, &header::UPGRADE, "websocket") {
         let mut answer = text(StatusCode::UPGRADE_REQUIRED, "This is a WebSocket endpoint: use Upgrade: websocket.\n");
         answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         return Err(Box::new(answer));

@@ -223,7 +223,7 @@ fn read_stream(
         return Ok(Progress::All);
     }
     for _ in 0..FRAMES {
-        if session.is_waiting() {
+        if session.is_waiting() || session.is_delayed(now) {
             break;
         }
         decoder.set_max_payload(session.max_frame());
@@ -243,7 +243,7 @@ fn read_message(
     output: &mut Output,
 ) -> Result<Progress, Stopped> {
     for _ in 0..FRAMES {
-        if session.is_waiting() {
+        if session.is_waiting() || session.is_delayed(now) {
             break;
         }
         decoder.set_max_payload(session.max_frame());

@@ -1,23 +1,24 @@
 //! Accepting connections: places first, buffers later, and patience when the system has no more.
 
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{debug, warn};
 
+use super::access::{Denied, Guest, parting, proxied};
 use super::connection::Speaks;
-use super::inbound::Stopped;
+use super::http::{Caller, Upgraded};
+use super::registry::Place;
 use super::stream::Stream;
 #[cfg(feature = "tls")]
 use super::tls;
-use super::writer::{Framing, Writer};
-use super::{Handle, closing, http};
+use super::{Handle, http};
 use crate::limits::Limits;
-use crate::session::Ending;
-use crate::wire::Reason;
+use crate::rejections::Rejected;
+use crate::time::Time;
 
 /// What a port speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +44,9 @@ pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut s
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 failing = false;
-                admit(stream, port, &server);
+                admit(stream, peer.ip(), port, &server);
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
@@ -59,9 +60,13 @@ pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut s
 }
 
 /// Gives a connection its place, or turns it away before anything is allocated for it.
-fn admit(stream: TcpStream, port: Port, server: &Handle) {
+fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
+    let access = &server.access;
     let Some(greeting) = server.registry.greet() else {
-        debug!("turned away: too many connections without hello");
+        let denied = access.deny(Rejected::Greetings);
+        if !server.speaks_tls() {
+            parting::part(Stream::plain(stream), port, denied, access);
+        }
         return;
     };
     let limits = &server.surroundings.facts.limits;
@@ -69,41 +74,79 @@ fn admit(stream: TcpStream, port: Port, server: &Handle) {
         debug!("the connection is gone: {error}");
         return;
     }
+    if !access.expects_proxy_header(port) || !access.trusts(peer) {
+        return receive(stream, peer, port, greeting, server);
+    }
+    let (server, within) = (server.clone(), limits.proxy_timeout);
+    tokio::spawn(async move {
+        match proxied::read(&mut stream, within).await {
+            // Without an address the proxy speaks for itself.
+            Ok(source) => receive(stream, source.map_or(peer, |source| source.ip()), port, greeting, &server),
+            Err(error) => {
+                server.access.count(Rejected::ProxyHeader);
+                debug!("the proxy {peer} is turned away: {error}");
+            }
+        }
+    });
+}
+
+/// Somebody has come, of whom the address is known as far as it can be before he speaks.
+fn receive(stream: TcpStream, peer: IpAddr, port: Port, greeting: OwnedSemaphorePermit, server: &Handle) {
+    let access = &server.access;
+    let now = server.surroundings.clock.now();
+    let caller = match port {
+        Port::Http => Caller::new(peer, greeting, access, now),
+        Port::Tcp => access.arrive(peer, greeting, now).map(Caller::Known),
+    };
+    let caller = match caller {
+        Ok(caller) => caller,
+        // Whoever waits for a handshake reads no words.
+        Err(_) if server.speaks_tls() => return,
+        Err(denied) => return parting::part(Stream::plain(stream), port, denied, access),
+    };
     #[cfg(feature = "tls")]
     if let Some(tls) = server.tls.clone() {
         let server = server.clone();
         tokio::spawn(async move {
             if let Some((stream, port)) = tls::accept(&tls, stream, port, &server).await {
-                begin(stream, port, &server, greeting);
+                begin(stream, port, caller, &server);
             }
         });
         return;
     }
-    begin(Stream::plain(stream), port, server, greeting);
+    begin(Stream::plain(stream), port, caller, server);
 }
 
-/// Speaks with a peer.
-fn begin(stream: Stream<TcpStream>, port: Port, server: &Handle, greeting: OwnedSemaphorePermit) {
+/// Speaks with somebody who may be here.
+fn begin(stream: Stream<TcpStream>, port: Port, caller: Caller, server: &Handle) {
+    let connected = server.surroundings.clock.now();
     match port {
         Port::Http => {
-            tokio::spawn(http::serve(stream, server.clone(), greeting));
+            let server = server.clone();
+            tokio::spawn(async move {
+                if let Some(Upgraded { io, speaks, place, guest }) = http::serve(stream, caller, &server).await {
+                    server.admit(io, speaks, place, guest, connected);
+                }
+            });
         }
-        Port::Tcp => {
-            let Some(place) = server.registry.take_place() else {
-                tokio::spawn(turn_away(stream, server.clone(), greeting));
-                return;
-            };
-            let connected = server.surroundings.clock.now();
-            server.admit(stream, Speaks::Tcp, place, Arc::new(greeting), connected);
-        }
+        Port::Tcp => match place(caller, connected, server) {
+            Ok((guest, place)) => server.admit(stream, Speaks::Tcp, place, guest, connected),
+            Err(denied) => parting::part(stream, port, denied, &server.access),
+        },
     }
 }
 
-/// Says that the server is full. Bounded like strangers are, whose place it holds.
-async fn turn_away(mut stream: Stream<TcpStream>, server: Handle, _greeting: OwnedSemaphorePermit) {
-    let full = Stopped::Ending(Ending::because(Reason::SERVER_FULL));
-    let limits = &server.surroundings.facts.limits;
-    closing::run(&mut stream, Writer::new(Framing::Tcp), full, Framing::Tcp, limits).await;
+/// A place for somebody who speaks frames.
+fn place(caller: Caller, now: Time, server: &Handle) -> Result<(Guest, Place), Denied> {
+    let access = &server.access;
+    let guest = match caller {
+        Caller::Known(guest) => guest,
+        // Frames say nothing of whom a proxy speaks for.
+        Caller::Behind(proxy, greeting) => access.arrive(proxy, greeting, now)?,
+    };
+    access.check_memory()?;
+    let place = server.registry.take_place().ok_or_else(|| access.deny(Rejected::Full))?;
+    Ok((guest, place))
 }
 
 fn prepare(stream: &TcpStream, limits: &Limits) -> io::Result<()> {

@@ -20,12 +20,14 @@
 //! # }
 //! ```
 
+pub mod access;
 mod clock;
 mod closing;
 mod connection;
 mod credential;
 mod directs;
 mod error;
+mod head;
 mod http;
 mod hub;
 pub mod identify;
@@ -50,18 +52,19 @@ mod worker;
 mod writer;
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info};
 
+use self::access::{Access, AccessConfig, Guest};
 use self::clock::Clock;
 use self::connection::{Connection, Speaks, Surroundings};
 pub use self::error::Error;
@@ -81,6 +84,7 @@ use crate::dispatcher::DispatcherConfig;
 use crate::limits::Limits;
 use crate::logic::{Logics, RoomLogic};
 use crate::name::{Pattern, RoomName};
+use crate::rejections::Rejections;
 use crate::rights::Authorise;
 use crate::session::{Ending, Facts};
 use crate::time::{Time, micros};
@@ -93,6 +97,7 @@ pub struct Builder {
     tcp: Option<SocketAddr>,
     shards: Option<usize>,
     limits: Limits,
+    access: AccessConfig,
     classes: RoomClasses,
     authorise: Authorise,
     identification: Identification,
@@ -111,6 +116,7 @@ impl Default for Builder {
             tcp: local(Server::TCP_PORT),
             shards: None,
             limits: Limits::default(),
+            access: AccessConfig::default(),
             classes: RoomClasses::default(),
             authorise: Authorise::default(),
             identification: Identification::default(),
@@ -150,6 +156,13 @@ impl Builder {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Who may connect, and who is believed to speak for others.
+    #[must_use]
+    pub fn access(mut self, access: AccessConfig) -> Self {
+        self.access = access;
         self
     }
 
@@ -247,6 +260,7 @@ impl Builder {
     /// The number of shards, if everything fits together.
     fn check(&self) -> Result<u32, Error> {
         self.limits.check().map_err(Error::Limits)?;
+        self.access.check().map_err(Error::Access)?;
         if self.bad_pattern {
             return Err(Error::Pattern);
         }
@@ -282,6 +296,7 @@ pub struct Server {
 pub struct Handle {
     surroundings: Surroundings,
     registry: Arc<Registry>,
+    access: Arc<Access>,
     counters: Arc<[watch::Receiver<Counters>]>,
     hubs: Arc<[Arc<Hub>]>,
     #[cfg(feature = "tls")]
@@ -355,6 +370,31 @@ impl Handle {
         self.run(io, Speaks::Tcp).await
     }
 
+    /// Serves a byte stream from its first byte, as the server's own HTTP port does: the health check and
+    /// WebSocket, with the same checks of the request. `peer` is where the stream comes from; its limits
+    /// count for it.
+    ///
+    /// Returns when the connection has ended. Not cancel safe: dropped, it ends the connection without a
+    /// word.
+    ///
+    /// # Errors
+    /// Where there is no place for it, as many strangers as may are there, or its address is over its limits.
+    pub async fn attach_http<T>(&self, io: T, peer: IpAddr) -> Result<(), Full>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let greeting = self.registry.greet().ok_or(Full)?;
+        let connected = self.surroundings.clock.now();
+        let caller = http::Caller::new(peer, greeting, &self.access, connected).map_err(|_| Full)?;
+        if let Some(upgraded) = http::serve(io, caller, self).await {
+            let http::Upgraded { io, speaks, place, guest } = upgraded;
+            let surroundings = self.surroundings.clone();
+            let connection = Connection::new(io, speaks, surroundings, place, Some(guest), connected);
+            connection::task::run(connection).await;
+        }
+        Ok(())
+    }
+
     /// Connections that are open now.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -377,25 +417,34 @@ impl Handle {
         sum
     }
 
+    /// What was turned away so far.
+    #[must_use]
+    pub fn rejections(&self) -> &Rejections {
+        &self.surroundings.facts.rejections
+    }
+
     async fn run<T: AsyncRead + AsyncWrite + Unpin>(&self, io: T, speaks: Speaks) -> Result<(), Full> {
+        self.access.check_memory().map_err(|_| Full)?;
         let place = self.registry.take_place().ok_or(Full)?;
         let connected = self.surroundings.clock.now();
         connection::task::run(Connection::new(io, speaks, self.surroundings.clone(), place, None, connected)).await;
         Ok(())
     }
 
+    /// Whether the ports of this server speak TLS.
+    const fn speaks_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        false
+    }
+
     /// Gives one of our own sockets to a worker.
-    fn admit(
-        &self,
-        stream: Stream<TcpStream>,
-        speaks: Speaks,
-        place: Place,
-        greeting: Arc<OwnedSemaphorePermit>,
-        connected: Time,
-    ) {
+    fn admit(&self, stream: Stream<TcpStream>, speaks: Speaks, place: Place, guest: Guest, connected: Time) {
         let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
         let surroundings = self.surroundings.clone();
-        let connection = Connection::new(stream, speaks, surroundings, place, Some(greeting), connected);
+        let connection = Connection::new(stream, speaks, surroundings, place, Some(guest), connected);
         if let Some(connection) = connection.try_map_io(|stream| stream.try_map(TcpStream::into_std)) {
             hub.arrive(connection);
         }
@@ -416,7 +465,7 @@ impl Server {
     }
 
     fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
-        let Builder { limits, classes, authorise, identification, logics, .. } = builder;
+        let Builder { limits, access, classes, authorise, identification, logics, .. } = builder;
         #[cfg(feature = "tls")]
         let tls = builder.tls;
         let random = random();
@@ -443,12 +492,17 @@ impl Server {
             clock: (random >> 32) as u32,
             wall: micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             hasher: foldhash::fast::RandomState::default(),
+            rejections: Arc::default(),
         };
         let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
-        let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock, identification };
+        let facts = Arc::new(facts);
+        let local = websocket.as_ref().and_then(|listener| listener.local_addr().ok());
+        let access = Access::new(access, Arc::clone(&facts), local.is_some_and(|addr| addr.ip().is_loopback()));
+        let surroundings = Surroundings { facts, mailboxes, clock, identification };
         let handle = Handle {
             surroundings,
             registry,
+            access,
             counters: counters.into(),
             hubs: Arc::new([]),
             #[cfg(feature = "tls")]
@@ -511,6 +565,10 @@ impl Server {
             tasks.spawn(start(worker, Arc::clone(&handle.hubs))?);
         }
         let (stop, stopping) = watch::channel(false);
+        // An application that accepts connections itself has its own idea of memory, unless it says.
+        if websocket.is_some() || tcp.is_some() || handle.surroundings.facts.limits.max_memory > 0 {
+            tokio::spawn(Arc::clone(&handle.access).watch_memory(stopping.clone()));
+        }
         let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];
         for (listener, port) in ports.into_iter().filter_map(|(listener, port)| Some((listener?, port))) {
             tokio::spawn(listener::run(listener, port, handle.clone(), stopping.clone()));

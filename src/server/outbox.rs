@@ -104,6 +104,8 @@ pub(crate) struct Notices {
     pub(crate) ending: Option<Ending>,
     /// The server is going away: reconnect and close, in milliseconds.
     pub(crate) going_away: Option<(u64, u64)>,
+    /// It sends too much: nothing more is read from it for so long.
+    pub(crate) delay: Option<std::time::Duration>,
     /// What shards refused.
     pub(crate) refusals: Vec<Refusal>,
     /// Handles whose membership a room has ended.
@@ -264,6 +266,22 @@ impl Outbox {
         // Bounded by the commands under way: the connection takes these before it sends more.
         state.notices().refusals.push(refusal.clone());
         Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes: false }
+    }
+
+    /// The session sends too much: its connection is not to be read for so long.
+    pub(crate) fn delay(&self, by: std::time::Duration) -> bool {
+        let mut state = self.lock();
+        if let Some(successor) = &state.successor {
+            let successor = Arc::clone(successor);
+            drop(state);
+            if successor.delay(by) {
+                successor.wake();
+            }
+            return false;
+        }
+        let notices = state.notices();
+        notices.delay = notices.delay.max(Some(by));
+        !std::mem::replace(&mut state.marked, true)
     }
 
     /// A room has ended a membership: its handle is free again, and `left` says so.

@@ -284,6 +284,11 @@ impl Outlet<Arc<Outbox>> for Touched {
         self.pushed(to, pushed);
     }
 
+    fn delay(&mut self, to: &Arc<Outbox>, by: Duration) {
+        let wakes = to.delay(by);
+        self.mark(to, wakes);
+    }
+
     fn close(&mut self, to: &Arc<Outbox>, reason: Reason) {
         let wakes = to.close_with(reason);
         self.mark(to, wakes);

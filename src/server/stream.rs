@@ -51,6 +51,15 @@ impl<S> Stream<S> {
         })
     }
 
+    /// The socket, where nothing is above it.
+    pub(super) fn into_plain(self) -> Option<S> {
+        #[cfg(feature = "tls")]
+        if self.layer.is_some() {
+            return None;
+        }
+        Some(self.socket)
+    }
+
     /// The socket below.
     pub(super) const fn socket_mut(&mut self) -> &mut S {
         &mut self.socket

@@ -38,7 +38,7 @@ impl Session {
         match self.handle_command(request, &command, frame, now) {
             Ok(Some(routed)) => output.commands.push(routed),
             Ok(None) => {}
-            Err(reason) => return self.refuse(request, 0, reason, now, output),
+            Err(reason) => return self.refuse_command(request, reason, now, output),
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ impl Session {
             let presence = self.info().cloned().unwrap_or_default();
             match self.join(RequestId(0), &join, presence, Bytes::new(), now) {
                 Ok(routed) => output.commands.push(routed),
-                Err(reason) => return self.refuse(RequestId(0), 0, reason, now, output),
+                Err(reason) => return self.refuse_command(RequestId(0), reason, now, output),
             }
         }
         Ok(())
@@ -166,7 +166,8 @@ impl Session {
         data: Bytes,
         now: Time,
     ) -> Result<(Route, Command), Reason> {
-        let limits = &self.facts.limits;
+        let facts = std::sync::Arc::clone(&self.facts);
+        let limits = &facts.limits;
         let name = RoomName::new(join.name).ok_or(Reason::ROOM_NAME)?;
         if !join.mode.is_valid() || presence.len() > limits.max_presence_data || data.len() > limits.max_join_data {
             return Err(Reason::ARGUMENT);
@@ -180,7 +181,7 @@ impl Session {
         match () {
             () if place.is_ok() && !returning => return Err(Reason::HANDLE_IN_USE),
             () if !returning && self.rooms.len() >= limits.max_rooms => return Err(Reason::TOO_MANY_JOINS),
-            () if !self.joins.take(limits.joins_burst, limits.joins_per_sec, now) => return Err(Reason::RATE),
+            () if !self.may_join(now) => return Err(Reason::RATE),
             () if !self.takes_all => return Err(Reason::CLIENT_TOO_SMALL),
             () if self.state == State::Draining => return Err(Reason::GOING_AWAY),
             () if self.has_expired(now) => return Err(Reason::TOKEN_EXPIRED),

@@ -42,6 +42,9 @@ impl Session {
     pub(super) fn handle_data(&mut self, frame: Frame, now: Time, output: &mut Output) -> Result<(), Ending> {
         // PROTOCOL 12.3: data frames are numbered from 1, the refused ones included.
         self.data_frames += 1;
+        if self.pace.is_some() && !self.may_send(frame.payload.len(), now)? {
+            return self.refuse_data(Reason::RATE, now, output);
+        }
         let data = match ClientData::decode(frame.header.flags, &frame.payload) {
             Ok(data) => data,
             Err(error) if error.closes() => return Err(error.into()),

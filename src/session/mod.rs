@@ -9,12 +9,12 @@
 //! to an [`Output`]; what ends the session is returned as an [`Ending`], after which the owner
 //! sends [`Ending`]'s CLOSE and passes nothing in any more.
 
-mod bucket;
 mod consumption;
 mod control;
 mod data;
 mod identity;
 mod liveness;
+mod pace;
 mod refusals;
 mod resume;
 mod violation;
@@ -24,18 +24,20 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use self::bucket::Bucket;
 use self::consumption::Consumption;
 pub use self::identity::Proof;
 use self::identity::Unproven;
 use self::liveness::Liveness;
+use self::pace::Pace;
 pub use self::resume::{Greeting, Token};
 use self::resume::{Held, Refusals, Tokens};
 pub use self::violation::{Ending, Violation};
+use crate::bucket::Bucket;
 use crate::command::{Command, Hold};
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::places::Places;
+use crate::rejections::Rejections;
 use crate::time::Time;
 use crate::wire::control::{Command as Ask, GoingAway};
 use crate::wire::{
@@ -56,6 +58,8 @@ pub struct Facts {
     pub wall: u64,
     /// Routes room names; seeded, since the names are the clients'.
     pub hasher: foldhash::fast::RandomState,
+    /// What was turned away so far.
+    pub rejections: Arc<Rejections>,
 }
 
 /// Where a command goes: the same number for the same room name, for the life of the process.
@@ -106,6 +110,8 @@ pub struct Session {
     refusals: Bucket,
     joins: Bucket,
     pings: Bucket,
+    /// Only where messages have a rate, or the peer was delayed.
+    pace: Option<Box<Pace>>,
 }
 
 // There is one for every connection, idle ones too.
@@ -185,6 +191,7 @@ impl Session {
             refusals: Bucket::full(limits.refusals_burst, connected),
             joins: Bucket::full(limits.joins_burst, connected),
             pings: Bucket::full(limits.pings_burst, connected),
+            pace: Pace::of(limits, connected),
             facts,
         }
     }
@@ -282,7 +289,8 @@ impl Session {
     pub fn deadline(&self, now: Time) -> Time {
         let liveness = self.liveness.deadline(&self.facts.limits);
         let consumption = self.consumption.deadline(now, &self.facts.limits).filter(|_| self.is_open());
-        [consumption, self.expiry_deadline()].into_iter().flatten().fold(liveness, Time::min)
+        let delayed = self.delayed_until().filter(|until| *until > now);
+        [consumption, self.expiry_deadline(), delayed].into_iter().flatten().fold(liveness, Time::min)
     }
 
     /// Time has passed. Calling it early does nothing. `sent` as in [`unconsumed`](Self::unconsumed).
@@ -405,12 +413,6 @@ impl Session {
         let body = PingBody::ServerAnswer { clock, received: time, sent: time, accepted };
         Ping { time: ping.time, body, extensions: Extensions::NONE }.encode(&mut output.replies);
         Ok(())
-    }
-
-    fn take_ping(&mut self, now: Time) -> Result<(), Ending> {
-        let limits = &self.facts.limits;
-        let allowed = self.pings.take(limits.pings_burst, limits.pings_per_sec, now);
-        if allowed { Ok(()) } else { Err(Violation::TooManyPings.into()) }
     }
 
     fn ask(&mut self, sent: u64, now: Time, output: &mut Output) {

@@ -1,7 +1,8 @@
 //! What is refused, by the session itself or by a shard: told, counted, and where that happens too often
 //! the end (PROTOCOL 6.7, 7.4, 13).
 
-use super::{Ending, Output, Session, Violation};
+use super::{Ending, Output, Session};
+use crate::limits::Over;
 use crate::room::Refusal;
 use crate::time::Time;
 use crate::wire::control::{Command as Tell, Refused};
@@ -24,6 +25,21 @@ impl Session {
         self.count_refusal(now)?;
         self.tell_refused(request, number, reason, now, output);
         Ok(())
+    }
+
+    /// A command cannot be obeyed.
+    pub(super) fn refuse_command(
+        &mut self,
+        request: RequestId,
+        reason: Reason,
+        now: Time,
+        output: &mut Output,
+    ) -> Result<(), Ending> {
+        // Of all commands only joins have a rate.
+        if reason == Reason::RATE && self.facts.limits.over_joins == Over::Close {
+            return Err(Ending { request, ..Ending::because(reason) });
+        }
+        self.refuse(request, 0, reason, now, output)
     }
 
     pub(super) fn tell_refused(
@@ -61,11 +77,5 @@ impl Session {
             self.handle_released(hold, now);
         }
         self.tell_refused(refusal.request, refusal.number, refusal.reason, now, output);
-    }
-
-    pub(super) fn count_refusal(&mut self, now: Time) -> Result<(), Ending> {
-        let limits = &self.facts.limits;
-        let allowed = self.refusals.take(limits.refusals_burst, limits.refusals_per_sec, now);
-        if allowed { Ok(()) } else { Err(Violation::TooManyRefusals.into()) }
     }
 }

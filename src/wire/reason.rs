@@ -55,7 +55,7 @@ reasons! {
     ROOM_CLOSED = 7, "The room was closed.";
     GOING_AWAY = 100, "The server is going away.";
     SERVER_FULL = 101, "The server has as many connections as it may.";
-    RATE = 102, "Too many messages or pings for the rate allowed.";
+    RATE = 102, "Too many messages, pings or connections for the rate allowed.";
     TOO_MANY_REFUSALS = 103, "Too many commands or messages had to be refused.";
     ROOM_FULL = 104, "The room has as many members as it may.";
     BATCH_FULL = 105, "The room has gathered as much for this tick as it may.";

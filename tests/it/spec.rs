@@ -200,6 +200,16 @@ fn the_table_of_limits_states_the_defaults() {
     check("silence before", format!("{}; {busy} while sending", seconds(limits.ping_interval)));
     check("connections", limits.max_connections.to_string());
     check("connections without HELLO", limits.max_greeting.to_string());
+    let greeting = format!("{} of them without HELLO", limits.address_greetings);
+    check("connections of an address", format!("{}, {greeting}", limits.address_connections));
+    let rate = |burst: u32, per_sec: u32| format!("{burst} at once, {per_sec} a second");
+    check("connects of an address", rate(limits.address_connects_burst, limits.address_connects_per_sec));
+    check("failed logins", rate(limits.address_failures_burst, limits.address_failures_per_sec));
+    assert!(stated("memory of the process").starts_with(&format!("{} %", limits.memory_watermark)));
+    check("rooms made", format!("{}, per shard", rate(limits.rooms_burst, limits.rooms_per_sec)));
+    let (burst, per_sec) = (limits.fanout_burst >> 20, limits.fanout_per_sec >> 20);
+    check("bytes that a session causes", format!("{burst} MiB at once, {per_sec} MiB a second, per shard"));
+    assert_eq!((limits.messages_per_sec, limits.bytes_per_sec), (0, 0));
     check("discarding", format!("{}, {}", seconds(limits.discard_timeout), kib(limits.discard_bytes)));
     assert!(SPEC.contains("64 counted for each") && Limits::VALUE_OVERHEAD == 64);
     assert!(SPEC.contains("at the earliest 30 s after") && seconds(limits.number_quarantine) == "30 s");

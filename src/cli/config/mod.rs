@@ -8,12 +8,16 @@
 //! [limits]
 //! max_message = "8KiB"
 //!
+//! [access]
+//! origins = ["https://game.example.org"]
+//!
 //! [[class]]
 //! pattern = "lobby/**"
 //! tick = "200ms"
 //! presence = "counts"
 //! ```
 
+mod access;
 pub(super) mod auth;
 mod limits;
 mod section;
@@ -27,6 +31,7 @@ use tickwire::class::{PresenceMode, RoomClass, RoomClasses, SlowPolicy};
 use tickwire::limits::Limits;
 use tickwire::name::Pattern;
 use tickwire::server::Server;
+use tickwire::server::access::AccessConfig;
 use toml::de::DeTable;
 
 pub(super) use self::auth::Auth;
@@ -41,6 +46,7 @@ pub(super) struct Config {
     pub(super) tcp: Option<SocketAddr>,
     pub(super) shards: Option<usize>,
     pub(super) limits: Limits,
+    pub(super) access: AccessConfig,
     pub(super) classes: RoomClasses,
     pub(super) auth: Option<Auth>,
     pub(super) insecure_anonymous: bool,
@@ -70,6 +76,7 @@ impl Config {
             tcp,
             shards: arguments.shards.or(file.shards),
             limits: file.limits,
+            access: file.access,
             classes: RoomClasses { default, by_pattern },
             auth: file.auth,
             insecure_anonymous: arguments.insecure_anonymous,
@@ -87,6 +94,7 @@ struct File {
     tick: Option<Duration>,
     shards: Option<usize>,
     limits: Limits,
+    access: AccessConfig,
     classes: Vec<Class>,
     auth: Option<Auth>,
     tls: Option<Certificate>,
@@ -139,7 +147,7 @@ fn read(path: &Path) -> Result<File, String> {
 fn parse(name: &str, text: &str) -> Result<File, String> {
     let table = DeTable::parse(text).map_err(|error| format!("{name} is not TOML: {error}"))?;
     let root = Section::root(name, text, table.get_ref());
-    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "auth", "tls"])?;
+    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "access", "auth", "tls"])?;
     let mut file = File {
         listen: root.get("listen", read_address)?,
         tcp: root.get("tcp", read_tcp)?,
@@ -153,6 +161,9 @@ fn parse(name: &str, text: &str) -> Result<File, String> {
     }
     file.auth = root.section("auth")?.map(|section| auth::read(&section)).transpose()?;
     file.tls = root.section("tls")?.map(|section| tls::read(&section)).transpose()?;
+    if let Some(section) = root.section("access")? {
+        file.access = access::read(&section)?;
+    }
     for section in root.sections("class")? {
         file.classes.push(read_class(&section)?);
     }
@@ -315,6 +326,8 @@ mod tests {
         check_error("[[class]]\npattern = 'a'\nhistory = false", "did you mean `history_age`?");
         check_error("[limits]\nmax_frame = '1MiB'", "x.toml:1: max_frame is at most 65535");
         check_error("[limits]\npings_burst = '5GiB'", "at most 4294967295");
+        check_error("[limits]\nover_joins = 'kick'", "over_joins: write \"drop\", \"delay\" or \"close\"");
+        check_error("[limits]\nover_pings = 'drop'", "x.toml:1: over_pings");
         check_error("a = ", "x.toml is not TOML");
     }
 

@@ -53,14 +53,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Stopped::Left(_) | Stopped::Gone => None,
         };
         let reason = ending.map_or(Reason::FINISHED, |ending| ending.reason);
-        debug!(session = self.place.session.0, reason = reason.0, "session ended: {}", reason.sentence());
+        let peer = self.guest.as_ref().map(|guest| guest.address());
+        debug!(session = self.place.session.0, reason = reason.0, ?peer, "session ended: {}", reason.sentence());
         self.writer.drop_queued();
         // Answers that precede the end are still sent: they were asked for before.
         if !self.output.replies.is_empty() {
             self.writer.push_answers(self.output.replies.split().freeze());
         }
-        self.greeting = None;
-        let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, .. } = self;
+        let now = self.surroundings.clock.now();
+        if let Some(guest) = &mut self.guest {
+            guest.greeted();
+            guest.ended(reason, now);
+        }
+        let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, guest: _guest, .. } =
+            self;
         rooms.last_will = reason;
         let limits = &surroundings.facts.limits;
         let parks = stopped == Stopped::Gone || [Reason::PONG_TIMEOUT, Reason::SLOW].contains(&reason);

@@ -56,6 +56,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 return Ok(());
             }
             let now = clock.now();
+            self.wake_delayed(cx, now);
             self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;
             self.poll_write(cx, now)?;
         }

@@ -122,7 +122,14 @@ impl World {
         config.authorise = Authorise::new(|asking: &Asking<'_>| Ok(rights(asking.subject)));
         let capabilities = Capabilities::default();
         let hasher = foldhash::fast::RandomState::default();
-        let facts = Arc::new(Facts { limits: limits.clone(), capabilities, clock: 1, wall: 2, hasher });
+        let facts = Arc::new(Facts {
+            limits: limits.clone(),
+            capabilities,
+            clock: 1,
+            wall: 2,
+            hasher,
+            rejections: Arc::default(),
+        });
         let line = |session| Line::new(SessionId(session), &facts);
         let mut world = Self {
             observer: line(1),

@@ -12,7 +12,14 @@ fn outbox(bytes: usize, frames: usize) -> Outbox {
 
 fn facts(limits: Limits) -> Facts {
     let capabilities = crate::wire::Capabilities::default();
-    Facts { limits, capabilities, clock: 1, wall: 2, hasher: foldhash::fast::RandomState::default() }
+    Facts {
+        limits,
+        capabilities,
+        clock: 1,
+        wall: 2,
+        hasher: foldhash::fast::RandomState::default(),
+        rejections: Arc::default(),
+    }
 }
 
 fn told(taking: Taking) -> Notices {

@@ -7,6 +7,7 @@ use tickwire::wire::control::Mode;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use super::hear::Ended;
 use super::peer::Peer;
 use super::say;
 use super::support::{BOTH, PATIENCE, TestServer, Transport, check_ended, ending, limits, soon, survives};
@@ -61,7 +62,7 @@ async fn a_drip_of_bytes_does_not_move_the_deadline() {
 }
 
 #[tokio::test]
-async fn strangers_beyond_their_number_are_closed_at_once_and_members_stay() {
+async fn strangers_beyond_their_number_are_told_to_come_later_and_members_stay() {
     let few = limits(|limits| {
         limits.max_greeting = 2;
         limits.hello_timeout = PATIENCE * 6;
@@ -70,12 +71,12 @@ async fn strangers_beyond_their_number_are_closed_at_once_and_members_stay() {
         for transport in BOTH {
             let mut strangers = [Peer::preamble(server, transport).await, Peer::preamble(server, transport).await];
             for other in BOTH {
-                assert!(Peer::socket(server, other).await.rest().await.is_empty());
+                check_told_later(server, other).await;
             }
             // Hello gives the place to another.
             strangers[0].greet().await;
             let third = Peer::preamble(server, transport).await;
-            assert!(Peer::socket(server, transport).await.rest().await.is_empty());
+            check_told_later(server, transport).await;
             // So does leaving, once the server has seen it.
             drop(strangers);
             drop(third);
@@ -97,7 +98,26 @@ async fn is_welcome(server: &TestServer, transport: Transport) -> bool {
             peer.try_send_raw(&[request.as_bytes(), &say::binary(&say::hello())].concat()).await;
         }
     }
-    peer.io.read_u8().await.is_ok()
+    let (mut answer, expected): (Vec<u8>, _) = match transport {
+        // A control frame, and WELCOME.
+        Transport::Tcp => (vec![0; 5], &[2][..]),
+        Transport::WebSocket => (b"HTTP/1.1 ???".to_vec(), &b" 101"[..]),
+    };
+    peer.io.read_exact(&mut answer).await.is_ok() && answer.ends_with(expected)
+}
+
+async fn check_told_later(server: &TestServer, transport: Transport) {
+    let mut peer = Peer::socket(server, transport).await;
+    match transport {
+        Transport::Tcp => {
+            let told = Ended { reconnect: Some(5000), ..ending(transport, Reason::SERVER_FULL) };
+            assert_eq!(peer.ended().await, told);
+        }
+        Transport::WebSocket => {
+            let head = peer.http_head().await.to_ascii_lowercase();
+            assert!(head.starts_with("http/1.1 503 ") && head.contains("retry-after: 5\r\n"), "{head}");
+        }
+    }
 }
 
 #[tokio::test]

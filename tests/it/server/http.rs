@@ -87,10 +87,6 @@ async fn a_head_that_is_too_large_or_broken_is_refused() {
         for (name, request) in cases {
             check(server, name, request, &[400, 414, 431], "").await;
         }
-        // What HTTP 2 begins with is only closed.
-        let mut peer = Peer::socket(server, Transport::WebSocket).await;
-        peer.send_raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-        assert!(peer.rest().await.is_empty());
     })
     .await;
 }
@@ -114,7 +110,7 @@ async fn what_is_odd_but_right_is_accepted() {
         ("names in capitals", with("Upgrade: websocket", "UPGRADE: WebSocket")),
         ("several connection options", with("Connection: Upgrade", "Connection: keep-alive, Upgrade")),
         ("an extension is asked for", say::request("/ws", "Sec-WebSocket-Extensions: permessage-deflate\r\n").into()),
-        ("a browser's origin", say::request("/ws", "Origin: https://example.com\r\n").into()),
+        ("a page of this machine", say::request("/ws", "Origin: http://localhost:3000\r\n").into()),
         ("a query", say::request("/ws?token=1", "").into()),
         ("80 headers", say::request("/ws", &(0..80).map(|n| format!("x-{n}: y\r\n")).collect::<String>()).into()),
     ];

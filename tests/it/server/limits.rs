@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use tickwire::limits::Limits;
+use tickwire::limits::{Limits, Over};
+use tickwire::rejections::Rejected;
 use tickwire::server::Server;
 use tickwire::wire::control::{Command, Mode};
 use tickwire::wire::{Key, Kind, Reason};
 
-use super::hear::command;
+use super::hear::{Ended, command};
 use super::peer::Peer;
 use super::say;
-use super::support::{BOTH, TestServer, Transport, check_ended, limits, soon};
+use super::support::{BOTH, TestServer, Transport, check_ended, ending, limits, soon};
 
 #[tokio::test]
 async fn a_full_server_says_so_and_takes_others_when_somebody_has_left() {
@@ -21,7 +22,8 @@ async fn a_full_server_says_so_and_takes_others_when_somebody_has_left() {
         // What the newcomer has sent by then must not turn the answer into a reset.
         let mut tcp = Peer::socket(&server, Transport::Tcp).await;
         tcp.send_raw(&[say::preamble(), say::hello()].concat()).await;
-        check_ended(&mut tcp, Reason::SERVER_FULL).await;
+        let told = Ended { reconnect: Some(5000), ..ending(Transport::Tcp, Reason::SERVER_FULL) };
+        assert_eq!(tcp.ended().await, told);
         let mut websocket = Peer::socket(&server, Transport::WebSocket).await;
         websocket.send_raw(say::request("/ws", "").as_bytes()).await;
         let head = websocket.http_head().await.to_ascii_lowercase();
@@ -187,5 +189,129 @@ async fn whoever_is_in_no_room_is_closed_with_4_and_members_are_not() {
         member.send(&say::event(1, b"still here")).await;
         member.event(b"still here").await;
     }
+    server.finish().await;
+}
+
+/// A server, and a member of "target" (handle 1) over `transport` who has sent these frames in one chunk.
+async fn sent(transport: Transport, frames: &[Vec<u8>], change: impl FnOnce(&mut Limits)) -> (TestServer, Peer) {
+    let server = TestServer::build(Server::builder().shards(1).limits(limits(change))).await;
+    let (mut peer, _) = Peer::joined(&server, transport, "target").await;
+    peer.send(&frames.concat()).await;
+    (server, peer)
+}
+
+#[tokio::test]
+async fn messages_have_a_rate_and_what_is_beyond_is_refused_delayed_or_closed() {
+    let events = [1, 2, 3, 4, 5].map(|number| say::event(1, &[number; 100]));
+    let slow = |limits: &mut Limits| (limits.messages_burst, limits.messages_per_sec) = (2, 1);
+    let slow_bytes = |limits: &mut Limits| {
+        (limits.max_frame, limits.max_message, limits.max_hello_frame) = (1040, 1000, 1000);
+        (limits.bytes_burst, limits.bytes_per_sec) = (1040, 1);
+    };
+    let large = [say::event(1, &[1; 900]), say::event(1, &[2; 900])];
+    for transport in BOTH {
+        let (server, mut peer) = sent(transport, &events[..3], slow).await;
+        assert_eq!(peer.refused().await, (0, 3, Reason::RATE));
+        assert_eq!(server.handle.rejections().get(Rejected::Messages), 1);
+        drop(peer);
+        server.finish().await;
+        let (server, mut peer) = sent(transport, &large[..1], slow_bytes).await;
+        peer.send(&large[1]).await;
+        assert_eq!(peer.refused().await, (0, 2, Reason::RATE));
+        assert_eq!(server.handle.rejections().get(Rejected::Bytes), 1);
+        drop(peer);
+        server.finish().await;
+        let (server, mut peer) = sent(transport, &events, |limits| {
+            slow(limits);
+            limits.over_messages = Over::Close;
+        })
+        .await;
+        check_ended(&mut peer, Reason::RATE).await;
+        server.finish().await;
+        let (server, mut peer) = sent(transport, &events, |limits| {
+            (limits.messages_burst, limits.messages_per_sec) = (1, 50);
+            limits.over_messages = Over::Delay;
+        })
+        .await;
+        for number in 1..=5 {
+            peer.event(&[number; 100]).await;
+        }
+        assert!(server.handle.rejections().get(Rejected::Messages) >= 1 && peer.refusals == 0);
+        drop(peer);
+        server.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_sender_may_cause_has_a_rate_too() {
+    let events = [1, 2, 3].map(|number| say::event(1, &[number; 1000]));
+    let slow = |over| {
+        move |limits: &mut Limits| {
+            (limits.fanout_burst, limits.fanout_per_sec, limits.over_fanout) = (1500, 10, over);
+        }
+    };
+    for transport in BOTH {
+        let (server, mut peer) = sent(transport, &events[..2], slow(Over::Drop)).await;
+        assert_eq!(peer.refused().await, (0, 2, Reason::RATE));
+        // A direct has one receiver, and there are two of an event.
+        let (second, _) = Peer::joined(&server, transport, "target").await;
+        peer.send(&say::event(1, &[0; 230])).await;
+        assert_eq!(peer.refused().await, (0, 3, Reason::RATE));
+        assert_eq!(server.handle.counters().fanout_exceeded, 2);
+        drop((peer, second));
+        server.finish().await;
+        let (server, mut peer) = sent(transport, &events, slow(Over::Close)).await;
+        check_ended(&mut peer, Reason::RATE).await;
+        server.finish().await;
+        let (server, mut peer) = sent(transport, &events, |limits| {
+            (limits.fanout_burst, limits.fanout_per_sec) = (1500, 20_000);
+            limits.over_fanout = Over::Delay;
+        })
+        .await;
+        peer.send(&say::event(1, b"last")).await;
+        for number in 1..=3 {
+            peer.event(&[number; 1000]).await;
+        }
+        peer.event(b"last").await;
+        assert!(server.handle.counters().fanout_exceeded >= 1 && peer.refusals == 0);
+        drop(peer);
+        server.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn joins_beyond_their_rate_are_delayed_or_closed() {
+    let joins = [5, 6, 7].map(|number| say::join(number, number, Mode::BOTH, &format!("room{number}")));
+    for transport in BOTH {
+        let (server, mut peer) = sent(transport, &joins, |limits| {
+            (limits.joins_burst, limits.joins_per_sec, limits.over_joins) = (2, 0, Over::Close);
+        })
+        .await;
+        let ended = peer.ended().await;
+        assert_eq!((ended.reason, ended.request), (Reason::RATE, 6));
+        server.finish().await;
+        let (server, mut peer) = sent(transport, &joins, |limits| {
+            (limits.joins_burst, limits.joins_per_sec, limits.over_joins) = (1, 50, Over::Delay);
+        })
+        .await;
+        for _ in &joins {
+            peer.joining().await;
+        }
+        assert!(server.handle.rejections().get(Rejected::Joins) >= 1);
+        drop(peer);
+        server.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn so_many_rooms_are_made() {
+    let joins = [5, 6].map(|number| say::join(number, number, Mode::BOTH, &format!("room{number}")));
+    let (server, mut peer) =
+        sent(Transport::Tcp, &joins, |limits| (limits.rooms_burst, limits.rooms_per_sec) = (2, 0)).await;
+    // The session's own answers go first.
+    assert_eq!(peer.refused().await, (6, 0, Reason::TOO_MANY_ROOMS));
+    peer.joining().await;
+    assert_eq!(server.handle.counters().rooms_refused, 1);
+    drop(peer);
     server.finish().await;
 }

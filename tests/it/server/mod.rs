@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod access;
 mod attach;
 #[cfg(feature = "auth")]
 mod auth;

@@ -128,6 +128,7 @@ pub fn facts_with(capabilities: Capabilities, change: impl FnOnce(&mut Limits)) 
         clock: 0x5a17_c0de,
         wall: 1_795_226_400_000_000,
         hasher: foldhash::fast::RandomState::default(),
+        rejections: Arc::default(),
     })
 }
 

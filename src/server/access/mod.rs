@@ -1,0 +1,247 @@
+//! Who may connect: addresses and their limits, proxies, origins of web pages, memory.
+//!
+//! ```text
+//! accept ──> greeting free? ──> listed proxy? ──PROXY header, or Forwarded──┐
+//!                  │ no               │ no                                  v
+//!                  v                  └───────> address ──> its limits ──> Guest ──> handshake, hello
+//!               parting <────────────────────────────────────── │ no
+//!               429, 503, or CLOSE, with when to come again
+//! ```
+//!
+//! All of this happens once a connection. What a connection costs before it is let in is a task, and the
+//! bytes that it has sent.
+
+mod addresses;
+mod config;
+mod forwarded;
+mod memory;
+mod network;
+mod origin;
+pub(super) mod parting;
+pub(super) mod proxied;
+pub mod proxy;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use hyper::header::{self, HeaderMap};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
+
+use self::addresses::Addresses;
+pub use self::config::{AccessConfig, ProxyProtocol};
+use self::memory::Watch;
+pub use self::network::{Network, NotANetwork};
+use self::origin::Unlisted;
+pub(super) use self::origin::is_authority;
+pub use self::origin::{NotAnOrigin, Origin};
+use super::listener::Port;
+use crate::rejections::Rejected;
+use crate::session::Facts;
+use crate::time::Time;
+use crate::wire::Reason;
+
+#[expect(clippy::disallowed_types, reason = "taken when a connection begins, says hello or ends, never per message")]
+type Lock<T> = std::sync::Mutex<T>;
+
+/// Decides who may connect.
+#[derive(Debug)]
+pub(super) struct Access {
+    config: AccessConfig,
+    facts: Arc<Facts>,
+    /// Whether HTTP is served on this machine only.
+    is_local: bool,
+    addresses: Lock<Addresses>,
+    short_of_memory: AtomicBool,
+    /// Those who are told why they may not stay.
+    partings: Arc<Semaphore>,
+}
+
+/// Somebody who may not stay, and when to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Denied {
+    pub(super) rejected: Rejected,
+    pub(super) after: Duration,
+}
+
+/// Somebody who has come: from where, and the places that he takes until he is dropped.
+#[derive(Debug)]
+pub(super) struct Guest {
+    access: Arc<Access>,
+    address: IpAddr,
+    /// Whether its address has limits.
+    counted: bool,
+    /// Until hello is accepted.
+    greeting: Option<OwnedSemaphorePermit>,
+}
+
+/// Partings at once. 64: enough for whoever has made a mistake; a flood is only told, and not waited for.
+const PARTINGS: usize = 64;
+
+/// How often memory is looked at. 1 s: a server that takes a fifth of its memory in that time is lost.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// When to come again where there is no place, or no memory. 5 s: what a hello may take.
+const LATER: Duration = Duration::from_secs(5);
+
+impl Access {
+    pub(super) fn new(config: AccessConfig, facts: Arc<Facts>, is_local: bool) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            facts,
+            is_local,
+            addresses: Lock::default(),
+            short_of_memory: AtomicBool::new(false),
+            partings: Arc::new(Semaphore::new(PARTINGS)),
+        })
+    }
+
+    /// Lets somebody in who has a place among those without hello.
+    pub(super) fn arrive(
+        self: &Arc<Self>,
+        address: IpAddr,
+        greeting: OwnedSemaphorePermit,
+        now: Time,
+    ) -> Result<Guest, Denied> {
+        let counted = !self.config.exempt.iter().any(|network| network.contains(address));
+        if counted {
+            let arrived = self.lock().arrive(address, &self.facts.limits, now);
+            arrived.inspect_err(|denied| self.count(denied.rejected))?;
+        }
+        Ok(Guest { access: Arc::clone(self), address, counted, greeting: Some(greeting) })
+    }
+
+    /// The client of a request that a listed proxy has passed on.
+    pub(super) fn client(&self, proxy: IpAddr, headers: &HeaderMap) -> IpAddr {
+        forwarded::client(proxy, headers, &self.config.trusted_proxies)
+    }
+
+    /// Whether what this address says of others is believed.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        self.config.trusted_proxies.iter().any(|network| network.contains(address))
+    }
+
+    /// Whether listed proxies begin with a PROXY header there.
+    pub(super) const fn expects_proxy_header(&self, port: Port) -> bool {
+        match port {
+            Port::Http => self.config.proxy_protocol.websocket,
+            Port::Tcp => self.config.proxy_protocol.tcp,
+        }
+    }
+
+    /// Whether the page that asks may connect; `proxied` where a listed proxy has passed the request on.
+    pub(super) fn allows_origin(&self, headers: &HeaderMap, proxied: bool) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else { return true };
+        let Ok(origin) = origin.to_str() else { return false };
+        // Two would be two opinions.
+        if origins.next().is_some() {
+            return false;
+        }
+        if !self.config.origins.is_empty() {
+            return self.config.origins.iter().any(|listed| listed.allows(origin));
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        Unlisted { loopback: self.is_local, same_host: !self.is_local || proxied }.allows(origin, host)
+    }
+
+    /// Refuses newcomers while memory is short.
+    pub(super) fn check_memory(&self) -> Result<(), Denied> {
+        if self.short_of_memory.load(Ordering::Relaxed) { Err(self.deny(Rejected::Memory)) } else { Ok(()) }
+    }
+
+    /// Counts somebody whose place is taken, and says when to come again.
+    pub(super) fn deny(&self, rejected: Rejected) -> Denied {
+        self.count(rejected);
+        Denied { rejected, after: LATER }
+    }
+
+    pub(super) fn count(&self, rejected: Rejected) {
+        self.facts.rejections.count(rejected);
+    }
+
+    /// Watches memory until the server stops; returns at once where nothing limits it.
+    pub(super) async fn watch_memory(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        let limits = &self.facts.limits;
+        let Some(watch) = Watch::new(limits.max_memory).filter(|_| limits.memory_watermark < 100) else { return };
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                _ = looks.tick() => {}
+            }
+            let usage = watch.look();
+            let is_short = usage.is_some_and(|usage| usage.is_above(limits.memory_watermark));
+            // Said when it begins: newcomers can make this last, and must not fill a log.
+            if is_short && !self.short_of_memory.swap(is_short, Ordering::Relaxed) {
+                warn!("memory is short, new connections are refused: {usage:?}");
+            }
+            self.short_of_memory.store(is_short, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Addresses> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Denied {
+    /// What is said over TCP.
+    pub(super) const fn reason(self) -> Reason {
+        match self.rejected {
+            Rejected::Full | Rejected::Greetings => Reason::SERVER_FULL,
+            Rejected::Memory => Reason::MEMORY,
+            _ => Reason::RATE,
+        }
+    }
+
+    /// Milliseconds, rounded up.
+    pub(super) fn after_millis(self) -> u64 {
+        crate::time::micros(self.after).div_ceil(1000)
+    }
+
+    /// Whole seconds, for `Retry-After`.
+    pub(super) fn after_secs(self) -> u64 {
+        crate::time::micros(self.after).div_ceil(1_000_000).max(1)
+    }
+
+    /// Whether it is the server that has no place, and not one address that asks for too much.
+    pub(super) const fn is_the_servers(self) -> bool {
+        matches!(self.rejected, Rejected::Full | Rejected::Greetings | Rejected::Memory)
+    }
+}
+
+impl Guest {
+    /// Where the peer is, behind the proxies that are believed.
+    pub(super) const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Hello was accepted.
+    pub(super) fn greeted(&mut self) {
+        if self.greeting.take().is_some() && self.counted {
+            self.access.lock().greeted(self.address);
+        }
+    }
+
+    /// The session ended for this reason; where it was a token, its address is remembered for that.
+    pub(super) fn ended(&self, reason: Reason, now: Time) {
+        if self.counted && matches!(reason, Reason::TOKEN | Reason::TOKEN_EXPIRED) {
+            self.access.lock().failed_login(self.address, &self.access.facts.limits, now);
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.greeted();
+        if self.counted {
+            self.access.lock().leave(self.address);
+        }
+    }
+}
