@@ -228,7 +228,8 @@ impl<'de> Visitor<'de> for ReadRooms {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rooms, A::Error> {
         let (mut grants, mut good, mut seen) = (Vec::new(), true, BTreeSet::new());
         while let Some((pattern, verbs)) = map.next_entry::<String, Vec<String>>()? {
-            let known = verbs.iter().map(|verb| Verbs::named(verb)).try_fold(Verbs::NONE, |all, verb| Some(all.with(verb?)));
+            let known =
+                verbs.iter().map(|verb| Verbs::named(verb)).try_fold(Verbs::NONE, |all, verb| Some(all.with(verb?)));
             match (Pattern::new(&pattern), known) {
                 (Some(pattern), Some(verbs)) if grants.len() <= Grants::MOST => grants.push((pattern, verbs)),
                 _ => good = false,

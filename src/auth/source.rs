@@ -47,7 +47,9 @@ impl fmt::Display for BadSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Url => "write a URL such as http://127.0.0.1:8080/jwks.json",
-            Self::Scheme => "keys can be fetched by http:// only, in a network that you trust; otherwise put them into a file",
+            Self::Scheme => {
+                "keys can be fetched by http:// only, in a network that you trust; otherwise put them into a file"
+            }
         })
     }
 }
@@ -74,8 +76,10 @@ impl Source {
     pub fn url(url: &str) -> Result<Self, BadSource> {
         let uri: Uri = url.parse().map_err(|_| BadSource::Url)?;
         let authority = uri.authority().ok_or(BadSource::Url)?;
-        if uri.scheme_str() != Some("http") {
-            return Err(BadSource::Scheme);
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some(_) => return Err(BadSource::Scheme),
+            None => return Err(BadSource::Url),
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self::Http { authority: authority.to_string(), path: path.to_owned() })

@@ -17,7 +17,9 @@ const NOW: u64 = 1_900_000_000;
 fn pem(algorithm: Algorithm) -> (&'static [u8], &'static [u8]) {
     match algorithm {
         Algorithm::Hs256 => (SECRET, SECRET),
-        Algorithm::Rs256 => (include_bytes!("../../tests/keys/rsa.pem"), include_bytes!("../../tests/keys/rsa.pub.pem")),
+        Algorithm::Rs256 => {
+            (include_bytes!("../../tests/keys/rsa.pem"), include_bytes!("../../tests/keys/rsa.pub.pem"))
+        }
         Algorithm::Es256 => (include_bytes!("../../tests/keys/ec.pem"), include_bytes!("../../tests/keys/ec.pub.pem")),
         Algorithm::EdDsa => (include_bytes!("../../tests/keys/ed.pem"), include_bytes!("../../tests/keys/ed.pub.pem")),
     }
@@ -114,19 +116,23 @@ fn no_algorithm_is_taken_with_another_ones_key() {
 #[test]
 fn what_attackers_send_is_refused() {
     use Rejected::{
-        Audience, Claims, Critical, Expired, Grants, Issuer, Malformed, Missing, NoExpiry, NotYet, Signature, Subject, TooLong,
-        UnknownKey,
+        Audience, Claims, Critical, Expired, Grants, Issuer, Malformed, Missing, NoExpiry, NotYet, Signature, Subject,
+        TooLong, UnknownKey,
     };
     let claims = good().to_string();
     let public = pem(Algorithm::Rs256).1;
     let confused = SigningKey::new(Some("RS256"), Algorithm::Hs256, public).unwrap().sign(&good()).unwrap();
-    let unsigned = |alg: &str| {
-        format!("{}.{}.", base64url(header(alg, "HS256").as_bytes()), base64url(claims.as_bytes()))
-    };
+    let unsigned =
+        |alg: &str| format!("{}.{}.", base64url(header(alg, "HS256").as_bytes()), base64url(claims.as_bytes()));
     let token = signed(&good());
     let (message, signature) = token.rsplit_once('.').unwrap();
     let zeroes = |algorithm: &str, len| {
-        format!("{}.{}.{}", base64url(header(algorithm, algorithm).as_bytes()), base64url(claims.as_bytes()), base64url(&vec![0; len]))
+        format!(
+            "{}.{}.{}",
+            base64url(header(algorithm, algorithm).as_bytes()),
+            base64url(claims.as_bytes()),
+            base64url(&vec![0; len])
+        )
     };
     let other = SigningKey::new(Some("HS256"), Algorithm::Hs256, b"another secret of 32 bytes or so").unwrap();
     let twice = |name: &str, value: &str| format!("{{{name}:{value},{}", &claims[1..]);
@@ -227,7 +233,10 @@ fn what_differs_from_that_by_little_is_taken() {
         ("an unknown claim", signed(&with("x", json!({ "y": [1] })))),
         ("no rooms", signed(&with("rooms", Value::Null))),
         ("64 patterns", signed(&with("rooms", many.into()))),
-        ("a key of its own, which nobody looks at", raw(r#"{"alg":"HS256","kid":"HS256","jku":"http://x/"}"#, &good().to_string())),
+        (
+            "a key of its own, which nobody looks at",
+            raw(r#"{"alg":"HS256","kid":"HS256","jku":"http://x/"}"#, &good().to_string()),
+        ),
     ] {
         assert_eq!(verdict(&token), Ok(()), "{what}");
     }
@@ -422,7 +431,8 @@ async fn many_who_wait_for_a_key_wait_for_one_fetch() {
 
 #[tokio::test]
 async fn answers_that_are_no_key_sets_are_no_keys() {
-    let answers = ["", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n"];
+    let answers =
+        ["", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n"];
     for answer in answers.map(str::to_owned).into_iter().chain([ok(&" ".repeat(300 * 1024))]) {
         let (source, _serving) = serve(vec![answer]).await;
         assert!(source.fetch().await.is_none());

@@ -340,7 +340,10 @@ mod tests {
             assert_eq!((&identified.identity.subject[..], claims["aud"].as_str()), (&b"ann"[..], Some("game")));
             let verbs = |room: &str| identified.identity.grants.verbs(&RoomName::new(room.as_bytes()).unwrap());
             assert_eq!((verbs("game/1"), verbs("a:b")), (Verbs::JOIN.with(Verbs::RECEIVE), Verbs::ALL));
-            assert_eq!(inspect(token.as_bytes()).unwrap().key_id.as_deref(), Some(if kid.is_empty() { "a" } else { "b" }));
+            assert_eq!(
+                inspect(token.as_bytes()).unwrap().key_id.as_deref(),
+                Some(if kid.is_empty() { "a" } else { "b" })
+            );
         }
         let (other, _) = make(&creating(&["--sub", "ann", "--config", file, "--aud", "x"])).unwrap();
         assert_eq!(verify(&other).unwrap_err(), Rejected::Audience);

@@ -123,7 +123,14 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     /// Ends a membership that its session did not end.
-    pub(super) fn remove(&mut self, index: RoomIndex, member: MemberNumber, reason: Reason, now: Time, out: &mut impl Outlet<H>) {
+    pub(super) fn remove(
+        &mut self,
+        index: RoomIndex,
+        member: MemberNumber,
+        reason: Reason,
+        now: Time,
+        out: &mut impl Outlet<H>,
+    ) {
         let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         let Some((session, outlet, hold)) = slot.room.whose(member) else { return };
         let handle = hold.handle;

@@ -42,9 +42,9 @@ mod tests {
     use super::*;
 
     fn check(headers: &[(&'static str, &'static str)], uri: &'static str, query: bool, expected: Option<&'static str>) {
-        let headers = headers.iter().map(|(name, value)| {
-            (header::HeaderName::from_static(name), header::HeaderValue::from_static(value))
-        });
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), header::HeaderValue::from_static(value)));
         let found = find(&headers.collect(), &Uri::from_static(uri), query);
         assert_eq!(found, expected.map(Bytes::from), "{uri}");
     }

@@ -22,9 +22,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::credential;
 use super::Handle;
 use super::connection::Speaks;
+use super::credential;
 use super::registry::Place;
 use crate::time::Time;
 use crate::wire::SUBPROTOCOL;

@@ -117,7 +117,8 @@ impl Registry {
         let mut open = self.lock();
         let kept = open.revoked.add(who, hold, SystemTime::now());
         let Open { outboxes, identities, .. } = &*open;
-        let meant = identities.iter().filter(|(_, identified)| who.means(&identified.identity)).map(|(session, _)| session);
+        let meant =
+            identities.iter().filter(|(_, identified)| who.means(&identified.identity)).map(|(session, _)| session);
         let ended: Vec<Arc<Outbox>> = meant.filter_map(|session| outboxes.get(session)?.upgrade()).collect();
         drop(open);
         for outbox in &ended {

@@ -83,7 +83,8 @@ impl Revoked {
     /// Whether what was identified is revoked.
     pub(super) fn has(&self, identified: &Identified, now: SystemTime) -> bool {
         let Identity { subject, token, .. } = &*identified.identity;
-        let holds = |names: &HashMap<Bytes, Entry>, name: &Bytes| names.get(name).copied().filter(|entry| now < entry.until);
+        let holds =
+            |names: &HashMap<Bytes, Entry>, name: &Bytes| names.get(name).copied().filter(|entry| now < entry.until);
         let newer = |entry: Entry| identified.issued.is_some_and(|issued| issued > entry.at);
         let by_subject = !subject.is_empty() && holds(&self.subjects, subject).is_some_and(|entry| !newer(entry));
         by_subject || !token.is_empty() && holds(&self.tokens, token).is_some()

@@ -78,12 +78,7 @@ impl Session {
     ///
     /// # Errors
     /// Where a HELLO is not accepted, or too much had to be refused.
-    pub fn handle_proof(
-        &mut self,
-        proof: Result<Proof, Reason>,
-        now: Time,
-        output: &mut Output,
-    ) -> Result<(), Ending> {
+    pub fn handle_proof(&mut self, proof: Result<Proof, Reason>, now: Time, output: &mut Output) -> Result<(), Ending> {
         let Some(Unproven { request, .. }) = self.early.as_mut().and_then(|early| early.unproven.take()) else {
             return Ok(());
         };
@@ -106,7 +101,8 @@ impl Session {
         now: Time,
         output: &mut Output,
     ) -> Result<(), Ending> {
-        let same = |proof: Proof| if proof.identity.subject == *self.subject() { Ok(proof) } else { Err(Reason::NOT_ALLOWED) };
+        let same =
+            |proof: Proof| if proof.identity.subject == *self.subject() { Ok(proof) } else { Err(Reason::NOT_ALLOWED) };
         let Proof { identity, expires } = match proof.and_then(same) {
             Ok(proof) => proof,
             Err(reason) => return self.refuse(request, 0, reason, now, output),

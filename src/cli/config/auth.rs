@@ -128,7 +128,8 @@ fn read_issuer(section: &Section<'_>) -> Result<IssuerFile, String> {
 fn read_key(section: &Section<'_>) -> Result<KeyFile, String> {
     section.check_keys(&["kid", "algorithm", "secret", "file"])?;
     let algorithm = section.get("algorithm", |value| algorithm(value.text()?))?;
-    let algorithm = algorithm.ok_or_else(|| section.error("a key needs its algorithm: HS256, RS256, ES256 or EdDSA"))?;
+    let algorithm =
+        algorithm.ok_or_else(|| section.error("a key needs its algorithm: HS256, RS256, ES256 or EdDSA"))?;
     let secret = section.get("secret", |value| match algorithm {
         Algorithm::Hs256 => value.text().map(|secret| secret.as_bytes().to_vec()),
         _ => Err(format!("a key for {algorithm} is a file with the public key in PEM format")),

@@ -90,7 +90,10 @@ fn memberships_carry_who_the_server_says_it_is() {
     peer.ok(&join(2, 1, "room"));
     let asked = peer.asked();
     let Command::Join(joining) = &asked[0].1 else { panic!("{asked:?}") };
-    assert_eq!((&joining.subject[..], joining.identity.as_deref()), (&b"ann"[..], peer.session.identity().map(|i| &**i)));
+    assert_eq!(
+        (&joining.subject[..], joining.identity.as_deref()),
+        (&b"ann"[..], peer.session.identity().map(|i| &**i))
+    );
 }
 
 #[test]

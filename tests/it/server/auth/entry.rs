@@ -17,7 +17,8 @@ async fn ask(server: &TestServer, path: &str, lines: &str) -> Result<String, Rea
     peer.send_raw(say::request(path, lines).as_bytes()).await;
     let head = peer.http_head().await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    let chosen: Vec<&str> = head.lines().filter(|line| line.to_lowercase().starts_with("sec-websocket-protocol")).collect();
+    let chosen: Vec<&str> =
+        head.lines().filter(|line| line.to_lowercase().starts_with("sec-websocket-protocol")).collect();
     assert!(chosen.len() == 1 && chosen[0].ends_with(" tickwire.v1") && !head.contains("token"), "{head}");
     peer.send(&hello(None, None)).await;
     let frame = peer.control().await;

@@ -63,7 +63,11 @@ async fn check(server: &TestServer, transport: Transport, path: Path, verbs: &[&
     let both = [(publishes, Mode::PUBLISH.0), (receives, Mode::RECEIVE.0)];
     assert_eq!(mode.0, both.iter().filter(|(has, _)| *has).map(|(_, bit)| bit).sum::<u8>(), "{case}");
     let mut expected = BTreeSet::new();
-    let mut expect = |kind, expects: bool| if expects { expected.insert(kind); };
+    let mut expect = |kind, expects: bool| {
+        if expects {
+            expected.insert(kind);
+        }
+    };
     if path == Path::Resumed {
         drop(client);
         witness.event_of_mine(b"missed").await;

@@ -19,9 +19,7 @@ use tickwire::limits::Limits;
 use tickwire::server::{Builder, Server};
 use tickwire::wire::control::{Command, Hello, Join, Mode};
 use tickwire::wire::extension::kind;
-use tickwire::wire::{
-    Capabilities, Control, Extensions, Handle, RequestId, put_extension, put_string, put_varint,
-};
+use tickwire::wire::{Capabilities, Control, Extensions, Handle, RequestId, put_extension, put_string, put_varint};
 
 use super::hear::{Membership, command};
 use super::peer::Peer;
