@@ -294,7 +294,7 @@ mod tests {
             let silent = Packed::new(Mode::RECEIVE, rights);
             assert_eq!(silent.rights(), Rights { publish: Publishing::NONE, ..rights });
             for (place, target) in
-                [Target::Event, Target::Value(Key(0)), Target::Direct(MemberNumber(1))].into_iter().enumerate()
+                [Target::Event, Target::Value(Key::room(0)), Target::Direct(MemberNumber(1))].into_iter().enumerate()
             {
                 let may = bits & 16 << place != 0;
                 assert_eq!(Packed(bits).publish().allows(target, false), may);

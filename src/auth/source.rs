@@ -154,9 +154,8 @@ impl Cache {
 
 async fn keep(source: Source, cached: watch::Sender<Cached>, mut asked: mpsc::Receiver<()>) {
     loop {
-        match timeout(REFRESH, asked.recv()).await {
-            Ok(None) => return,
-            Ok(Some(())) | Err(_) => {}
+        if let Ok(None) = timeout(REFRESH, asked.recv()).await {
+            return;
         }
         if cached.borrow().tried.is_some_and(|tried| tried.elapsed() < PAUSE) {
             continue;
