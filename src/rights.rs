@@ -91,11 +91,12 @@ impl Rights {
     /// [`Reason::NOT_ALLOWED`], where neither publishing nor receiving is left.
     pub fn grant(self, asked: Mode) -> Result<Mode, Reason> {
         let receives = self.presence || self.events || self.values;
-        let kept =
+        let bits =
             [(Mode::PUBLISH, self.publish.is_something()), (Mode::RECEIVE, receives), (Mode::MEMBERS, self.presence)];
-        let kept = kept.into_iter().filter(|(bit, may)| *may && asked.has(*bit)).fold(0, |bits, (bit, _)| bits | bit.0);
-        let mode = Mode(kept);
-        if mode.is_valid() { Ok(mode) } else { Err(Reason::NOT_ALLOWED) }
+        let mode = bits.into_iter().filter(|(_, may)| !may).fold(asked, |mode, (bit, _)| Mode(mode.0 & !bit.0));
+        // Whether what was asked for makes sense is its session's business.
+        let is_left = |mode: Mode| mode.0 & Mode::BOTH.0 != 0;
+        if is_left(mode) || !is_left(asked) { Ok(mode) } else { Err(Reason::NOT_ALLOWED) }
     }
 
     /// How a frame from the server is shown to whoever has these rights: see [`Sight::show`].
@@ -262,7 +263,7 @@ impl fmt::Debug for Authorise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Head, Position, RoomId};
+    use crate::wire::{Head, Key, MemberNumber, Position, RoomId};
 
     fn frame(kind: Kind, options: u8) -> Bytes {
         let head = Head { room: RoomId(300), position: Position(70_000), tick: 9 };
@@ -270,6 +271,36 @@ mod tests {
         let mut bytes = Vec::new();
         ServerData { kind, options, head, records: key }.encode(&mut bytes);
         bytes.into()
+    }
+
+    #[test]
+    fn a_mode_is_what_is_left_of_it() {
+        let none = Rights { presence: false, events: false, values: false, history: true, publish: Publishing::URGENT };
+        let all = Mode(7);
+        assert_eq!((Rights::ALL.grant(all), none.grant(all)), (Ok(all), Err(Reason::NOT_ALLOWED)));
+        let says = Rights { publish: Publishing::DIRECTS, ..none };
+        assert_eq!((says.grant(all), says.grant(Mode::RECEIVE)), (Ok(Mode::PUBLISH), Err(Reason::NOT_ALLOWED)));
+        let sees = Rights { values: true, ..none };
+        assert_eq!((sees.grant(all), sees.grant(Mode::PUBLISH)), (Ok(Mode::RECEIVE), Err(Reason::NOT_ALLOWED)));
+        let lists = Rights { presence: true, ..none };
+        assert_eq!(lists.grant(all), Ok(Mode(6)));
+    }
+
+    #[test]
+    fn rights_fit_a_byte() {
+        for bits in 0..=u8::MAX {
+            let rights = Packed(bits).rights();
+            assert_eq!(Packed::new(Mode::BOTH, rights), Packed(bits));
+            let silent = Packed::new(Mode::RECEIVE, rights);
+            assert_eq!(silent.rights(), Rights { publish: Publishing::NONE, ..rights });
+            for (place, target) in
+                [Target::Event, Target::Value(Key::room(0)), Target::Direct(MemberNumber(1))].into_iter().enumerate()
+            {
+                let may = bits & 16 << place != 0;
+                assert_eq!(Packed(bits).publish().allows(target, false), may);
+                assert_eq!(Packed(bits).publish().allows(target, true), may && bits & 128 != 0);
+            }
+        }
     }
 
     #[test]

@@ -76,8 +76,10 @@ impl Source {
     pub fn url(url: &str) -> Result<Self, BadSource> {
         let uri: Uri = url.parse().map_err(|_| BadSource::Url)?;
         let authority = uri.authority().ok_or(BadSource::Url)?;
-        if uri.scheme_str() != Some("http") {
-            return Err(BadSource::Scheme);
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some(_) => return Err(BadSource::Scheme),
+            None => return Err(BadSource::Url),
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self::Http { authority: authority.to_string(), path: path.to_owned() })
@@ -152,9 +154,8 @@ impl Cache {
 
 async fn keep(source: Source, cached: watch::Sender<Cached>, mut asked: mpsc::Receiver<()>) {
     loop {
-        match timeout(REFRESH, asked.recv()).await {
-            Ok(None) => return,
-            Ok(Some(())) | Err(_) => {}
+        if let Ok(None) = timeout(REFRESH, asked.recv()).await {
+            return;
         }
         if cached.borrow().tried.is_some_and(|tried| tried.elapsed() < PAUSE) {
             continue;

@@ -135,9 +135,8 @@ fn read_key(section: &Section<'_>) -> Result<KeyFile, String> {
         _ => Err(format!("a key for {algorithm} is a file with the public key in PEM format")),
     })?;
     let file = section.get("file", |value| material(value.text()?, algorithm))?;
-    let bytes = match (secret, file) {
-        (Some(bytes), None) | (None, Some(bytes)) => bytes,
-        _ => return Err(section.error("a key has a secret or a file")),
+    let ((Some(bytes), None) | (None, Some(bytes))) = (secret, file) else {
+        return Err(section.error("a key has a secret or a file"));
     };
     let kid = section.get("kid", |value| value.text().map(str::to_owned))?;
     if let Err(error) = Key::new(kid.as_deref(), algorithm, &bytes) {

@@ -34,8 +34,8 @@ async fn a_newer_token_ends_what_it_does_not_allow_and_extends_the_rest() {
         let less = token("ann", json!({ "a": ["join", "publish", "receive"] }));
         let behind = [renew(4, &less), say::join(5, 3, Mode::BOTH, "c"), say::event(1, b"still")].concat();
         peer.send(&behind).await;
-        let (mut done, mut left, mut refused) = (false, false, false);
-        while !(done && left && refused) {
+        let (mut done, mut left, mut refused, mut gap) = (false, false, false, false);
+        while !(done && left && refused && gap) {
             let frame = peer.control().await;
             match command(&frame) {
                 Command::Done(_) => done = true,
@@ -48,7 +48,7 @@ async fn a_newer_token_ends_what_it_does_not_allow_and_extends_the_rest() {
                     refused = true;
                 }
                 // It sees less now, so it is told anew.
-                Command::Gap(_) => {}
+                Command::Gap(_) => gap = true,
                 other => panic!("{other:?}"),
             }
         }
