@@ -43,10 +43,10 @@ impl Pipe {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match tls.read_tls(&mut Socket(&self.stream)) {
                         // An end without a word, which the reader tells.
-                        Ok(_) => drop(
-                            tls.process_new_packets()
-                                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
-                        ),
+                        Ok(_) => {
+                            let processed = tls.process_new_packets();
+                            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                        }
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock && read > 0 => return Ok(read),
                         Err(error) => return Err(error),
                     }

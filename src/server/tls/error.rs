@@ -39,7 +39,7 @@ impl TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("PEM")).display().to_string();
+        let shown = |path: &Option<PathBuf>| path.as_deref().unwrap_or_else(|| Path::new("PEM")).display().to_string();
         match self {
             Self::Read(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
             Self::NoCertificate(path) => {

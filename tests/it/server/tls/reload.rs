@@ -70,7 +70,8 @@ async fn a_new_certificate_is_for_those_who_come_after_it() {
     after.event(b"still here").await;
 
     // What cannot be used changes nothing.
-    let wrong: [(&str, &str, fn(&TlsError) -> bool); 5] = [
+    type Expected = fn(&TlsError) -> bool;
+    let wrong: [(&str, &str, Expected); 5] = [
         (&new.certificate, &old.key, |error| matches!(error, TlsError::Mismatch(Some(_)))),
         ("", &new.key, |error| matches!(error, TlsError::NoCertificate(Some(_)))),
         (&new.certificate[..new.certificate.len() / 2], &new.key, |error| matches!(error, TlsError::NoCertificate(_))),
