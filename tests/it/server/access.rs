@@ -390,10 +390,9 @@ async fn half_open_handshakes_hold_little_and_are_gone_in_time() {
     // The floods of ten neighbours, none of which may fill the server alone.
     let server = start_behind(true, |limits| limits.address_connects_burst = 100_000).await;
     let first = upgrade(&server, b"PROXY UNKNOWN\r\n", "").await;
-    let (mut most, mut longest, mut held) = (0, Duration::ZERO, 0);
+    let (mut most, mut longest, mut last, mut held) = (0, Duration::ZERO, Duration::ZERO, 0);
     for wave in 0..WAVES {
         let before = resident();
-        let began = tokio::time::Instant::now();
         let mut strangers = Vec::new();
         for number in 0..AT_ONCE {
             let mut peer = Peer::socket(&server, Transport::WebSocket).await;
@@ -412,12 +411,12 @@ async fn half_open_handshakes_hold_little_and_are_gone_in_time() {
             assert!(peer.rest().await.is_empty());
         }
         held += strangers.len();
-        let gone = began.elapsed();
-        assert!(gone < Duration::from_secs(20), "all are gone {gone:?} after the first came");
+        last = last.max(asked.elapsed());
     }
     println!("{held} half-open handshakes, {AT_ONCE} at once: at most {most} KiB, theirs and ours;");
-    println!("a client was let in within {longest:?}; all were gone 5 s after they came");
-    assert!(held >= 10_000 && most <= 32 * 1024);
+    println!("a client was let in within {longest:?}; the last were gone {last:?} after they came");
+    // A second more for this side to see it.
+    assert!(held >= 10_000 && most <= 32 * 1024 && last < Duration::from_secs(6));
     assert_eq!(server.handle.rejections().get(Rejected::HeadTimeout), held as u64);
     drop(first);
     server.finish().await;
