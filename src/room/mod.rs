@@ -29,6 +29,7 @@ mod segment;
 mod snapshot;
 mod straggler;
 mod values;
+mod volume;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ pub(crate) use self::mind::{Thinking, guard};
 pub use self::outlet::{Batch, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
 pub use self::receivers::What;
 use self::snapshot::Snapshots;
+pub use self::volume::Volume;
 use crate::class::{PresenceMode, RoomClass};
 use crate::command::Publish;
 use crate::deflate::{Deflater, InflateError, Inflater};
@@ -74,6 +76,7 @@ impl<O> Turn<'_, O> {
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
     pub(crate) counters: Counters,
+    pub(crate) volume: Volume,
     pub(crate) deflater: Deflater,
     pub(crate) buffers: Buffers,
     inflater: Inflater,

@@ -13,6 +13,7 @@
 mod end;
 mod resume;
 pub(super) mod task;
+mod tell;
 
 use std::cell::Cell;
 use std::io;
@@ -25,8 +26,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::debug;
 
+pub(super) use self::tell::Mark;
 use super::clock::Clock;
 use super::inbound::{Inbound, Progress, Stopped};
+use super::observe::Observe;
 use super::outbox::{Outbox, Taking};
 use super::parking::Handover;
 use super::registry::Place;
@@ -45,6 +48,7 @@ pub(super) struct Surroundings {
     pub(super) facts: Arc<Facts>,
     pub(super) mailboxes: Mailboxes,
     pub(super) clock: Clock,
+    pub(super) observe: Arc<Observe>,
 }
 
 /// How the peer speaks.
@@ -76,6 +80,7 @@ pub(super) struct Connection<T> {
     /// Held until hello is accepted.
     greeting: Option<Arc<OwnedSemaphorePermit>>,
     greeted: bool,
+    connected: Time,
     /// What the outbox was told that the peer has not consumed.
     told: usize,
     /// The highest direct that the outbox was told to be confirmed.
@@ -136,6 +141,7 @@ impl<T> Connection<T> {
             rooms,
             greeting,
             greeted: false,
+            connected,
             told: 0,
             confirmed: 0,
             awaits: false,
@@ -160,6 +166,7 @@ impl<T> Connection<T> {
             rooms: self.rooms,
             greeting: self.greeting,
             greeted: self.greeted,
+            connected: self.connected,
             told: self.told,
             confirmed: self.confirmed,
             awaits: self.awaits,

@@ -33,6 +33,7 @@ mod ladder_tests;
 mod listener;
 #[doc(hidden)]
 pub mod measured;
+mod observe;
 mod outbox;
 mod parking;
 mod registry;
@@ -61,6 +62,7 @@ use self::connection::{Connection, Speaks, Surroundings};
 pub use self::error::Error;
 use self::hub::Hub;
 use self::listener::Port;
+use self::observe::{Observe, admin};
 use self::registry::{Place, Registry};
 use self::shard::{Door, Mail, Mailboxes, Shard};
 use self::worker::Worker;
@@ -85,6 +87,8 @@ pub struct Builder {
     classes: RoomClasses,
     authorise: Authorise,
     logics: Logics,
+    admin: Option<SocketAddr>,
+    access_log: u64,
     /// Whether a pattern was none.
     bad_pattern: bool,
 }
@@ -100,6 +104,8 @@ impl Default for Builder {
             classes: RoomClasses::default(),
             authorise: Authorise::default(),
             logics: Logics::none(),
+            admin: None,
+            access_log: 0,
             bad_pattern: false,
         }
     }
@@ -166,6 +172,23 @@ impl Builder {
         self
     }
 
+    /// Where metrics, health checks and rooms' events are served over HTTP, for operators: see
+    /// `docs/http.md`. Nowhere by default. Whoever reaches this address sees what is in rooms, as far as
+    /// strangers may: best a loopback address, such as 127.0.0.1:7072.
+    #[must_use]
+    pub const fn admin(mut self, addr: Option<SocketAddr>) -> Self {
+        self.admin = addr;
+        self
+    }
+
+    /// One of so many connections that end is told in the log, at level info with the target
+    /// `tickwire::access`. 0, which tells of none, by default: how often connections end is up to strangers.
+    #[must_use]
+    pub const fn access_log(mut self, every: u64) -> Self {
+        self.access_log = every;
+        self
+    }
+
     /// Binds the addresses. Nothing is accepted before [`Server::run`].
     ///
     /// # Errors
@@ -174,10 +197,13 @@ impl Builder {
         let shards = self.check()?;
         let websocket = bind(self.websocket).await?;
         let tcp = bind(self.tcp).await?;
+        let admin = bind(self.admin).await?;
         if websocket.is_none() && tcp.is_none() {
             return Err(Error::NoAddress);
         }
-        Server::new(websocket, tcp, shards, self).with_workers()
+        let mut server = Server::new(websocket, tcp, shards, self).with_workers()?;
+        server.admin = admin;
+        Ok(server)
     }
 
     /// A server without addresses of its own, for connections that an application accepts and
@@ -217,6 +243,7 @@ async fn bind(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
 pub struct Server {
     websocket: Option<TcpListener>,
     tcp: Option<TcpListener>,
+    admin: Option<TcpListener>,
     handle: Handle,
     shards: Vec<(Shard, mpsc::Receiver<Mail>)>,
     /// Where the server has sockets, these have the shards.
@@ -284,6 +311,19 @@ impl Handle {
         self.registry.sessions()
     }
 
+    /// Whether new clients should come here: until the server is told to stop. A server that is full is
+    /// ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.surroundings.observe.is_ready()
+    }
+
+    /// Everything that is counted, as text for Prometheus: `docs/http.md` lists it. Asks every shard, and
+    /// takes a second at most. Cancel safe.
+    pub async fn metrics(&self) -> String {
+        observe::metrics(self).await
+    }
+
     /// What the rooms of all shards have done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -326,6 +366,9 @@ impl Server {
     /// The default port of TCP.
     pub const TCP_PORT: u16 = 7071;
 
+    /// The port on which the command line serves metrics and health checks, at the loopback address.
+    pub const ADMIN_PORT: u16 = 7072;
+
     /// A server with working defaults, to be changed and bound.
     #[must_use]
     pub fn builder() -> Builder {
@@ -333,7 +376,8 @@ impl Server {
     }
 
     fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
-        let Builder { limits, classes, authorise, logics, .. } = builder;
+        let Builder { limits, classes, authorise, logics, access_log, .. } = builder;
+        let observe = Observe::new(shards, access_log);
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
@@ -356,9 +400,9 @@ impl Server {
             hasher: foldhash::fast::RandomState::default(),
         };
         let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
-        let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock };
+        let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock, observe };
         let handle = Handle { surroundings, registry, counters: counters.into(), hubs: Arc::new([]) };
-        Self { websocket, tcp, handle, shards, workers: Vec::new() }
+        Self { websocket, tcp, admin: None, handle, shards, workers: Vec::new() }
     }
 
     /// Gives each shard a thread with an event loop.
@@ -389,6 +433,12 @@ impl Server {
         self.tcp.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// The address of metrics and health checks.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// For connections that an application accepted itself.
     #[must_use]
     pub fn handle(&self) -> Handle {
@@ -404,7 +454,7 @@ impl Server {
     /// [`Error::ShardDied`], where there is a bug in the server: better no server than silent rooms;
     /// [`Error::Workers`], where the system gives no threads.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { websocket, tcp, handle, shards, workers } = self;
+        let Self { websocket, tcp, admin, handle, shards, workers } = self;
         let clock = handle.surroundings.clock;
         let mut tasks = JoinSet::new();
         for (shard, mailbox) in shards {
@@ -419,11 +469,14 @@ impl Server {
         for (listener, port) in ports.into_iter().filter_map(|(listener, port)| Some((listener?, port))) {
             tokio::spawn(listener::run(listener, port, handle.clone(), stopping.clone()));
         }
+        // It answers until the last client has left.
+        let _admin = admin.map(|listener| admin::start(listener, handle.clone()));
         // Shards end only when every mailbox sender is gone, and we hold one: so an end is a death.
         let ended = tokio::select! {
             () = shutdown => None,
             ended = tasks.join_next() => ended,
         };
+        handle.surroundings.observe.stop();
         stop.send_replace(true);
         if let Some(ended) = ended {
             error!("a shard died: {}", ended.err().map_or_else(|| "it returned".into(), |error| error.to_string()));

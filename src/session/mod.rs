@@ -35,8 +35,8 @@ use crate::places::Places;
 use crate::time::Time;
 use crate::wire::control::{Command as Ask, GoingAway};
 use crate::wire::{
-    Capabilities, Control, DecodeError, Extensions, Frame, FrameType, Handle, MAGIC, Ping, PingBody, RequestId, Sender,
-    VARINT_END, VERSION,
+    Capabilities, Control, DecodeError, Extensions, Frame, FrameType, Handle, MAGIC, Ping, PingBody, Reason, RequestId,
+    Sender, VARINT_END, VERSION,
 };
 
 /// What all sessions of a server share.
@@ -68,6 +68,8 @@ pub struct Output {
     pub replies: BytesMut,
     /// Commands for the shards, in order.
     pub commands: Vec<(Route, Command)>,
+    /// What the session itself has refused, for its owner to count. What shards refuse is counted there.
+    pub refused: Vec<Reason>,
 }
 
 /// One peer.
