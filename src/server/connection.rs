@@ -29,7 +29,6 @@ use tracing::debug;
 pub(super) use self::tell::Mark;
 use super::clock::Clock;
 use super::inbound::{Inbound, Progress, Stopped};
-use super::observe::Observe;
 use super::outbox::{Outbox, Taking};
 use super::parking::Handover;
 use super::registry::Place;
@@ -48,7 +47,6 @@ pub(super) struct Surroundings {
     pub(super) facts: Arc<Facts>,
     pub(super) mailboxes: Mailboxes,
     pub(super) clock: Clock,
-    pub(super) observe: Arc<Observe>,
 }
 
 /// How the peer speaks.

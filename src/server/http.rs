@@ -82,7 +82,7 @@ fn respond(
         Err(refused) => return *refused,
     };
     let Some(place) = server.registry.take_place() else {
-        server.surroundings.observe.count_full();
+        server.registry.observe().count_full();
         let mut full =
             text(StatusCode::SERVICE_UNAVAILABLE, "The server has as many connections as it may. Try later.\n");
         full.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

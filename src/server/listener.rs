@@ -58,7 +58,7 @@ pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut s
 /// Gives a connection its place, or turns it away before anything is allocated for it.
 fn admit(stream: TcpStream, port: Port, server: &Handle) {
     let Some(greeting) = server.registry.greet() else {
-        server.surroundings.observe.count_crowded();
+        server.registry.observe().count_crowded();
         debug!("turned away: too many connections without hello");
         return;
     };
@@ -73,7 +73,7 @@ fn admit(stream: TcpStream, port: Port, server: &Handle) {
         }
         Port::Tcp => {
             let Some(place) = server.registry.take_place() else {
-                server.surroundings.observe.count_full();
+                server.registry.observe().count_full();
                 tokio::spawn(turn_away(stream, server.clone(), greeting));
                 return;
             };

@@ -315,7 +315,7 @@ impl Handle {
     /// ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.surroundings.observe.is_ready()
+        self.registry.observe().is_ready()
     }
 
     /// Everything that is counted, as text for Prometheus: `docs/http.md` lists it. Asks every shard, and
@@ -390,7 +390,7 @@ impl Server {
         });
         let shards = shards.collect();
         let clock = Clock::start();
-        let registry = Registry::new(&limits);
+        let registry = Registry::new(&limits, observe);
         let facts = Facts {
             limits,
             capabilities: Capabilities::IMPLEMENTED,
@@ -400,7 +400,7 @@ impl Server {
             hasher: foldhash::fast::RandomState::default(),
         };
         let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
-        let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock, observe };
+        let surroundings = Surroundings { facts: Arc::new(facts), mailboxes, clock };
         let handle = Handle { surroundings, registry, counters: counters.into(), hubs: Arc::new([]) };
         Self { websocket, tcp, admin: None, handle, shards, workers: Vec::new() }
     }
@@ -476,7 +476,7 @@ impl Server {
             () = shutdown => None,
             ended = tasks.join_next() => ended,
         };
-        handle.surroundings.observe.stop();
+        handle.registry.observe().stop();
         stop.send_replace(true);
         if let Some(ended) = ended {
             error!("a shard died: {}", ended.err().map_or_else(|| "it returned".into(), |error| error.to_string()));

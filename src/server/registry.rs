@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, Weak};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::observe::Observe;
 use super::outbox::Outbox;
 use crate::command::SessionId;
 use crate::limits::Limits;
@@ -24,6 +25,7 @@ pub(super) struct Registry {
     grace: std::time::Duration,
     next_session: AtomicU64,
     emptied: Notify,
+    observe: Arc<Observe>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ pub(super) struct Place {
 }
 
 impl Registry {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+    pub(super) fn new(limits: &Limits, observe: Arc<Observe>) -> Arc<Self> {
         Arc::new(Self {
             open: Lock::default(),
             count: AtomicUsize::new(0),
@@ -53,6 +55,7 @@ impl Registry {
             grace: limits.grace,
             next_session: AtomicU64::new(1),
             emptied: Notify::new(),
+            observe,
         })
     }
 
@@ -69,6 +72,11 @@ impl Registry {
         taken.ok()?;
         let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
         Some(Place { registry: Arc::clone(self), session, counted: AtomicBool::new(true) })
+    }
+
+    /// Where connections are counted.
+    pub(super) const fn observe(&self) -> &Arc<Observe> {
+        &self.observe
     }
 
     /// How many connections there are.
@@ -125,6 +133,11 @@ impl Place {
     pub(super) fn turn(&self, among: usize) -> usize {
         let turn = self.session.0.checked_rem(among as u64).unwrap_or_default();
         usize::try_from(turn).unwrap_or_default()
+    }
+
+    /// Where connections are counted.
+    pub(super) fn observe(&self) -> &Arc<Observe> {
+        &self.registry.observe
     }
 
     /// The outbox of another session of this server.

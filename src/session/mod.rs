@@ -69,7 +69,15 @@ pub struct Output {
     /// Commands for the shards, in order.
     pub commands: Vec<(Route, Command)>,
     /// What the session itself has refused, for its owner to count. What shards refuse is counted there.
-    pub refused: Vec<Reason>,
+    /// One word: every connection has an output, and most never refuse anything.
+    #[expect(clippy::box_collection, reason = "an idle connection is counted in bytes")]
+    pub refused: Option<Box<Vec<Reason>>>,
+}
+
+impl Output {
+    fn count_refused(&mut self, reason: Reason) {
+        self.refused.get_or_insert_default().push(reason);
+    }
 }
 
 /// One peer.

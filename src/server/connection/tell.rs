@@ -31,7 +31,7 @@ impl<T> Connection<T> {
 
     /// Whether there is something to tell since `mark`.
     pub(super) fn has_news_since(&self, mark: Mark) -> bool {
-        self.mark() != mark || !self.output.refused.is_empty()
+        self.mark() != mark || self.output.refused.is_some()
     }
 
     /// Counts what came since `mark`.
@@ -41,8 +41,8 @@ impl<T> Connection<T> {
         if now.greeted && !mark.greeted {
             *self.of_its_transport(&mut tally.greeted) += 1;
         }
-        if !self.output.refused.is_empty() {
-            std::mem::take(&mut self.output.refused).into_iter().for_each(|reason| tally.refused.add(reason));
+        if let Some(refused) = self.output.refused.take() {
+            refused.into_iter().for_each(|reason| tally.refused.add(reason));
         }
     }
 
@@ -61,7 +61,7 @@ impl<T> Connection<T> {
 
     /// Has the access log tell its end.
     pub(in crate::server) fn log_ended(&self, stopped: &Stopped, now: Time) {
-        self.surroundings.observe.access.tell(&Leaving {
+        self.place.observe().access.tell(&Leaving {
             session: self.place.session,
             subject: self.session.subject(),
             transport: if self.writer.framing() == Framing::Tcp { "tcp" } else { "websocket" },
@@ -73,7 +73,7 @@ impl<T> Connection<T> {
 
     /// For a connection that is a task: counts in its row.
     pub(super) fn count(&mut self, count: impl FnOnce(&mut Self, &mut Tally)) {
-        let observe = Arc::clone(&self.surroundings.observe);
+        let observe = Arc::clone(self.place.observe());
         observe.count(self.place.session.0, |tally| count(self, tally));
     }
 

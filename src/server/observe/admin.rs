@@ -171,7 +171,7 @@ async fn events(method: &Method, room: &str, headers: &HeaderMap, server: &Handl
     if *method == Method::HEAD {
         return answer.map(|()| Full::default().boxed_unsync());
     }
-    let observe = Arc::clone(&server.surroundings.observe);
+    let observe = Arc::clone(server.registry.observe());
     let Some(watcher) = Watcher::new(observe) else { return refuse(Reason::SERVER_FULL) };
     let (watch, joined) = match Watch::join(server, &wanted, Arc::clone(&watching.ended)).await {
         Ok(joined) => joined,

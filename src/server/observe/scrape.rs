@@ -135,7 +135,7 @@ impl Outboxes {
 
 /// Looks at everything. Cancel safe.
 pub(super) async fn scrape(server: &Handle) -> Scrape {
-    let observe = &server.surroundings.observe;
+    let observe = server.registry.observe();
     let mailboxes = &server.surroundings.mailboxes;
     // It is never closed.
     let _one = observe.scraping.acquire().await;
@@ -158,7 +158,7 @@ pub(super) async fn scrape(server: &Handle) -> Scrape {
 
 /// Asks every shard. How many did not answer.
 async fn ask_all(server: &Handle) -> u64 {
-    let observe = &server.surroundings.observe;
+    let observe = server.registry.observe();
     let mailboxes = &server.surroundings.mailboxes;
     let mut asked = Vec::with_capacity(observe.shards.len());
     for (index, shard) in observe.shards.iter().enumerate() {
