@@ -15,6 +15,7 @@
 //! ```
 
 mod limits;
+pub(super) mod observe;
 mod section;
 
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ pub(super) struct Config {
     pub(super) shards: Option<usize>,
     pub(super) limits: Limits,
     pub(super) classes: RoomClasses,
+    pub(super) observe: observe::Observe,
 }
 
 impl Config {
@@ -57,6 +59,7 @@ impl Config {
         if let Some(period) = arguments.tick.or(file.tick) {
             default.period = check_tick(period).map_err(|what| format!("tick: {what}"))?;
         }
+        let observe = file.observe.under(arguments);
         let by_pattern = file.classes.into_iter().map(|class| class.over(&default)).collect();
         Ok(Self {
             websocket: Some(arguments.listen.or(file.listen).unwrap_or_else(|| local(Server::WEBSOCKET_PORT))),
@@ -64,6 +67,7 @@ impl Config {
             shards: arguments.shards.or(file.shards),
             limits: file.limits,
             classes: RoomClasses { default, by_pattern },
+            observe,
         })
     }
 }
@@ -78,6 +82,7 @@ struct File {
     shards: Option<usize>,
     limits: Limits,
     classes: Vec<Class>,
+    observe: observe::Read,
 }
 
 /// A `[[class]]` of a file. What it leaves out is as for other rooms.
@@ -127,12 +132,13 @@ fn read(path: &Path) -> Result<File, String> {
 fn parse(name: &str, text: &str) -> Result<File, String> {
     let table = DeTable::parse(text).map_err(|error| format!("{name} is not TOML: {error}"))?;
     let root = Section::root(name, text, table.get_ref());
-    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class"])?;
+    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "admin", "log"])?;
     let mut file = File {
         listen: root.get("listen", read_address)?,
         tcp: root.get("tcp", read_tcp)?,
         tick: root.get("tick", read_tick)?,
         shards: root.get("shards", Value::size)?,
+        observe: observe::Read::new(&root)?,
         ..File::default()
     };
     if let Some(section) = root.section("limits")? {

@@ -72,3 +72,71 @@ fn write(leaving: &Leaving<'_>) {
         "connection ended",
     );
 }
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use super::super::Lock;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Lock<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What stands in the log after so many ends, as `tickwire serve` writes it.
+    fn logged(json: bool, every: u64, ends: usize) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let builder = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+        let access = Access::new(every);
+        let leaving = Leaving {
+            session: SessionId(7),
+            subject: b"evil\n{\"level\":\"ERROR\"}\x1b[2J\xff",
+            transport: "tcp",
+            reason: Some(Reason::FINISHED),
+            duration: Duration::from_millis(1234),
+            flow: Flow { bytes_in: 1, frames_in: 2, bytes_out: 3, frames_out: 4 },
+        };
+        let tell = || (0..ends).for_each(|_| access.tell(&leaving));
+        if json {
+            tracing::subscriber::with_default(builder.json().finish(), tell);
+        } else {
+            tracing::subscriber::with_default(builder.finish(), tell);
+        }
+        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn what_a_peer_says_of_itself_stays_on_its_line_in_both_forms() {
+        for json in [false, true] {
+            let text = logged(json, 1, 1);
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+            assert!(text.contains("tickwire::access") && text.contains("evil"), "{text}");
+        }
+        let line: serde_json::Value = serde_json::from_str(&logged(true, 1, 1)).unwrap();
+        let fields = &line["fields"];
+        assert_eq!(fields["subject"], "evil\\n{\\\"level\\\":\\\"ERROR\\\"}\\u{1b}[2J\\xff");
+        assert_eq!(
+            (&fields["reason"], &fields["duration_ms"], &fields["frames_out"]),
+            (&200.into(), &1234.into(), &4.into())
+        );
+    }
+
+    #[test]
+    fn one_end_in_so_many_is_told() {
+        let lines = |every, ends| logged(false, every, ends).lines().count();
+        assert_eq!([lines(0, 9), lines(1, 9), lines(3, 9), lines(3, 10)], [0, 9, 3, 4]);
+    }
+}

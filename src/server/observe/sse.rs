@@ -229,7 +229,36 @@ fn put_presence(object: Object, payload: &[u8]) -> Object {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::watch::Wanted;
     use super::*;
+    use crate::name::RoomName;
+    use crate::server::Server;
+
+    /// A server without sockets, so that time can stand still.
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_a_comment_every_fifteen_seconds() {
+        let server = Server::builder().shards(1).detached().unwrap();
+        let handle = server.handle();
+        tokio::spawn(server.run(std::future::pending()));
+        let room = RoomName::new(b"target").unwrap();
+        let wanted = Wanted { room, since: None, token: Vec::new() };
+        let (watch, joined) = Watch::join(&handle, &wanted, Arc::default()).await.unwrap();
+        let mut events = Events::new(watch, &joined);
+        let mut heard = String::new();
+        while !heard.contains("event: presence") {
+            heard.push_str(std::str::from_utf8(&events.next().await.unwrap()).unwrap());
+        }
+        assert!(heard.starts_with("retry: 2000\nid: ") && heard.contains("\nevent: joined\n"), "{heard}");
+        // Longer than a ping may be left without an answer.
+        for _ in 0..10 {
+            let before = tokio::time::Instant::now();
+            assert_eq!(events.next().await.unwrap(), ":\n\n");
+            assert_eq!(before.elapsed().as_secs(), 15);
+        }
+        assert_eq!(handle.connections(), 1);
+    }
 
     #[test]
     fn ids_are_read_as_they_are_written() {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::name::RoomName;
 use crate::server::{Full, Handle as Server};
@@ -92,8 +92,9 @@ impl Watch {
         }
     }
 
-    /// The next frame. Waits at most for `patience`. Not cancel safe.
+    /// The next frame. Waits at most for `patience`, whatever pings come meanwhile. Not cancel safe.
     pub(super) async fn next(&mut self, patience: Duration) -> Next {
+        let deadline = Instant::now() + patience;
         loop {
             // Only the server speaks to us here: what cannot be read is a bug of ours, and an end.
             let Ok(decoded) = self.decoder.decode(&mut self.buffer) else { return Next::End };
@@ -107,7 +108,7 @@ impl Watch {
                 }
                 continue;
             }
-            match timeout(patience, self.pipe.read_buf(&mut self.buffer)).await {
+            match timeout_at(deadline, self.pipe.read_buf(&mut self.buffer)).await {
                 Ok(Ok(1..)) => {}
                 Ok(Ok(0) | Err(_)) => return Next::End,
                 Err(_) => return Next::Silence,
@@ -132,6 +133,8 @@ impl Watch {
                 Command::Joined(_) => return Some(Ok(frame)),
                 Command::Refused(refused) => return Some(Err(refused.reason)),
                 Command::Close(close) => return Some(Err(close.reason)),
+                // Joined or not, it would have to leave at once.
+                Command::GoingAway(_) => return Some(Err(Reason::GOING_AWAY)),
                 _ => {}
             }
         }
