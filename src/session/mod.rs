@@ -70,7 +70,6 @@ pub struct Output {
     pub commands: Vec<(Route, Command)>,
     /// What the session itself has refused, for its owner to count. What shards refuse is counted there.
     /// One word: every connection has an output, and most never refuse anything.
-    #[expect(clippy::box_collection, reason = "an idle connection is counted in bytes")]
     pub refused: Option<Box<Vec<Reason>>>,
 }
 

@@ -73,12 +73,14 @@ fn write(leaving: &Leaving<'_>) {
     );
 }
 
-#[cfg(all(test, feature = "cli"))]
+// The formats are those of the command line.
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod tests {
     use std::io::Write;
     use std::sync::Arc;
 
-    use super::super::Lock;
+    use super::super::{Lock, lock};
     use super::*;
 
     #[derive(Clone, Default)]
@@ -86,7 +88,7 @@ mod tests {
 
     impl Write for Log {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            lock(&self.0).write(bytes)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {
@@ -114,7 +116,7 @@ mod tests {
         } else {
             tracing::subscriber::with_default(builder.finish(), tell);
         }
-        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(lock(&log.0).clone()).unwrap()
     }
 
     #[test]

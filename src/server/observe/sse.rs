@@ -95,7 +95,7 @@ impl Events {
     fn put_joined(&mut self, joined: &Joined<'_>) {
         self.epoch = joined.epoch;
         // Writing to a string does not fail.
-        let _written = write!(self.text, "retry: {RETRY}\n");
+        let _written = writeln!(self.text, "retry: {RETRY}");
         let outcome = match joined.outcome {
             Outcome::RECOVERED => "recovered",
             Outcome::GAP => "gap",
@@ -124,7 +124,7 @@ impl Events {
 
     /// The stream ends with this: whoever watches comes back when the server, or another one, is there.
     fn put_going_away(&mut self, away: &GoingAway<'_>) {
-        let _written = write!(self.text, "retry: {}\n", away.reconnect);
+        let _written = writeln!(self.text, "retry: {}", away.reconnect);
         let data = Object::new().plain("reconnect_ms", away.reconnect).plain("closes_ms", away.closes);
         self.put("going_away", None, &data.finish());
         self.over = true;
@@ -193,7 +193,7 @@ impl Events {
 
     fn put_id(&mut self, position: Position) {
         let epoch = u64::from_be_bytes(self.epoch.0);
-        let _written = write!(self.text, "id: {epoch:016x}-{}\n", position.0);
+        let _written = writeln!(self.text, "id: {epoch:016x}-{}", position.0);
     }
 }
 

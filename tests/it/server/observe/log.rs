@@ -1,7 +1,7 @@
 //! The access log of a server, as `tickwire serve` writes it.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tickwire::server::Server;
 use tickwire::wire::Reason;
@@ -11,9 +11,11 @@ use crate::server::peer::Peer;
 use crate::server::say;
 use crate::server::support::{Transport, soon};
 
-#[derive(Clone, Default)]
 #[expect(clippy::disallowed_types, reason = "a log in memory")]
-struct Log(Arc<Mutex<Vec<u8>>>);
+type Lock<T> = std::sync::Mutex<T>;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Lock<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
