@@ -97,7 +97,6 @@ mod tests {
             ("[admin]\nlsten = 'x'", "unknown key `lsten` in [admin]; did you mean `listen`?"),
             ("[log]\nacess = 1", "unknown key `acess` in [log]; did you mean `access`?"),
             ("[log]\naccess = -1", "must not be negative"),
-            ("[lgo]", "did you mean `log`?"),
         ] {
             let error = parse("x.toml", text).unwrap_err();
             assert!(error.contains(expected), "{error}");
