@@ -9,11 +9,12 @@ use std::time::Duration;
 use clap::Args;
 use tickwire::class::RoomClasses;
 use tickwire::limits::Limits;
-use tickwire::server::{Counters, Error, Server, Tls};
+use tickwire::server::{Builder, Counters, Error, Server, Tls};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use super::config::observe::Observe;
 use super::config::{Certificate, Config};
 use super::{Failure, units};
 
@@ -29,13 +30,19 @@ pub(crate) struct ServeArguments {
     /// Serve no TCP
     #[arg(long, conflicts_with = "tcp")]
     pub(super) no_tcp: bool,
+    /// Where to serve metrics, health checks and rooms' events to operators [default: 127.0.0.1:7072]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(super) admin: Option<SocketAddr>,
+    /// Serve operators nothing
+    #[arg(long, conflicts_with = "admin")]
+    pub(super) no_admin: bool,
     /// Time between flushes of a room, from 1ms to 60s; 0 flushes at once [default: 50ms]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub(super) tick: Option<Duration>,
     /// How many threads own rooms and sockets [default: one per core]
     #[arg(long, value_name = "N")]
     pub(super) shards: Option<usize>,
-    /// A TOML file with listen, tcp, tick, shards, [limits], [[class]], [access], [auth] and [tls]
+    /// A TOML file with listen, tcp, tick, shards, [limits], [[class]], [access], [auth], [tls], [admin] and [log]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Serve clients that have proved nothing and may everything on public addresses too
@@ -94,7 +101,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     if let Some(tls) = &tls {
         builder = builder.tls(tls.clone());
     }
-    let server = builder.bind().await.map_err(explain)?;
+    let server = bind(builder, config.observe).await.map_err(explain)?;
     let (stop, stopped) = oneshot::channel();
     let mut signals = Signals::new().map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
     announce(&server, &config.classes, tls.as_ref(), config.tls == Some(Certificate::SelfSigned))?;
@@ -120,6 +127,20 @@ async fn serve(config: Config) -> Result<(), Failure> {
     ended
 }
 
+/// Binds everything. Where nobody asked for the operators' address and another program has it, the server
+/// starts without.
+async fn bind(builder: Builder, observe: Observe) -> Result<Server, Error> {
+    let builder = builder.access_log(observe.access);
+    let bound = builder.clone().admin(observe.admin).bind().await;
+    match bound {
+        Err(Error::Bind { addr, source }) if observe.admin_is_default && Some(addr) == observe.admin => {
+            warn!("no metrics: {addr} cannot be bound: {source} (--admin ADDR or --no-admin)");
+            builder.bind().await
+        }
+        bound => bound,
+    }
+}
+
 /// Says at the end what was done for slow and returning receivers, as far as there was something.
 fn report(counters: &Counters) {
     let counts = counters.entries().into_iter().filter(|(_, count)| *count > 0);
@@ -143,7 +164,7 @@ async fn reload_at(mut hangups: tokio::signal::unix::Signal, tls: Tls) {
 fn explain(error: Error) -> Failure {
     let text = error.to_string();
     match error {
-        Error::Bind { .. } => Failure::Runtime(format!("{text} (--listen, --tcp, --no-tcp)")),
+        Error::Bind { .. } => Failure::Runtime(format!("{text} (--listen, --tcp, --no-tcp, --admin, --no-admin)")),
         Error::ShardDied => Failure::Runtime(text),
         Error::Anonymous(_) => Failure::Usage(format!(
             "{text}.\nThree ways on: put keys under [auth] into --config, and make tokens with `tickwire token create`; \
@@ -171,6 +192,9 @@ fn announce(server: &Server, classes: &RoomClasses, tls: Option<&Tls>, self_sign
     if let Some(addr) = server.websocket_addr() {
         url = format!("{websocket}://{}/ws", reachable(addr));
         line(&mut out, "websocket", &format_args!("{websocket}://{addr}/ws"))?;
+    }
+    if let Some(addr) = server.admin_addr() {
+        line(&mut out, "admin", &format_args!("http://{addr}/metrics"))?;
     }
     line(&mut out, "tick", &units::show_duration(classes.default.period))?;
     if let Some(tls) = tls {
@@ -258,6 +282,20 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_default_address_that_is_taken_is_done_without() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let builder = Server::builder().websocket(any).tcp(None).shards(1);
+        let mut observe = Observe { admin: taken.local_addr().ok(), admin_is_default: true, access: 0 };
+        let server = bind(builder.clone(), observe).await.unwrap();
+        assert_eq!((server.admin_addr(), server.websocket_addr().is_some()), (None, true));
+        observe.admin_is_default = false;
+        assert!(matches!(bind(builder.clone(), observe).await, Err(Error::Bind { .. })));
+        observe.admin = any;
+        assert!(bind(builder, observe).await.unwrap().admin_addr().is_some());
+    }
 
     #[test]
     fn addresses_are_explained() {

@@ -36,7 +36,7 @@ use crate::logic::Logics;
 use crate::name::RoomName;
 use crate::places::Places;
 use crate::rights::Authorise;
-pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
+pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken, Volume};
 use crate::room::{Due, FlushScratch, Room, Tools, Turn, encode};
 use crate::time::Time;
 use crate::wire::control::{Command as Tell, Done};
@@ -204,6 +204,12 @@ impl<H: Clone> Dispatcher<H> {
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.tools.counters
+    }
+
+    /// How much has gone through the rooms so far.
+    #[must_use]
+    pub const fn volume(&self) -> Volume {
+        self.tools.volume
     }
 
     /// Bytes that rooms keep beyond their ticks: history and values.

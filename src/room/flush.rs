@@ -6,6 +6,7 @@ use super::members::MemberState;
 use super::receivers::{Receiver, Standing, What};
 use super::segment::{Fate, Segment};
 use super::snapshot::{push, push_away, push_here};
+use super::volume::Messages;
 use super::{Batch, Direct, Outlet, Refusal, Room, Taken, Turn};
 use crate::class::{PresenceMode, SlowPolicy};
 use crate::deflate::Deflater;
@@ -110,6 +111,9 @@ impl<H: Clone> Room<H> {
     /// Sends what was gathered, as one batch (PROTOCOL 8.3), and then the directs.
     pub(crate) fn flush(&mut self, urgent: bool, scratch: &mut FlushScratch, turn: &mut Turn<'_, impl Outlet<H>>) {
         let FlushScratch { plain, deflated, shown, came, left, values } = scratch;
+        let (value_count, conflated) = self.gathering.values.take_counts();
+        let messages = Messages { events: self.gathering.event_count, values: value_count as u64 };
+        turn.tools.volume.conflated += conflated;
         self.gathering.values.flush(values, turn.limits.max_frame);
         self.gather_presence(came, left, turn.limits);
 
@@ -139,8 +143,10 @@ impl<H: Clone> Room<H> {
         if self.deflates(plain, turn.limits.deflate_threshold) {
             deflated.deflate(plain, &mut turn.tools.deflater);
             self.deflation.handle(plain.all_bytes(), deflated.all_bytes());
+            turn.tools.volume.deflate_in += plain.all_bytes() as u64;
+            turn.tools.volume.deflate_out += deflated.all_bytes() as u64;
         }
-        self.fan_out(plain, deflated, shown, turn);
+        self.fan_out(plain, deflated, shown, messages, turn);
         if numbered {
             let buffers = &mut turn.tools.buffers;
             self.history.push(self.position, plain.numbered(), turn.now, self.class.history, buffers);
@@ -157,7 +163,14 @@ impl<H: Clone> Room<H> {
     }
 
     /// Gives every receiver what it takes.
-    fn fan_out(&mut self, plain: &Frames, deflated: &Frames, shown: &mut Frames, turn: &mut Turn<'_, impl Outlet<H>>) {
+    fn fan_out(
+        &mut self,
+        plain: &Frames,
+        deflated: &Frames,
+        shown: &mut Frames,
+        messages: Messages,
+        turn: &mut Turn<'_, impl Outlet<H>>,
+    ) {
         if plain.frames.is_empty() {
             return;
         }
@@ -167,7 +180,9 @@ impl<H: Clone> Room<H> {
         let (position, policy) = (self.position, self.class.slow);
         let numbered = plain.numbered_bytes > 0;
         let (receivers, stragglers) = self.members.receivers_and_stragglers();
-        for receiver in receivers {
+        // Who does not get the events is counted: most do.
+        let (mut without_events, all) = (0, receivers.len());
+        for receiver in &mut *receivers {
             let wants_values = receiver.what == What::All && matches!(receiver.standing, Standing::Current);
             let frames = match receiver.traits.sight {
                 Sight::ALL if receiver.traits.inflates && !deflated.frames.is_empty() => deflated,
@@ -177,12 +192,14 @@ impl<H: Clone> Room<H> {
                         shown.show(plain, sight);
                         shown_to = sight;
                     }
+                    without_events += usize::from(!sight.events);
                     &*shown
                 }
             };
             if matches!(receiver.standing, Standing::Lost { .. } | Standing::Replaying { .. })
                 || !(wants_values || numbered)
             {
+                without_events += usize::from(receiver.traits.sight.events);
                 continue;
             }
             match turn.out.batch(&receiver.outlet, &frames.batch(wants_values)) {
@@ -192,10 +209,20 @@ impl<H: Clone> Room<H> {
                     receiver.standing = Standing::Behind { since };
                     turn.tools.counters.behind += 1;
                 }
-                Taken::Nothing => lose(receiver, position, policy, turn),
+                Taken::Nothing => {
+                    without_events += usize::from(receiver.traits.sight.events);
+                    lose(receiver, position, policy, turn);
+                }
             }
             receiver.wait(stragglers);
         }
+        // Who wanted values and has not fallen behind got them.
+        let current = |receiver: &&Receiver<H>| {
+            let wants = receiver.what == What::All && receiver.traits.sight.values;
+            wants && matches!(receiver.standing, Standing::Current)
+        };
+        let values_to = if messages.values > 0 { receivers.iter().filter(current).count() } else { 0 };
+        turn.tools.volume.handle_batch(messages, plain.frames.len(), all - without_events, values_to);
     }
 
     /// Whether the batch is to be compressed: somebody can read that, and it has been of use lately.
@@ -236,6 +263,7 @@ impl<H: Clone> Room<H> {
     /// PROTOCOL 8.6: directs leave after the batch.
     fn flush_directs(&mut self, head: &Head, early: bool, turn: &mut Turn<'_, impl Outlet<H>>) {
         for pending in self.gathering.directs.drain(..) {
+            turn.tools.volume.directs += 1;
             if let Some(to) = self.members.get(pending.to) {
                 let direct = Direct {
                     room: head.room,
@@ -246,6 +274,7 @@ impl<H: Clone> Room<H> {
                     urgent: pending.urgent && early,
                 };
                 turn.out.direct(&to.outlet, &direct);
+                turn.tools.volume.direct_deliveries += 1;
             } else if let Some(from) = self.members.get(pending.from) {
                 // The receiver left before the tick: its sender is told.
                 let refusal = Refusal {

@@ -16,6 +16,8 @@ use crate::wire::{Key, Kind, MemberNumber, Reason, Record};
 #[derive(Debug)]
 pub(super) struct Gathering {
     pub(super) events: Segment,
+    /// How many those are.
+    pub(super) event_count: u64,
     pub(super) values: Values,
     pub(super) directs: Vec<PendingDirect>,
     direct_bytes: usize,
@@ -42,6 +44,7 @@ impl Gathering {
     pub(super) fn new() -> Self {
         Self {
             events: Segment::new(Kind::Event),
+            event_count: 0,
             values: Values::default(),
             directs: Vec::new(),
             direct_bytes: 0,
@@ -58,6 +61,7 @@ impl Gathering {
     pub(super) fn event(&mut self, from: MemberNumber, payload: &[u8], limits: &Limits) -> Result<(), Reason> {
         self.has_room_for(payload.len(), limits)?;
         self.events.push(&Record { member: from, key: None, payload }, limits.max_frame);
+        self.event_count += 1;
         Ok(())
     }
 
@@ -108,6 +112,7 @@ impl Gathering {
 
     /// A flush has sent everything.
     pub(super) const fn handle_flushed(&mut self) {
+        self.event_count = 0;
         self.direct_bytes = 0;
         self.presence_bytes = 0;
     }

@@ -122,6 +122,7 @@ impl<H: Clone> Room<H> {
             tick_time: self.start.micros() + tick * self.tick_len(),
             extensions: Extensions::from_encoded(&extensions).unwrap_or_default(),
         };
+        turn.tools.volume.joins += 1;
         turn.out.frame(&outlet, FrameClass::Control, &encode(Control::new(join.request, Tell::Joined(joined))));
         let listed = join.mode.has(Mode::MEMBERS) && rights.presence;
         if !join.mode.has(Mode::RECEIVE) {

@@ -30,6 +30,7 @@ mod shelf;
 mod snapshot;
 mod straggler;
 mod values;
+mod volume;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub use self::outlet::{Batch, Direct, FrameClass, Lag, Outlet, Refusal, Taken};
 pub use self::receivers::What;
 use self::shelf::Shelf;
 use self::snapshot::Snapshots;
+pub use self::volume::Volume;
 use crate::class::{PresenceMode, RoomClass};
 use crate::command::Publish;
 use crate::deflate::{Deflater, InflateError, Inflater};
@@ -77,6 +79,7 @@ impl<O> Turn<'_, O> {
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
     pub(crate) counters: Counters,
+    pub(crate) volume: Volume,
     pub(crate) deflater: Deflater,
     pub(crate) buffers: Buffers,
     pub(crate) shelf: Shelf,

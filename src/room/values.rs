@@ -29,6 +29,8 @@ pub(super) struct Values {
     /// Payloads and overhead of all values, as they will be after the flush.
     bytes: usize,
     pending_bytes: usize,
+    /// This tick's writes that a later one has replaced.
+    conflated: u64,
 }
 
 /// Who owns a value, and its key.
@@ -75,6 +77,13 @@ const SPARE_LEN: usize = 1024;
 impl Values {
     pub(super) const fn has_pending(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// This tick's writes, and those among them that are replaced already; the latter from zero again.
+    pub(super) const fn take_counts(&mut self) -> (usize, u64) {
+        let conflated = self.conflated;
+        self.conflated = 0;
+        (self.pending.len(), conflated)
     }
 
     /// Bytes that this tick's writes will take in the batch, about.
@@ -231,6 +240,7 @@ impl Values {
             write.sender = sender;
             write.payload.clear();
             write.payload.extend_from_slice(payload);
+            self.conflated += 1;
             return;
         }
         entry.pending = Some(self.pending.len());

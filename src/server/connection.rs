@@ -14,6 +14,7 @@ mod end;
 mod identify;
 mod resume;
 pub(super) mod task;
+mod tell;
 
 use std::cell::Cell;
 use std::io;
@@ -28,6 +29,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use self::identify::Asked;
+pub(super) use self::tell::Mark;
 use super::access::Guest;
 use super::clock::Clock;
 use super::identify::Identification;
@@ -85,6 +87,7 @@ pub(super) struct Connection<T> {
     /// it over.
     guest: Option<Box<Guest>>,
     greeted: bool,
+    connected: Time,
     /// What the outbox was told that the peer has not consumed.
     told: usize,
     /// The highest direct that the outbox was told to be confirmed.
@@ -149,6 +152,7 @@ impl<T> Connection<T> {
             rooms,
             guest: guest.map(Box::new),
             greeted: false,
+            connected,
             told: 0,
             confirmed: 0,
             awaits: false,
@@ -174,6 +178,7 @@ impl<T> Connection<T> {
             rooms: self.rooms,
             guest: self.guest,
             greeted: self.greeted,
+            connected: self.connected,
             told: self.told,
             confirmed: self.confirmed,
             awaits: self.awaits,

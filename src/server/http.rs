@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! GET /healthz          200
+//! GET /readyz           200, or 503 while the server goes away
 //! GET /ws, /ws/{room}   101, and the connection goes on as frames
 //! ```
 
@@ -35,7 +36,7 @@ use crate::rejections::Rejected;
 use crate::time::Time;
 use crate::wire::SUBPROTOCOL;
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Who sends a request.
 pub(super) enum Caller {
@@ -162,6 +163,7 @@ fn respond(mut request: Request<Incoming>, server: &Handle, visit: &Cell<Option<
     let path = request.uri().path();
     let room = match path {
         "/healthz" => return health(request.method()),
+        "/readyz" => return ready(request.method(), server),
         "/" => {
             return text(
                 StatusCode::OK,
@@ -229,10 +231,22 @@ fn later(denied: Denied) -> Answer {
     answer
 }
 
-fn health(method: &Method) -> Answer {
-    if matches!(*method, Method::GET | Method::HEAD) {
-        return text(StatusCode::OK, "ok\n");
+/// Whether the process is there at all.
+pub(super) fn health(method: &Method) -> Answer {
+    if matches!(*method, Method::GET | Method::HEAD) { text(StatusCode::OK, "ok\n") } else { only_get() }
+}
+
+/// Whether new clients should come here. A server that is full is ready: another would fill up as well.
+pub(super) fn ready(method: &Method, server: &Handle) -> Answer {
+    match *method {
+        Method::GET | Method::HEAD if server.is_ready() => text(StatusCode::OK, "ready\n"),
+        Method::GET | Method::HEAD => text(StatusCode::SERVICE_UNAVAILABLE, "The server is going away.\n"),
+        _ => only_get(),
     }
+}
+
+/// The answer to a method that is none here.
+pub(super) fn only_get() -> Answer {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use GET.\n");
     answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     answer
@@ -288,7 +302,7 @@ fn lists(headers: &HeaderMap, name: &header::HeaderName, wanted: &str) -> bool {
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(wanted))
 }
 
-fn text(status: StatusCode, sentence: &'static str) -> Answer {
+pub(super) fn text(status: StatusCode, sentence: &'static str) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from_static(sentence.as_bytes())));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -117,6 +117,11 @@ impl Hub {
         Ok(())
     }
 
+    /// How much mail waits.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.mail).len()
+    }
+
     /// The mail that is here, into `into`, which is empty.
     pub(super) fn take_mail(&self, into: &mut VecDeque<Mail>) {
         if !self.has_mail.load(Ordering::Acquire) {

@@ -33,6 +33,9 @@ pub(super) struct Inbound {
     bytes: BytesMut,
     /// Whether that is in memory of its own.
     owned: bool,
+    /// Bytes that were read, and frames that were whole.
+    read: u64,
+    frames: u64,
 }
 
 #[derive(Debug)]
@@ -104,7 +107,12 @@ impl Inbound {
 
     fn new(transport: Transport, bytes: BytesMut, limits: &Limits) -> Self {
         let decoder = Decoder::new(Sender::Client, limits.max_hello_frame);
-        Self { transport, decoder, bytes, owned: true }
+        Self { transport, decoder, bytes, owned: true, read: 0, frames: 0 }
+    }
+
+    /// Bytes read so far, and frames among them.
+    pub(super) const fn counts(&self) -> (u64, u64) {
+        (self.read, self.frames)
     }
 
     /// Gives the session what is whole of what is here, or else of what one read brings.
@@ -153,6 +161,7 @@ impl Inbound {
         if ready!(Pin::new(io).poll_read(cx, &mut read)).is_err() {
             return Poll::Ready(0);
         }
+        self.read += read.filled().len() as u64;
         if self.bytes.is_empty() {
             scratch.bytes.extend_from_slice(read.filled());
             self.bytes = scratch.bytes.split();
@@ -171,9 +180,9 @@ impl Inbound {
         writer: &mut Writer,
         output: &mut Output,
     ) -> Result<Progress, Stopped> {
-        let Self { transport, decoder, bytes, .. } = self;
+        let Self { transport, decoder, bytes, frames, .. } = self;
         match transport {
-            Transport::Tcp => read_stream(bytes, decoder, session, now, output),
+            Transport::Tcp => read_stream(bytes, decoder, frames, session, now, output),
             Transport::WebSocket { stream, message } => {
                 let mut answer = |bytes: &[u8]| writer.push_raw(bytes);
                 for _ in 0..FRAMES {
@@ -187,7 +196,7 @@ impl Inbound {
                             None => return Ok(Progress::All),
                         }
                     }
-                    if read_message(message, decoder, session, now, output)? == Progress::Some {
+                    if read_message(message, decoder, frames, session, now, output)? == Progress::Some {
                         return Ok(Progress::Some);
                     }
                 }
@@ -215,6 +224,7 @@ impl Inbound {
 fn read_stream(
     buffer: &mut BytesMut,
     decoder: &mut Decoder,
+    frames: &mut u64,
     session: &mut Session,
     now: Time,
     output: &mut Output,
@@ -228,7 +238,10 @@ fn read_stream(
         }
         decoder.set_max_payload(session.max_frame());
         match decoder.decode(buffer).map_err(Ending::from)? {
-            Some(frame) => session.handle_frame(frame, now, output)?,
+            Some(frame) => {
+                *frames += 1;
+                session.handle_frame(frame, now, output)?;
+            }
             None => return Ok(Progress::All),
         }
     }
@@ -238,6 +251,7 @@ fn read_stream(
 fn read_message(
     message: &mut Bytes,
     decoder: &mut Decoder,
+    frames: &mut u64,
     session: &mut Session,
     now: Time,
     output: &mut Output,
@@ -248,7 +262,10 @@ fn read_message(
         }
         decoder.set_max_payload(session.max_frame());
         match decoder.decode_message(message).map_err(Ending::from)? {
-            Some(frame) => session.handle_frame(frame, now, output)?,
+            Some(frame) => {
+                *frames += 1;
+                session.handle_frame(frame, now, output)?;
+            }
             None => {
                 // Not to pin what was read while nothing is left of the message.
                 *message = Bytes::new();

@@ -37,6 +37,7 @@ mod ladder_tests;
 mod listener;
 #[doc(hidden)]
 pub mod measured;
+mod observe;
 mod outbox;
 mod parking;
 mod registry;
@@ -71,6 +72,7 @@ pub use self::error::Error;
 use self::hub::Hub;
 use self::identify::{Identification, Identify};
 use self::listener::Port;
+use self::observe::{Observe, admin};
 use self::registry::{Place, Registry};
 pub use self::revoked::{Revoke, Revoked, TooManyRevoked};
 use self::shard::{Door, Mail, Mailboxes, Shard};
@@ -104,6 +106,8 @@ pub struct Builder {
     logics: Logics,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
+    admin: Option<SocketAddr>,
+    access_log: u64,
     /// Whether a pattern was none.
     bad_pattern: bool,
 }
@@ -123,6 +127,8 @@ impl Default for Builder {
             logics: Logics::none(),
             #[cfg(feature = "tls")]
             tls: None,
+            admin: None,
+            access_log: 0,
             bad_pattern: false,
         }
     }
@@ -229,6 +235,23 @@ impl Builder {
         self
     }
 
+    /// Where metrics, health checks and rooms' events are served over HTTP, for operators: see
+    /// `docs/http.md`. Nowhere by default. Whoever reaches this address sees what is in rooms, as far as
+    /// strangers may: best a loopback address, such as 127.0.0.1:7072.
+    #[must_use]
+    pub const fn admin(mut self, addr: Option<SocketAddr>) -> Self {
+        self.admin = addr;
+        self
+    }
+
+    /// One of so many connections that end is told in the log, at level info with the target
+    /// `tickwire::access`. 0, which tells of none, by default: how often connections end is up to strangers.
+    #[must_use]
+    pub const fn access_log(mut self, every: u64) -> Self {
+        self.access_log = every;
+        self
+    }
+
     /// Binds the addresses. Nothing is accepted before [`Server::run`].
     ///
     /// # Errors
@@ -241,10 +264,13 @@ impl Builder {
         }
         let websocket = bind(self.websocket).await?;
         let tcp = bind(self.tcp).await?;
+        let admin = bind(self.admin).await?;
         if websocket.is_none() && tcp.is_none() {
             return Err(Error::NoAddress);
         }
-        Server::new(websocket, tcp, shards, self).with_workers()
+        let mut server = Server::new(websocket, tcp, shards, self).with_workers()?;
+        server.admin = admin;
+        Ok(server)
     }
 
     /// A server without addresses of its own, for connections that an application accepts and
@@ -285,6 +311,7 @@ async fn bind(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
 pub struct Server {
     websocket: Option<TcpListener>,
     tcp: Option<TcpListener>,
+    admin: Option<TcpListener>,
     handle: Handle,
     shards: Vec<(Shard, mpsc::Receiver<Mail>)>,
     /// Where the server has sockets, these have the shards.
@@ -407,6 +434,19 @@ impl Handle {
         self.registry.sessions()
     }
 
+    /// Whether new clients should come here: until the server is told to stop. A server that is full is
+    /// ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.registry.observe().is_ready()
+    }
+
+    /// Everything that is counted, as text for Prometheus: `docs/http.md` lists it. Asks every shard, and
+    /// takes a second at most. Cancel safe.
+    pub async fn metrics(&self) -> String {
+        observe::metrics(self).await
+    }
+
     /// What the rooms of all shards have done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -458,6 +498,9 @@ impl Server {
     /// The default port of TCP.
     pub const TCP_PORT: u16 = 7071;
 
+    /// The port on which the command line serves metrics and health checks, at the loopback address.
+    pub const ADMIN_PORT: u16 = 7072;
+
     /// A server with working defaults, to be changed and bound.
     #[must_use]
     pub fn builder() -> Builder {
@@ -465,9 +508,10 @@ impl Server {
     }
 
     fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
-        let Builder { limits, access, classes, authorise, identification, logics, .. } = builder;
+        let Builder { limits, access, classes, authorise, identification, logics, access_log, .. } = builder;
         #[cfg(feature = "tls")]
         let tls = builder.tls;
+        let observe = Observe::new(shards, access_log);
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
@@ -480,7 +524,7 @@ impl Server {
         });
         let shards = shards.collect();
         let clock = Clock::start();
-        let registry = Registry::new(&limits);
+        let registry = Registry::new(&limits, observe);
         let facts = Facts {
             limits,
             capabilities: match identification.identify {
@@ -508,7 +552,7 @@ impl Server {
             #[cfg(feature = "tls")]
             tls,
         };
-        Self { websocket, tcp, handle, shards, workers: Vec::new() }
+        Self { websocket, tcp, admin: None, handle, shards, workers: Vec::new() }
     }
 
     /// Gives each shard a thread with an event loop.
@@ -539,6 +583,12 @@ impl Server {
         self.tcp.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// The address of metrics and health checks.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// For connections that an application accepted itself.
     #[must_use]
     pub fn handle(&self) -> Handle {
@@ -554,7 +604,7 @@ impl Server {
     /// [`Error::ShardDied`], where there is a bug in the server: better no server than silent rooms;
     /// [`Error::Workers`], where the system gives no threads.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { websocket, tcp, handle, shards, workers } = self;
+        let Self { websocket, tcp, admin, handle, shards, workers } = self;
         let clock = handle.surroundings.clock;
         let mut tasks = JoinSet::new();
         for (shard, mailbox) in shards {
@@ -577,11 +627,14 @@ impl Server {
         if let Some(tls) = handle.tls.clone() {
             tokio::spawn(tls::watch(tls, stopping));
         }
+        // It answers until the last client has left.
+        let _admin = admin.map(|listener| admin::start(listener, handle.clone()));
         // Shards end only when every mailbox sender is gone, and we hold one: so an end is a death.
         let ended = tokio::select! {
             () = shutdown => None,
             ended = tasks.join_next() => ended,
         };
+        handle.registry.observe().stop();
         stop.send_replace(true);
         if let Some(ended) = ended {
             error!("a shard died: {}", ended.err().map_or_else(|| "it returned".into(), |error| error.to_string()));

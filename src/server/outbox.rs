@@ -231,6 +231,11 @@ impl Outbox {
         self.lock().lag()
     }
 
+    /// What is queued or being written.
+    pub(crate) fn charged(&self) -> Charge {
+        self.lock().charged
+    }
+
     /// Numbers a direct and appends it as a frame of its own.
     pub(crate) fn push_direct(&self, direct: &Direct) -> Pushed {
         let mut state = self.lock();

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::identify::Identified;
+use super::observe::Observe;
 use super::outbox::Outbox;
 use super::revoked::{Revoke, Revoked, TooManyRevoked};
 use crate::command::SessionId;
@@ -35,6 +36,7 @@ pub(super) struct Registry {
     grace: Duration,
     next_session: AtomicU64,
     emptied: Notify,
+    observe: Arc<Observe>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ pub(super) struct Place {
 }
 
 impl Registry {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+    pub(super) fn new(limits: &Limits, observe: Arc<Observe>) -> Arc<Self> {
         Arc::new(Self {
             open: Lock::default(),
             count: AtomicUsize::new(0),
@@ -72,6 +74,7 @@ impl Registry {
             grace: limits.grace,
             next_session: AtomicU64::new(1),
             emptied: Notify::new(),
+            observe,
         })
     }
 
@@ -100,6 +103,11 @@ impl Registry {
         taken.ok()?;
         let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
         Some(Place { registry: Arc::clone(self), session, counted: AtomicBool::new(true) })
+    }
+
+    /// Where connections are counted.
+    pub(super) const fn observe(&self) -> &Arc<Observe> {
+        &self.observe
     }
 
     /// How many connections there are.
@@ -171,6 +179,11 @@ impl Place {
     pub(super) fn turn(&self, among: usize) -> usize {
         let turn = self.session.0.checked_rem(among as u64).unwrap_or_default();
         usize::try_from(turn).unwrap_or_default()
+    }
+
+    /// Where connections are counted.
+    pub(super) fn observe(&self) -> &Arc<Observe> {
+        &self.registry.observe
     }
 
     /// The outbox of another session of this server.

@@ -18,6 +18,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::clock::Clock;
 use super::hub::Hub;
+use super::observe::{Asked, ByReason, Snapshot, Tally, Ticks};
 use super::outbox::{Outbox, Pushed};
 use super::registry::Place;
 use crate::class::RoomClasses;
@@ -27,7 +28,7 @@ use crate::dispatcher::{
 };
 use crate::limits::Limits;
 use crate::session::Route;
-use crate::time::Time;
+use crate::time::{Time, micros};
 use crate::wire::Reason;
 
 /// What one read of one connection brought for a shard, or its end.
@@ -57,6 +58,8 @@ pub(super) enum Mail {
         /// Its last will.
         reason: Reason,
     },
+    /// Somebody wants to know what was counted.
+    Observe(Asked),
 }
 
 /// The mailboxes of all shards.
@@ -106,6 +109,15 @@ impl Mailboxes {
         if commands.iter().all(waits) { now.after(self.patience) } else { Time::ZERO }
     }
 
+    /// How much mail waits for a shard.
+    pub(super) fn depth(&self, shard: usize) -> usize {
+        match self.doors.get(shard) {
+            Some(Door::Task(sender)) => sender.max_capacity() - sender.capacity(),
+            Some(Door::Worker(hub)) => hub.waiting(),
+            None => 0,
+        }
+    }
+
     /// Puts mail into a shard's mailbox, to be read by the time `by`. There is room: see [`mailbox_size`].
     pub(super) fn send(&self, shard: usize, mail: Mail, by: Time) -> Result<(), ShardGone> {
         match self.doors.get(shard).ok_or(ShardGone)? {
@@ -119,7 +131,9 @@ impl Mailboxes {
 /// reader that sends too much is stopped by its own bound and by nobody else's. Between two times
 /// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
-    limits.max_connections.saturating_add(limits.max_away).saturating_mul((limits.connection_chunks + 2) * 2)
+    let sessions = limits.max_connections.saturating_add(limits.max_away);
+    // One more: a scrape asks, and never twice at a time.
+    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(1)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
@@ -132,11 +146,15 @@ pub(super) struct Shard {
     dispatcher: Dispatcher<Arc<Outbox>>,
     out: Touched,
     counted: watch::Sender<Counters>,
+    ticks: Ticks,
+    /// What the worker's connections did.
+    pub(super) tally: Tally,
 }
 
 impl Shard {
     pub(super) fn new(config: DispatcherConfig, counted: watch::Sender<Counters>) -> Self {
-        Self { dispatcher: Dispatcher::new(config), out: Touched::default(), counted }
+        let (dispatcher, out) = (Dispatcher::new(config), Touched::default());
+        Self { dispatcher, out, counted, ticks: Ticks::default(), tally: Tally::default() }
     }
 
     /// When [`end_turn`](Self::end_turn) has something to send, without any mail.
@@ -166,7 +184,33 @@ impl Shard {
             }
             Mail::Away { session } => self.dispatcher.handle_away(session, now),
             Mail::Ended { place, reason } => self.dispatcher.handle_ended(place.session, reason, now),
+            Mail::Observe(asked) => asked.answer(Box::new(self.snapshot())),
         }
+    }
+
+    /// What was counted so far.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            counters: self.counters(),
+            volume: self.dispatcher.volume(),
+            tally: self.tally.clone(),
+            refused: self.out.refused.clone(),
+            ticks: self.ticks.clone(),
+            rooms: self.dispatcher.room_count(),
+            sessions: self.dispatcher.session_count(),
+            kept_bytes: self.dispatcher.kept_bytes(),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let mut counters = self.dispatcher.counters();
+        counters.closed_by_answers += self.out.closed;
+        counters
+    }
+
+    /// A tick's flush took so long, its writes included.
+    pub(super) fn handle_flushed(&mut self, duration: Duration) {
+        self.ticks.duration.record(micros(duration));
     }
 
     /// Does what a session asks for.
@@ -178,19 +222,27 @@ impl Shard {
     ///
     /// A turn takes what the mailbox holds, up to a bound: rooms of period 0 have read it then, and do
     /// not starve when more keeps coming.
-    pub(super) fn end_turn(&mut self, now: Time, wake: impl FnMut(&Arc<Outbox>)) {
+    ///
+    /// True where a tick was due: then the caller tells how long it took.
+    pub(super) fn end_turn(&mut self, now: Time, wake: impl FnMut(&Arc<Outbox>)) -> bool {
+        let frames = self.dispatcher.volume().frames;
         self.dispatcher.handle_drained(now, &mut self.out);
         let due = self.wakes_at().is_some_and(|deadline| deadline <= now);
+        let tick = self.tick().filter(|tick| *tick <= now);
         if due {
             self.dispatcher.handle_timeout(now, &mut self.out);
+        }
+        if let Some(tick) = tick {
+            self.ticks.lag.record(micros(now.since(tick)));
+            self.ticks.frames.record(self.dispatcher.volume().frames - frames);
         }
         // Whatever is worth counting is told somebody, or comes of time.
         if due || !self.out.outboxes.is_empty() {
             self.out.wake(wake);
-            let mut counters = self.dispatcher.counters();
-            counters.closed_by_answers += self.out.closed;
+            let counters = self.counters();
             self.counted.send_if_modified(|last| std::mem::replace(last, counters) != counters);
         }
+        tick.is_some()
     }
 }
 
@@ -213,7 +265,10 @@ pub(super) async fn run(mut shard: Shard, mut mailbox: mpsc::Receiver<Mail>, clo
         for mail in turn.drain(..) {
             shard.handle(mail, now);
         }
-        shard.end_turn(clock.now(), |outbox| outbox.wake());
+        let begun = clock.now();
+        if shard.end_turn(begun, |outbox| outbox.wake()) {
+            shard.handle_flushed(clock.now().since(begun));
+        }
         // A flood of mail must not keep this worker from its other tasks.
         tokio::task::consume_budget().await;
     }
@@ -234,6 +289,8 @@ pub(super) struct Touched {
     outboxes: Vec<Arc<Outbox>>,
     /// Connections closed because answers and directs were too much for them.
     closed: u64,
+    /// What was refused.
+    refused: ByReason,
 }
 
 impl Touched {
@@ -275,6 +332,7 @@ impl Outlet<Arc<Outbox>> for Touched {
     }
 
     fn refuse(&mut self, to: &Arc<Outbox>, refusal: &Refusal) {
+        self.refused.add(refusal.reason);
         let pushed = to.refuse(refusal);
         self.pushed(to, pushed);
     }

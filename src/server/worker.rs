@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tracing::error;
 
 use super::clock::Clock;
-use super::connection::{Connection, Here};
+use super::connection::{Connection, Here, Mark};
 use super::hub::{self, Arrival, Hub, Rouser};
 use super::inbound::Stopped;
 use super::outbox::Outbox;
@@ -35,6 +35,7 @@ use super::socket::Socket;
 use super::stream::Stream;
 use crate::command::{Command, SessionId};
 use crate::time::Time;
+use crate::wire::Reason;
 
 /// A thread's worth of the server, before it runs.
 #[derive(Debug)]
@@ -196,6 +197,7 @@ impl Worker {
         rouser.settle(key);
         let waker = Arc::clone(&rouser).into();
         connection.settle(self.post.index, key);
+        connection.tell_came(&mut self.post.shard.tally);
         entry.insert(Member { connection, rouser, waker, armed: Time::MAX });
         self.turn(key, true);
     }
@@ -205,6 +207,7 @@ impl Worker {
         let Self { connections, post, now, .. } = self;
         let Some(member) = connections.get_mut(key) else { return };
         let Member { connection, waker, .. } = member;
+        let mark = connection.mark();
         let mut cx = Context::from_waker(waker);
         let mut here = OurShard { post, now: *now, busy: false };
         let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_io(&mut cx, woken, *now, &mut here)));
@@ -212,7 +215,7 @@ impl Worker {
         let shard_panicked = here.busy;
         match turn {
             Err(panic) if shard_panicked => resume_unwind(panic),
-            turn => self.handle_turned(key, turn),
+            turn => self.handle_turned(key, mark, turn),
         }
     }
 
@@ -220,12 +223,17 @@ impl Worker {
     fn write(&mut self, key: usize) {
         let Some(member) = self.connections.get_mut(key) else { return };
         let Member { connection, waker, .. } = member;
+        let mark = connection.mark();
         let mut cx = Context::from_waker(waker);
         let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_write(&mut cx, self.now)));
-        self.handle_turned(key, turn);
+        self.handle_turned(key, mark, turn);
     }
 
-    fn handle_turned(&mut self, key: usize, turn: std::thread::Result<Result<(), Stopped>>) {
+    /// A turn has ended; `mark` is how the connection stood before.
+    fn handle_turned(&mut self, key: usize, mark: Mark, turn: std::thread::Result<Result<(), Stopped>>) {
+        if let Some(member) = self.connections.get_mut(key) {
+            member.connection.tell(mark, &mut self.post.shard.tally);
+        }
         match turn {
             Ok(Ok(())) => self.arm(key),
             Ok(Err(stopped)) => self.end(key, stopped),
@@ -238,9 +246,11 @@ impl Worker {
         let due = self.post.shard.wakes_at().is_some_and(|deadline| deadline <= self.now);
         if self.post.touched || due {
             self.post.touched = false;
+            // What was done since the last look is no part of the flush.
+            let begun = if due { self.look() } else { self.now };
             let Self { post, writing, elsewhere, .. } = self;
             let index = post.index;
-            post.shard.end_turn(self.now, |outbox| match outbox.home() {
+            let ticked = post.shard.end_turn(begun, |outbox| match outbox.home() {
                 Some((worker, key)) if worker == index => writing.push(key),
                 Some((worker, key)) if worker < elsewhere.len() => elsewhere[worker].1.push(key),
                 _ => outbox.wake(),
@@ -250,6 +260,10 @@ impl Worker {
                 hub.have_written(keys);
             }
             self.write_all();
+            if ticked {
+                let took = self.look().since(begun);
+                self.post.shard.handle_flushed(took);
+            }
         }
         self.post.hub.take_writing(&mut self.writing);
         self.write_all();
@@ -321,9 +335,10 @@ impl Worker {
             let Some(member) = self.connections.get_mut(key).filter(|member| member.armed == time) else { continue };
             let Member { connection, waker, armed, .. } = member;
             *armed = Time::MAX;
+            let mark = connection.mark();
             let mut cx = Context::from_waker(waker);
             let turn = catch_unwind(AssertUnwindSafe(|| connection.handle_time(&mut cx, now)));
-            self.handle_turned(key, turn);
+            self.handle_turned(key, mark, turn);
             self.pause();
         }
         // Entries that were left behind, by deadlines that moved and connections that ended.
@@ -338,6 +353,8 @@ impl Worker {
     /// A connection goes to the runtime, where it ends.
     fn end(&mut self, key: usize, stopped: Stopped) {
         let Some(mut member) = self.remove(key) else { return };
+        Connection::<Socket>::tell_ended(&stopped, &mut self.post.shard.tally);
+        member.connection.log_ended(&stopped, self.now);
         if member.connection.just_ends(&stopped) {
             member.connection.io_mut().say_goodbye(&mut Context::from_waker(Waker::noop()));
             return member.connection.end();
@@ -356,6 +373,7 @@ impl Worker {
     /// so it says nothing.
     fn give_up(&mut self, key: usize) {
         error!("a connection panicked and is closed; this is a bug in the server");
+        self.post.shard.tally.ended.add(Reason::INTERNAL);
         drop(self.remove(key));
     }
 

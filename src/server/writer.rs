@@ -36,6 +36,9 @@ pub(super) struct Writer {
     ahead: usize,
     /// Answers, which the outbox never charged, and which `written` counts once they have left.
     uncharged: Charge,
+    /// Bytes that the socket took, whatever they were, and whole frames among them.
+    taken: u64,
+    frames_taken: u64,
 }
 
 /// How frames are wrapped.
@@ -74,7 +77,14 @@ impl Writer {
             total: 0,
             ahead: 0,
             uncharged: Charge::default(),
+            taken: 0,
+            frames_taken: 0,
         }
+    }
+
+    /// Bytes that the socket took so far, and whole frames among them.
+    pub(super) const fn counts(&self) -> (u64, u64) {
+        (self.taken, self.frames_taken)
     }
 
     pub(super) const fn framing(&self) -> Framing {
@@ -176,6 +186,7 @@ impl Writer {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.taken += written as u64;
         }
         Poll::Ready(Ok(()))
     }
@@ -260,6 +271,7 @@ impl Writer {
                     self.frames.pop_front();
                     self.ahead = self.ahead.saturating_sub(1);
                     self.written.frames += 1;
+                    self.frames_taken += 1;
                 } else {
                     frame.advance(step);
                 }

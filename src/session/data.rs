@@ -58,6 +58,7 @@ impl Session {
         let reason = match known {
             _ if !self.capable(data.options) => Reason::CAPABILITY,
             None if self.has_just_left(data.handle, now) => {
+                output.count_refused(Reason::NOT_JOINED);
                 self.tell_refused(RequestId(0), self.data_frames, Reason::NOT_JOINED, now, output);
                 return Ok(());
             }

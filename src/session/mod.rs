@@ -76,6 +76,15 @@ pub struct Output {
     pub replies: BytesMut,
     /// Commands for the shards, in order.
     pub commands: Vec<(Route, Command)>,
+    /// What the session itself has refused, for its owner to count. What shards refuse is counted there.
+    /// One word: every connection has an output, and most never refuse anything.
+    pub refused: Option<Box<Vec<Reason>>>,
+}
+
+impl Output {
+    fn count_refused(&mut self, reason: Reason) {
+        self.refused.get_or_insert_default().push(reason);
+    }
 }
 
 /// One peer.

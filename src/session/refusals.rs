@@ -22,6 +22,7 @@ impl Session {
         now: Time,
         output: &mut Output,
     ) -> Result<(), Ending> {
+        output.count_refused(reason);
         self.count_refusal(now)?;
         self.tell_refused(request, number, reason, now, output);
         Ok(())

@@ -32,6 +32,17 @@ macro_rules! reasons {
             /// Every reason of this version.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
+            /// The reason's name, for machines: that of its constant. All reasons of applications share one,
+            /// and so do those that this version does not know.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self.0 {
+                    $($code => stringify!($name),)+
+                    900..=999 => "APPLICATION",
+                    _ => "UNKNOWN",
+                }
+            }
+
             /// What the reason says, for people.
             #[must_use]
             pub const fn sentence(self) -> &'static str {

@@ -20,6 +20,7 @@
 mod access;
 pub(super) mod auth;
 mod limits;
+pub(super) mod observe;
 mod section;
 mod tls;
 
@@ -51,6 +52,7 @@ pub(super) struct Config {
     pub(super) auth: Option<Auth>,
     pub(super) insecure_anonymous: bool,
     pub(super) tls: Option<Certificate>,
+    pub(super) observe: observe::Observe,
 }
 
 impl Config {
@@ -70,6 +72,7 @@ impl Config {
         if let Some(period) = arguments.tick.or(file.tick) {
             default.period = check_tick(period).map_err(|what| format!("tick: {what}"))?;
         }
+        let observe = file.observe.under(arguments);
         let by_pattern = file.classes.into_iter().map(|class| class.over(&default)).collect();
         Ok(Self {
             websocket: Some(arguments.listen.or(file.listen).unwrap_or_else(|| local(Server::WEBSOCKET_PORT))),
@@ -81,6 +84,7 @@ impl Config {
             auth: file.auth,
             insecure_anonymous: arguments.insecure_anonymous,
             tls: Certificate::of(arguments).or(file.tls),
+            observe,
         })
     }
 }
@@ -98,6 +102,7 @@ struct File {
     classes: Vec<Class>,
     auth: Option<Auth>,
     tls: Option<Certificate>,
+    observe: observe::Read,
 }
 
 /// A `[[class]]` of a file. What it leaves out is as for other rooms.
@@ -147,12 +152,13 @@ fn read(path: &Path) -> Result<File, String> {
 fn parse(name: &str, text: &str) -> Result<File, String> {
     let table = DeTable::parse(text).map_err(|error| format!("{name} is not TOML: {error}"))?;
     let root = Section::root(name, text, table.get_ref());
-    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "access", "auth", "tls"])?;
+    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "access", "auth", "tls", "admin", "log"])?;
     let mut file = File {
         listen: root.get("listen", read_address)?,
         tcp: root.get("tcp", read_tcp)?,
         tick: root.get("tick", read_tick)?,
         shards: root.get("shards", Value::size)?,
+        observe: observe::Read::new(&root)?,
         ..File::default()
     };
     if let Some(section) = root.section("limits")? {

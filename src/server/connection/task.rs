@@ -20,7 +20,11 @@ use crate::server::shard::Mail;
 
 /// Runs a connection to its end, the closing included, as a task of its own.
 pub(in crate::server) async fn run<T: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<T>) {
+    connection.count(|connection, tally| connection.tell_came(tally));
     let stopped = connection.open().await;
+    let now = connection.surroundings.clock.now();
+    connection.count(|_, tally| Connection::<T>::tell_ended(&stopped, tally));
+    connection.log_ended(&stopped, now);
     connection.close(stopped).await;
 }
 
@@ -38,9 +42,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Everything that can be done now. The tasks that have more to give will wake us.
     fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
-        let now = self.surroundings.clock.now();
-        self.poll_io(cx, true, now, &mut Abroad)?;
-        self.poll_time(cx, timer)
+        let (now, mark) = (self.surroundings.clock.now(), self.mark());
+        let polled = self.poll_io(cx, true, now, &mut Abroad).and_then(|()| self.poll_time(cx, timer));
+        if self.has_news_since(mark) {
+            self.count(|connection, tally| connection.tell(mark, tally));
+        }
+        polled
     }
 
     fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Result<(), Stopped> {

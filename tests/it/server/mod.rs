@@ -25,6 +25,7 @@ pub mod hear;
 mod http;
 mod limits;
 mod logic;
+mod observe;
 #[cfg(feature = "client")]
 mod own_client;
 mod peer;

@@ -47,6 +47,7 @@ pub struct TestServer {
     pub handle: Handle,
     websocket: SocketAddr,
     tcp: SocketAddr,
+    pub admin: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), Error>>,
 }
@@ -60,12 +61,12 @@ impl TestServer {
         let any = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let server = builder.websocket(any).tcp(any).bind().await.unwrap();
         let (websocket, tcp) = (server.websocket_addr().unwrap(), server.tcp_addr().unwrap());
-        let handle = server.handle();
+        let (handle, admin) = (server.handle(), server.admin_addr());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
             let _stopped = stopped.await;
         }));
-        Self { handle, websocket, tcp, stop: Some(stop), running }
+        Self { handle, websocket, tcp, admin, stop: Some(stop), running }
     }
 
     pub const fn addr(&self, transport: Transport) -> SocketAddr {
