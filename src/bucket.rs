@@ -46,6 +46,7 @@ impl Bucket {
     }
 
     /// Whole tokens that are there.
+    #[cfg(any(feature = "server", test))]
     pub(crate) fn left(&mut self, burst: u64, per_sec: u64, now: Time) -> u64 {
         self.fill(burst, per_sec, now);
         self.tokens / TOKEN
