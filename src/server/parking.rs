@@ -57,7 +57,7 @@ pub(crate) struct Parked {
 impl Parked {
     /// Waits at most the session's grace for a connection that takes it over; then it ends.
     pub(super) async fn park(mut self) {
-        let Some(_permit) = self.place.take_away() else {
+        let Some(permit) = self.place.take_away() else {
             self.rooms.last_will = Reason::FINISHED;
             return self.end();
         };
@@ -89,7 +89,10 @@ impl Parked {
             }
         });
         let grace = self.place.grace();
-        match timeout(grace, waiting).await {
+        let wanted = timeout(grace, waiting).await;
+        // Whoever hears of what follows may need a place himself.
+        drop(permit);
+        match wanted {
             Ok(Some(reply)) => self.hand_over(reply),
             Ok(None) | Err(_) => self.end(),
         }
