@@ -182,6 +182,7 @@ impl<H: Clone> Room<H> {
         let (receivers, stragglers) = self.members.receivers_and_stragglers();
         // Who does not get the events is counted: most do.
         let (mut without_events, all) = (0, receivers.len());
+        let (mut values_to, mut without_values) = (0, 0);
         for receiver in &mut *receivers {
             let wants_values = receiver.what == What::All && matches!(receiver.standing, Standing::Current);
             let frames = match receiver.traits.sight {
@@ -193,6 +194,7 @@ impl<H: Clone> Room<H> {
                         shown_to = sight;
                     }
                     without_events += usize::from(!sight.events);
+                    without_values += usize::from(wants_values && !sight.values);
                     &*shown
                 }
             };
@@ -203,7 +205,10 @@ impl<H: Clone> Room<H> {
                 continue;
             }
             match turn.out.batch(&receiver.outlet, &frames.batch(wants_values)) {
-                Taken::All => continue,
+                Taken::All => {
+                    values_to += usize::from(wants_values);
+                    continue;
+                }
                 Taken::Numbered if !wants_values || frames.values.is_empty() => continue,
                 Taken::Numbered => {
                     receiver.standing = Standing::Behind { since };
@@ -216,12 +221,7 @@ impl<H: Clone> Room<H> {
             }
             receiver.wait(stragglers);
         }
-        // Who wanted values and has not fallen behind got them.
-        let current = |receiver: &&Receiver<H>| {
-            let wants = receiver.what == What::All && receiver.traits.sight.values;
-            wants && matches!(receiver.standing, Standing::Current)
-        };
-        let values_to = if messages.values > 0 { receivers.iter().filter(current).count() } else { 0 };
+        let values_to = values_to.saturating_sub(without_values);
         turn.tools.volume.handle_batch(messages, plain.frames.len(), all - without_events, values_to);
     }
 

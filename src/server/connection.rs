@@ -75,7 +75,7 @@ pub(super) enum Speaks {
 #[derive(Debug)]
 pub(super) struct Connection<T> {
     io: T,
-    surroundings: Surroundings,
+    surroundings: Arc<Surroundings>,
     session: Session,
     outbox: Arc<Outbox>,
     inbound: Inbound,
@@ -118,7 +118,7 @@ impl<T> Connection<T> {
     pub(super) fn new(
         io: T,
         speaks: Speaks,
-        surroundings: Surroundings,
+        surroundings: Arc<Surroundings>,
         place: Place,
         guest: Option<Guest>,
         connected: Time,

@@ -321,7 +321,7 @@ pub struct Server {
 /// A server that is running, or will be: for connections that an application accepted itself.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    surroundings: Surroundings,
+    surroundings: Arc<Surroundings>,
     registry: Arc<Registry>,
     access: Arc<Access>,
     counters: Arc<[watch::Receiver<Counters>]>,
@@ -415,7 +415,7 @@ impl Handle {
         let caller = http::Caller::new(peer, greeting, &self.access, connected).map_err(|_| Full)?;
         if let Some(upgraded) = http::serve(io, caller, self).await {
             let http::Upgraded { io, speaks, place, guest } = upgraded;
-            let surroundings = self.surroundings.clone();
+            let surroundings = Arc::clone(&self.surroundings);
             let connection = Connection::new(io, speaks, surroundings, place, Some(guest), connected);
             connection::task::run(connection).await;
         }
@@ -467,7 +467,8 @@ impl Handle {
         self.access.check_memory().map_err(|_| Full)?;
         let place = self.registry.take_place().ok_or(Full)?;
         let connected = self.surroundings.clock.now();
-        connection::task::run(Connection::new(io, speaks, self.surroundings.clone(), place, None, connected)).await;
+        connection::task::run(Connection::new(io, speaks, Arc::clone(&self.surroundings), place, None, connected))
+            .await;
         Ok(())
     }
 
@@ -483,7 +484,7 @@ impl Handle {
     /// Gives one of our own sockets to a worker.
     fn admit(&self, stream: Stream<TcpStream>, speaks: Speaks, place: Place, guest: Guest, connected: Time) {
         let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
-        let surroundings = self.surroundings.clone();
+        let surroundings = Arc::clone(&self.surroundings);
         let connection = Connection::new(stream, speaks, surroundings, place, Some(guest), connected);
         if let Some(connection) = connection.try_map_io(|stream| stream.try_map(TcpStream::into_std)) {
             hub.arrive(connection);
@@ -542,7 +543,7 @@ impl Server {
         let facts = Arc::new(facts);
         let local = websocket.as_ref().and_then(|listener| listener.local_addr().ok());
         let access = Access::new(access, Arc::clone(&facts), local.is_some_and(|addr| addr.ip().is_loopback()));
-        let surroundings = Surroundings { facts, mailboxes, clock, identification };
+        let surroundings = Arc::new(Surroundings { facts, mailboxes, clock, identification });
         let handle = Handle {
             surroundings,
             registry,
@@ -565,8 +566,9 @@ impl Server {
             .map_err(Error::Workers)?;
         self.handle.hubs = workers.iter().map(|worker| Arc::clone(worker.hub())).collect();
         let doors = self.handle.hubs.iter().map(|hub| Door::Worker(Arc::clone(hub)));
-        let surroundings = &mut self.handle.surroundings;
-        surroundings.mailboxes = surroundings.mailboxes.with_doors(doors.collect());
+        let surroundings = Surroundings::clone(&self.handle.surroundings);
+        let mailboxes = surroundings.mailboxes.with_doors(doors.collect());
+        self.handle.surroundings = Arc::new(Surroundings { mailboxes, ..surroundings });
         self.workers = workers;
         Ok(self)
     }
