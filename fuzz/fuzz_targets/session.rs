@@ -153,6 +153,10 @@ impl Life {
                 capable(Capabilities::PAGES);
                 assert!(self.joined.contains(handle));
             }
+            Command::Renew { handle, .. } => {
+                capable(Capabilities::TOKEN);
+                assert!(self.joined.contains(handle));
+            }
             Command::Publish(message) => {
                 assert!(self.joined.contains(&message.handle) && message.payload.len() <= 100);
                 assert!(self.number < message.number && message.number <= self.data_frames);
