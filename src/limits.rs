@@ -197,6 +197,12 @@ pub enum Over {
     Close,
 }
 
+impl Over {
+    /// The longest delay. 10 s: a peer that is not read is not asked whether it lives either, and must not
+    /// stay for long after it has gone.
+    pub(crate) const LONGEST: Duration = Duration::from_secs(10);
+}
+
 impl Limits {
     /// What a kept value costs beside its payload: its key and its place in the map.
     pub const VALUE_OVERHEAD: usize = 64;

@@ -70,7 +70,9 @@ impl Fanout {
     #[cold]
     fn refuse(&mut self, paid: Paid, beyond: u64) -> Result<Paid, Reason> {
         self.beyond = self.over.map(|over| (over, Duration::from_nanos(beyond)));
-        if self.over == Some(Over::Delay) { Ok(paid) } else { Err(Reason::RATE) }
+        // Beyond the longest delay even who is delayed is refused: a debt must not grow without end.
+        let is_delayed = self.over == Some(Over::Delay) && beyond <= Over::LONGEST.as_nanos() as u64;
+        if is_delayed { Ok(paid) } else { Err(Reason::RATE) }
     }
 
     const fn nanos(&self, bytes: u64) -> u64 {

@@ -8,8 +8,9 @@
 
 use std::sync::Arc;
 
+use super::fanout::Paid;
 use super::left::left;
-use super::{Dispatcher, FEW, Outlet, RoomIndex, Seat, SessionId, Slot};
+use super::{Dispatcher, FEW, Outlet, RoomIndex, Seat, Seats, SessionId, Slot};
 use crate::logic::{Idle, Order, RoomLogic};
 use crate::name::RoomName;
 use crate::places::Places;
@@ -93,10 +94,10 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Takes a session's seat in a room away.
     pub(super) fn unseat(&mut self, session: SessionId, index: RoomIndex) {
-        if let Some(seats) = self.seats.get_mut(&session) {
-            let seats = &mut seats.by_handle;
+        if let Some(Seats { by_handle: seats, paid }) = self.seats.get_mut(&session) {
             seats.retain(|seat| seat.room != index);
-            if seats.is_empty() {
+            // What a session has caused here counts until it ends, wherever it joins again.
+            if seats.is_empty() && *paid == Paid::default() {
                 self.seats.remove(&session);
                 self.seats.give_back(FEW);
             } else {

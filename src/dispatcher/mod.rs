@@ -227,7 +227,7 @@ impl<H: Clone> Dispatcher<H> {
     /// Sessions that are in a room.
     #[must_use]
     pub fn session_count(&self) -> usize {
-        self.seats.len()
+        self.seats.values().filter(|seats| !seats.by_handle.is_empty()).count()
     }
 
     /// Does what a session asks; `outlet` is where its answers go.

@@ -191,6 +191,9 @@ impl Inbound {
                             Some(Incoming::Message(next)) => *message = next,
                             Some(Incoming::Ping) => {
                                 session.handle_websocket_ping(now)?;
+                                if session.is_delayed(now) {
+                                    return Ok(Progress::Some);
+                                }
                                 continue;
                             }
                             None => return Ok(Progress::All),

@@ -329,8 +329,9 @@ impl Worker {
     }
 
     fn handle_timers(&mut self) {
-        let now = self.now;
-        while let Some(Reverse((time, key))) = self.timers.peek().copied().filter(|Reverse((time, _))| *time <= now) {
+        while let Some(Reverse((time, key))) = self.timers.peek().copied().filter(|next| next.0.0 <= self.now) {
+            // As `arm` sees it, so that nothing falls between what is done and what is waited for.
+            let now = self.now;
             self.timers.pop();
             let Some(member) = self.connections.get_mut(key).filter(|member| member.armed == time) else { continue };
             let Member { connection, waker, armed, .. } = member;

@@ -50,7 +50,7 @@ impl Session {
     /// The rooms have it that this peer is not read for a while.
     pub fn handle_delay(&mut self, by: Duration, now: Time) {
         let pace = self.pace.get_or_insert_with(|| Box::new(Pace::new(&self.facts.limits, now)));
-        pace.until = pace.until.max(now.after(by));
+        pace.until = pace.until.max(now.after(by.min(Over::LONGEST)));
     }
 
     pub(super) fn delayed_until(&self) -> Option<Time> {
@@ -75,7 +75,7 @@ impl Session {
                 Over::Close => return Err(Ending::because(Reason::RATE)),
                 Over::Delay => {
                     bucket.empty();
-                    *until = (*until).max(now.after(missing.wait()));
+                    *until = (*until).max(now.after(missing.wait().min(Over::LONGEST)));
                 }
             }
         }

@@ -20,23 +20,35 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The client of a request that `peer`, a listed proxy, has passed on. It is the proxy itself where the
 /// headers name nobody, or name somebody in words that are no address.
 pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
-    let mut last = peer;
-    let mut visit = |node: Option<IpAddr>| {
-        // Who cannot be read was seen by the proxy before: that is as far as we know the way.
-        let Some(node) = node else { return false };
-        last = node;
-        trusted.iter().any(|network| network.contains(node))
+    let standard = headers.get_all(FORWARDED).iter().rev().map(|line| line.to_str().unwrap_or_default());
+    let standard = standard.flat_map(elements_from_the_right).map(node_of_element);
+    let usual = headers.get_all(X_FORWARDED_FOR).iter().rev().map(|line| line.to_str().unwrap_or_default());
+    let usual = usual.flat_map(|line| line.rsplit(',')).map(|word| read_node(word.trim()));
+    let client = match (headers.contains_key(FORWARDED), headers.contains_key(X_FORWARDED_FOR)) {
+        (true, false) => last_seen(peer, standard, trusted),
+        (false, _) => last_seen(peer, usual, trusted),
+        (true, true) => {
+            // A proxy writes one of them, and may pass the other on as a client has invented it. Only where
+            // they say the same it does not matter which.
+            let (standard, usual) = (last_seen(peer, standard, trusted), last_seen(peer, usual, trusted));
+            if standard.to_canonical() == usual.to_canonical() { standard } else { peer }
+        }
     };
-    // A proxy that writes the standard's header is taken at that; one that writes both means the same.
-    let standard = headers.get_all(FORWARDED);
-    if standard.iter().next().is_some() {
-        let lines = standard.iter().rev().map(|line| line.to_str().unwrap_or_default());
-        let _seen = lines.flat_map(elements_from_the_right).map(node_of_element).all(&mut visit);
-    } else {
-        let lines = headers.get_all(X_FORWARDED_FOR).iter().rev().map(|line| line.to_str().unwrap_or_default());
-        let _seen = lines.flat_map(|line| line.rsplit(',')).map(|word| read_node(word.trim())).all(&mut visit);
+    client.to_canonical()
+}
+
+/// The last of these nodes, from the right, that somebody we trust has seen.
+fn last_seen(peer: IpAddr, nodes: impl Iterator<Item = Option<IpAddr>>, trusted: &[Network]) -> IpAddr {
+    let mut last = peer;
+    for node in nodes {
+        // Who cannot be read was seen by the proxy before: that is as far as we know the way.
+        let Some(node) = node else { break };
+        last = node;
+        if !trusted.iter().any(|network| network.contains(node)) {
+            break;
+        }
     }
-    last.to_canonical()
+    last
 }
 
 /// The elements of a line, the last one first. A comma in quotes does not part them.
@@ -104,8 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_goes_first() {
+    fn the_standard_header_is_read_and_two_that_differ_name_nobody() {
         check(&[("forwarded", "for=192.0.2.1")], "192.0.2.1");
+        // A client may write the one that its proxy does not.
+        check(&[("forwarded", "for=127.0.0.1"), ("x-forwarded-for", "192.0.2.1")], "10.0.0.1");
+        check(&[("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "203.0.113.1, 192.0.2.1")], "192.0.2.1");
         check(&[("forwarded", "for=203.0.113.1, For=192.0.2.1;proto=https, by=x;for=10.0.0.2")], "192.0.2.1");
         check(&[("forwarded", "for=\"[2001:db8::7]:4711\"")], "2001:db8::7");
         check(&[("forwarded", "for=\"192.0.2.1:80\";host=\"a,b\"")], "192.0.2.1");
@@ -113,6 +128,5 @@ mod tests {
         check(&[("forwarded", "for=192.0.2.1, for=unknown")], "10.0.0.1");
         check(&[("forwarded", "for=192.0.2.1, for=_hidden, for=10.0.0.9")], "10.0.0.9");
         check(&[("forwarded", "proto=https")], "10.0.0.1");
-        check(&[("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "203.0.113.1")], "192.0.2.1");
     }
 }

@@ -65,8 +65,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             guest.greeted();
             guest.ended(reason, now);
         }
-        let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, guest: _guest, .. } =
-            self;
+        let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, guest, .. } = self;
         rooms.last_will = reason;
         let limits = &surroundings.facts.limits;
         let parks = stopped == Stopped::Gone || [Reason::PONG_TIMEOUT, Reason::SLOW].contains(&reason);
@@ -75,6 +74,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         match taken_by {
             Some(reply) => parked.hand_over(reply),
             None if parks && resumable => {
+                // Its client is to find room at its address to come back.
+                drop(guest);
                 // Another connection need not wait for the end of this one.
                 let closing = async move { closing::run(&mut io, writer, stopped, framing, limits).await };
                 // Few are parked: the others need not take the place of that.

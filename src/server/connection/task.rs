@@ -53,7 +53,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Result<(), Stopped> {
         let clock = self.surroundings.clock;
         loop {
-            let Some(deadline) = clock.instant(self.session.deadline(clock.now())) else { return Ok(()) };
+            let now = clock.now();
+            // A delay that has ended since the socket was looked at is no deadline any more.
+            self.wake_delayed(cx, now);
+            let Some(deadline) = clock.instant(self.session.deadline(now)) else { return Ok(()) };
             // A deadline moves with every frame. The timer is left alone while it fires earlier: it
             // then finds nothing to do, and is set again.
             if timer.is_elapsed() || timer.deadline() > deadline {
@@ -63,7 +66,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 return Ok(());
             }
             let now = clock.now();
-            self.wake_delayed(cx, now);
             self.session.handle_timeout(self.writer.total(), now, &mut self.output)?;
             self.poll_write(cx, now)?;
         }

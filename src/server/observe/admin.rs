@@ -11,6 +11,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -102,9 +104,16 @@ struct Watching {
 
 async fn serve(stream: TcpStream, server: Handle, _place: OwnedSemaphorePermit) {
     let watching = Arc::new(Watching::default());
-    let service = service_fn(|request| {
+    let is_local = stream.local_addr().is_ok_and(|addr| addr.ip().is_loopback());
+    let service = service_fn(|request: Request<Incoming>| {
         let (server, watching) = (server.clone(), Arc::clone(&watching));
-        async move { Ok::<_, Infallible>(route(&request, &server, &watching).await) }
+        async move {
+            if is_local && !names_this_machine(request.headers()) {
+                let text = "This address is for this machine: ask for localhost, or a loopback address.\n";
+                return Ok::<_, Infallible>(say(StatusCode::FORBIDDEN, text));
+            }
+            Ok(route(&request, &server, &watching).await)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -127,6 +136,17 @@ async fn overdue(watching: &Watching) {
         watching.ended.notified().await;
         let _last = timeout(LAST_WORDS, pending::<()>()).await;
     }
+}
+
+/// Whether a request means this machine, as far as it says. A web page whose name somebody has pointed at a
+/// loopback address would say its own name, and read what only this machine's user may.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let is_here = |value: &HeaderValue| {
+        let Some(authority) = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok()) else { return false };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|addr| addr.is_loopback())
+    };
+    headers.get_all(header::HOST).iter().all(is_here)
 }
 
 async fn route(request: &Request<Incoming>, server: &Handle, watching: &Watching) -> Answer {

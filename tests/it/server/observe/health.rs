@@ -70,3 +70,23 @@ async fn the_page_is_served_as_prometheus_wants_it() {
     assert_eq!(get(server.addr(Transport::WebSocket), "/metrics").await.status, 404, "not for strangers");
     server.finish().await;
 }
+
+#[tokio::test]
+async fn a_page_whose_name_points_here_may_not_read() {
+    let server = observed(Server::builder().limits(limits(|_| {}))).await;
+    let hosts = [
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example:80", 403),
+        ("192.0.2.1", 403),
+        ("127.0.0.1:7072", 200),
+        ("[::1]:7072", 200),
+        ("LOCALHOST", 200),
+    ];
+    for (host, status) in hosts {
+        for path in ["/healthz", "/metrics"] {
+            let answer = ask(server.admin.unwrap(), "GET", path, &format!("Host: {host}\r\n")).await;
+            assert_eq!(answer.status, status, "{host}");
+        }
+    }
+    server.finish().await;
+}

@@ -40,7 +40,7 @@ struct Answer {
 /// One request, and everything up to the end of the connection.
 async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
     let mut io = soon(TcpStream::connect(addr), "a connection").await.unwrap();
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     soon(io.write_all(request.as_bytes()), "the server to read").await.unwrap();
     let mut bytes = Vec::new();
     soon(io.read_to_end(&mut bytes), "the end of an answer").await.unwrap();

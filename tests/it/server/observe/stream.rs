@@ -36,7 +36,7 @@ impl Stream {
 
     pub async fn open_on(mut io: TcpStream, room: &str, since: Option<&str>) -> Self {
         let since = since.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let request = format!("GET /v1/rooms/{room}/events HTTP/1.1\r\nHost: x\r\n{since}\r\n");
+        let request = format!("GET /v1/rooms/{room}/events HTTP/1.1\r\nHost: localhost\r\n{since}\r\n");
         soon(io.write_all(request.as_bytes()), "the server to read").await.unwrap();
         let mut stream =
             Self { io, raw: Vec::new(), text: String::new(), last_id: String::new(), retry: 0, over: false };
