@@ -19,7 +19,8 @@ pub(super) fn find(headers: &HeaderMap, uri: &Uri, query: bool) -> Option<Bytes>
     bearer(headers).or_else(|| subprotocol(headers)).or_else(|| query.then(|| in_query(uri.query()?)).flatten())
 }
 
-fn bearer(headers: &HeaderMap) -> Option<Bytes> {
+/// The token of an `Authorization` header.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<Bytes> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| Bytes::copy_from_slice(token.trim().as_bytes()))

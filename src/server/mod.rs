@@ -259,7 +259,7 @@ impl Builder {
     pub async fn bind(self) -> Result<Server, Error> {
         let shards = self.check()?;
         let public = |addr: &SocketAddr| !self.identification.allows(addr.ip());
-        if let Some(addr) = [self.websocket, self.tcp].into_iter().flatten().find(public) {
+        if let Some(addr) = [self.websocket, self.tcp, self.admin].into_iter().flatten().find(public) {
             return Err(Error::Anonymous(addr));
         }
         let websocket = bind(self.websocket).await?;

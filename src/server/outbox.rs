@@ -484,7 +484,11 @@ impl Outbox {
     fn close(state: &mut State, ending: Ending) {
         state.closed = true;
         state.queue = VecDeque::new();
-        state.notices().ending.get_or_insert(ending);
+        let first = state.notices().ending.get_or_insert(ending);
+        // Who is removed does not wait for its client, whatever came first.
+        if ending.reason == Reason::REMOVED {
+            *first = ending;
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

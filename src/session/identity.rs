@@ -110,10 +110,7 @@ impl Session {
         Control::new(request, Tell::Done(Done { extensions: Extensions::NONE })).encode(&mut output.replies);
         // PROTOCOL 12.2: those that are away are looked at when their client joins again; what it may say
         // before that is looked at now.
-        output.commands.extend(self.rooms.iter().map(|held| {
-            let identity = Arc::clone(&identity);
-            (held.route, Command::Renew { handle: held.hold.handle, identity })
-        }));
+        self.renew_rooms(&identity, output);
         (self.identity, self.expires) = (Some(identity), expires);
         Ok(())
     }
@@ -149,9 +146,23 @@ impl Session {
     }
 
     /// The client of this session is here again, with a token of its own: that one counts now.
-    pub fn handle_client(&mut self, returned: &Self) {
+    /// Its rooms look at its memberships anew before anything that it says: it may speak before it joins again.
+    pub fn handle_client(&mut self, returned: &Self, output: &mut Output) {
+        // A token that was on its way came over the connection that is gone (PROTOCOL 12.2).
+        self.early = None;
         self.identity.clone_from(&returned.identity);
         self.expires = returned.expires;
+        if let Some(identity) = self.identity.clone() {
+            self.renew_rooms(&identity, output);
+        }
+    }
+
+    /// Memberships get what a newer token allows.
+    fn renew_rooms(&self, identity: &Arc<Identity>, output: &mut Output) {
+        output.commands.extend(self.rooms.iter().map(|held| {
+            let identity = Arc::clone(identity);
+            (held.route, Command::Renew { handle: held.hold.handle, identity })
+        }));
     }
 
     /// Whether the token is not valid any more: then nothing new begins.

@@ -63,7 +63,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let now = self.surroundings.clock.now();
         if let Some(guest) = &mut self.guest {
             guest.greeted();
-            guest.ended(reason, now);
+            // A token that is not valid any more was none that somebody guessed.
+            if !self.greeted {
+                guest.ended(reason, now);
+            }
         }
         let Self { mut io, surroundings, session, outbox, writer, place, mut rooms, taken_by, guest, .. } = self;
         rooms.last_will = reason;

@@ -55,7 +55,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let Some(Parked { session, outbox, place, rooms, .. }) = handover.take() else { return Ok(()) };
         let fresh = std::mem::replace(&mut self.session, session);
         let Some(greeting) = fresh.waiting() else { return Ok(()) };
-        self.session.handle_client(&fresh);
+        self.session.handle_client(&fresh, &mut self.output);
         let (successor, lost) = outbox.succeed(seen);
         successor.settle(self.outbox.home());
         (self.outbox, self.awaits, self.told) = (successor, false, 0);

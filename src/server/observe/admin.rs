@@ -39,7 +39,7 @@ use super::sse::{Events, read_id};
 use super::text::CONTENT_TYPE;
 use super::watch::{Wanted, Watch};
 use crate::name::RoomName;
-use crate::server::{Handle, http};
+use crate::server::{Handle, credential, http};
 use crate::wire::Reason;
 
 /// What a request is answered.
@@ -213,7 +213,11 @@ fn wanted(room: &str, headers: &HeaderMap) -> Result<Wanted, Reason> {
         None | Some(b"") => None,
         Some(id) => Some(std::str::from_utf8(id).ok().and_then(read_id).ok_or(Reason::ARGUMENT)?),
     };
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let token = credential::bearer(headers);
+    if token.is_none() && headers.contains_key(header::AUTHORIZATION) {
+        // Not to be taken for somebody who says nothing of himself.
+        return Err(Reason::TOKEN);
+    }
     Ok(Wanted { room, since, token: token.unwrap_or_default().to_vec() })
 }
 
