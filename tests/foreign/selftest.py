@@ -32,6 +32,8 @@ CLIENT = [  # what the blocks from the client hold, in their order; None: a fram
     [say("event", payload=bytes.fromhex("2bcacc4b572842217420cc448514200500"), compressed=True), say("event", payload=RING),
      say("value", key=5, room=True, payload=b"\x01\x02\0\xfd\xffhi", compressed=True),
      say("value", key=5, room=True, payload=b"hi")],
+    None,
+    None,
 ]
 
 SERVER = [  # what a few frames of the blocks from the server say: block, frame, facts
@@ -73,6 +75,8 @@ SERVER = [  # what a few frames of the blocks from the server say: block, frame,
     (16, 0, {"is": "accepted", "request": 0, "number": 8}),
     (17, 0, {"is": "event", "compressed": True, "position": 2_097_173}),
     (17, 1, {"is": "event", "compressed": False, "position": 2_097_173}),
+    (18, 0, {"is": "done", "request": 8}),
+    (18, 1, {"is": "left", "request": 0, "handle": 2, "reason": 240}),
 ]
 
 MALFORMED = ["8000", "8080808080808010", "ff", "ffffffffffffffff01"]  # varints, section 3.1
