@@ -21,12 +21,14 @@
 //! ```
 
 pub mod access;
+mod builder;
 mod clock;
 mod closing;
 mod connection;
 mod credential;
 mod directs;
 mod error;
+mod handle;
 mod head;
 mod http;
 mod hub;
@@ -53,258 +55,36 @@ mod worker;
 mod writer;
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info};
 
-use self::access::{Access, AccessConfig, Guest};
+use self::access::Access;
+pub use self::builder::Builder;
 use self::clock::Clock;
-use self::connection::{Connection, Speaks, Surroundings};
+use self::connection::Surroundings;
 pub use self::error::Error;
+pub use self::handle::{Full, Handle};
 use self::hub::Hub;
-use self::identify::{Identification, Identify};
 use self::listener::Port;
 use self::observe::{Observe, admin};
-use self::registry::{Place, Registry};
+use self::registry::Registry;
 pub use self::revoked::{Revoke, Revoked, TooManyRevoked};
 use self::shard::{Door, Mail, Mailboxes, Shard};
-use self::stream::Stream;
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};
 use self::worker::Worker;
-use crate::class::{RoomClass, RoomClasses};
 pub use crate::dispatcher::Counters;
 use crate::dispatcher::DispatcherConfig;
-use crate::limits::Limits;
-use crate::logic::{Logics, RoomLogic};
-use crate::name::{Pattern, RoomName};
-use crate::rejections::Rejections;
-use crate::rights::Authorise;
 use crate::session::{Ending, Facts};
-use crate::time::{Time, micros};
+use crate::time::micros;
 use crate::wire::{Capabilities, Reason};
-
-/// What a server is made of, before it has an address.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    websocket: Option<SocketAddr>,
-    tcp: Option<SocketAddr>,
-    shards: Option<usize>,
-    limits: Limits,
-    access: AccessConfig,
-    classes: RoomClasses,
-    authorise: Authorise,
-    identification: Identification,
-    logics: Logics,
-    #[cfg(feature = "tls")]
-    tls: Option<Tls>,
-    admin: Option<SocketAddr>,
-    access_log: u64,
-    /// Whether a pattern was none.
-    bad_pattern: bool,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        let local = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        Self {
-            websocket: local(Server::WEBSOCKET_PORT),
-            tcp: local(Server::TCP_PORT),
-            shards: None,
-            limits: Limits::default(),
-            access: AccessConfig::default(),
-            classes: RoomClasses::default(),
-            authorise: Authorise::default(),
-            identification: Identification::default(),
-            logics: Logics::none(),
-            #[cfg(feature = "tls")]
-            tls: None,
-            admin: None,
-            access_log: 0,
-            bad_pattern: false,
-        }
-    }
-}
-
-impl Builder {
-    /// Where HTTP and WebSocket are served; `None` for nowhere. 127.0.0.1:7070 by default. Port 0
-    /// takes any that is free.
-    #[must_use]
-    pub const fn websocket(mut self, addr: Option<SocketAddr>) -> Self {
-        self.websocket = addr;
-        self
-    }
-
-    /// Where TCP is served; `None` for nowhere. 127.0.0.1:7071 by default.
-    #[must_use]
-    pub const fn tcp(mut self, addr: Option<SocketAddr>) -> Self {
-        self.tcp = addr;
-        self
-    }
-
-    /// How many workers own rooms and sockets, each a thread; how many tasks own rooms, in a server without
-    /// addresses. As many as there are cores by default.
-    #[must_use]
-    pub const fn shards(mut self, shards: usize) -> Self {
-        self.shards = Some(shards);
-        self
-    }
-
-    /// The bounds that peers meet.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Who may connect, and who is believed to speak for others.
-    #[must_use]
-    pub fn access(mut self, access: AccessConfig) -> Self {
-        self.access = access;
-        self
-    }
-
-    /// How rooms behave.
-    #[must_use]
-    pub fn classes(mut self, classes: RoomClasses) -> Self {
-        self.classes = classes;
-        self
-    }
-
-    /// Who verifies the clients' tokens (PROTOCOL 15.1). Nobody by default: then all clients are anonymous,
-    /// may everything, and only addresses of this machine are served.
-    #[must_use]
-    pub fn identify(mut self, identify: impl Identify) -> Self {
-        self.identification.identify = Some(Arc::new(identify));
-        self
-    }
-
-    /// Whether a token may come in the query of a request (PROTOCOL 4.2). Not by default: queries end up
-    /// in logs of proxies.
-    #[must_use]
-    pub const fn query_tokens(mut self, taken: bool) -> Self {
-        self.identification.query = taken;
-        self
-    }
-
-    /// Serves anonymous clients that may everything on any address, not only on those of this machine.
-    #[must_use]
-    pub const fn insecure_anonymous(mut self, insecure: bool) -> Self {
-        self.identification.insecure = insecure;
-        self
-    }
-
-    /// Who may be in a room, and what it is told and may say there. By default what the client's token
-    /// grants ([`Asking::granted`](crate::rights::Asking::granted)); without tokens, everything.
-    #[must_use]
-    pub fn authorise(mut self, authorise: Authorise) -> Self {
-        self.authorise = authorise;
-        self
-    }
-
-    /// Rooms whose names fit `pattern` have the rules that `make` makes, one for each life of each room;
-    /// the first pattern that fits decides. `*` stays within a `/` part of a name, `**` crosses. Rooms
-    /// that fit none relay. See [`logic`](crate::logic).
-    #[must_use]
-    pub fn logic<L, F>(mut self, pattern: &str, make: F) -> Self
-    where
-        L: RoomLogic + 'static,
-        F: Fn(&RoomName) -> L + Send + Sync + 'static,
-    {
-        match Pattern::new(pattern) {
-            Some(pattern) => self.logics = self.logics.with(pattern, make),
-            None => self.bad_pattern = true,
-        }
-        self
-    }
-
-    /// Both ports speak TLS with this certificate, and nothing else (PROTOCOL 4.4). Plain by default. A detached
-    /// server has no ports, and does nothing with it.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls = Some(tls);
-        self
-    }
-
-    /// Where metrics, health checks and rooms' events are served over HTTP, for operators: see
-    /// `docs/http.md`. Nowhere by default. Whoever reaches this address sees what is in rooms, as far as
-    /// strangers may: best a loopback address, such as 127.0.0.1:7072.
-    #[must_use]
-    pub const fn admin(mut self, addr: Option<SocketAddr>) -> Self {
-        self.admin = addr;
-        self
-    }
-
-    /// One of so many connections that end is told in the log, at level info with the target
-    /// `tickwire::access`. 0, which tells of none, by default: how often connections end is up to strangers.
-    #[must_use]
-    pub const fn access_log(mut self, every: u64) -> Self {
-        self.access_log = every;
-        self
-    }
-
-    /// Binds the addresses. Nothing is accepted before [`Server::run`].
-    ///
-    /// # Errors
-    /// Where an address cannot be bound, or what was configured contradicts itself.
-    pub async fn bind(self) -> Result<Server, Error> {
-        let shards = self.check()?;
-        let public = |addr: &SocketAddr| !self.identification.allows(addr.ip());
-        if let Some(addr) = [self.websocket, self.tcp, self.admin].into_iter().flatten().find(public) {
-            return Err(Error::Anonymous(addr));
-        }
-        let websocket = bind(self.websocket).await?;
-        let tcp = bind(self.tcp).await?;
-        let admin = bind(self.admin).await?;
-        if websocket.is_none() && tcp.is_none() {
-            return Err(Error::NoAddress);
-        }
-        let mut server = Server::new(websocket, tcp, shards, self).with_workers()?;
-        server.admin = admin;
-        Ok(server)
-    }
-
-    /// A server without addresses of its own, for connections that an application accepts and
-    /// hands over: see [`Handle::attach`].
-    ///
-    /// # Errors
-    /// Where what was configured contradicts itself.
-    pub fn detached(self) -> Result<Server, Error> {
-        let shards = self.check()?;
-        Ok(Server::new(None, None, shards, self))
-    }
-
-    /// The number of shards, if everything fits together.
-    fn check(&self) -> Result<u32, Error> {
-        self.limits.check().map_err(Error::Limits)?;
-        self.access.check().map_err(Error::Access)?;
-        if self.bad_pattern {
-            return Err(Error::Pattern);
-        }
-        let classes = self.classes.by_pattern.iter().map(|(_, class)| class).chain([&self.classes.default]);
-        if classes.into_iter().any(|class| !RoomClass::is_valid_period(class.period)) {
-            return Err(Error::Period);
-        }
-        let shards = self.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        u32::try_from(shards).ok().filter(|count| (1..=1024).contains(count)).ok_or(Error::Shards(shards))
-    }
-}
-
-async fn bind(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
-    match addr {
-        None => Ok(None),
-        Some(addr) => TcpListener::bind(addr).await.map(Some).map_err(|source| Error::Bind { addr, source }),
-    }
-}
 
 /// A server with its addresses, ready to run.
 #[derive(Debug)]
@@ -316,180 +96,6 @@ pub struct Server {
     shards: Vec<(Shard, mpsc::Receiver<Mail>)>,
     /// Where the server has sockets, these have the shards.
     workers: Vec<Worker>,
-}
-
-/// A server that is running, or will be: for connections that an application accepted itself.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    surroundings: Arc<Surroundings>,
-    registry: Arc<Registry>,
-    access: Arc<Access>,
-    counters: Arc<[watch::Receiver<Counters>]>,
-    hubs: Arc<[Arc<Hub>]>,
-    #[cfg(feature = "tls")]
-    tls: Option<Tls>,
-}
-
-/// The server has as many connections as it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
-
-impl std::fmt::Display for Full {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the server has as many connections as it may")
-    }
-}
-
-impl std::error::Error for Full {}
-
-impl Handle {
-    /// Serves a byte stream on which the WebSocket handshake has been made by the application, with
-    /// the subprotocol [`SUBPROTOCOL`](crate::wire::SUBPROTOCOL). `read` is what was read behind the
-    /// request; `room` is a room to join at once (PROTOCOL 4.2).
-    ///
-    /// Returns when the connection has ended. Not cancel safe: dropped, it ends the connection
-    /// without a word.
-    ///
-    /// # Errors
-    /// Where there is no place for it.
-    pub async fn attach<T>(&self, io: T, read: Bytes, room: Option<Bytes>) -> Result<(), Full>
-    where
-        T: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.run(io, Speaks::WebSocket { read, room, token: None }).await
-    }
-
-    /// As [`attach`](Self::attach), with the token that the application found in the request (PROTOCOL 4.2).
-    ///
-    /// # Errors
-    /// Where there is no place for it.
-    pub async fn attach_with_token<T>(
-        &self,
-        io: T,
-        read: Bytes,
-        room: Option<Bytes>,
-        token: Option<Bytes>,
-    ) -> Result<(), Full>
-    where
-        T: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.run(io, Speaks::WebSocket { read, room, token }).await
-    }
-
-    /// Ends the sessions of a subject, or of a token, those too that wait for their clients, and refuses
-    /// their tokens from now on for as long as `hold` says: as long as such tokens live. How many sessions
-    /// that were. It acts at once, and is not kept over a restart.
-    ///
-    /// # Errors
-    /// [`TooManyRevoked`], where it cannot be remembered; the sessions have ended all the same.
-    pub fn revoke(&self, who: Revoke<'_>, hold: Duration) -> Result<usize, TooManyRevoked> {
-        self.registry.revoke(who, hold)
-    }
-
-    /// Serves a byte stream that speaks as over TCP, magic first. Otherwise as [`attach`](Self::attach).
-    ///
-    /// # Errors
-    /// Where there is no place for it.
-    pub async fn attach_tcp<T>(&self, io: T) -> Result<(), Full>
-    where
-        T: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.run(io, Speaks::Tcp).await
-    }
-
-    /// Serves a byte stream from its first byte, as the server's own HTTP port does: the health check and
-    /// WebSocket, with the same checks of the request. `peer` is where the stream comes from; its limits
-    /// count for it.
-    ///
-    /// Returns when the connection has ended. Not cancel safe: dropped, it ends the connection without a
-    /// word.
-    ///
-    /// # Errors
-    /// Where there is no place for it, as many strangers as may are there, or its address is over its limits.
-    pub async fn attach_http<T>(&self, io: T, peer: IpAddr) -> Result<(), Full>
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let greeting = self.registry.greet().ok_or(Full)?;
-        let connected = self.surroundings.clock.now();
-        let caller = http::Caller::new(peer, greeting, &self.access, connected).map_err(|_| Full)?;
-        if let Some(upgraded) = http::serve(io, caller, self).await {
-            let http::Upgraded { io, speaks, place, guest } = upgraded;
-            let surroundings = Arc::clone(&self.surroundings);
-            let connection = Connection::new(io, speaks, surroundings, place, Some(guest), connected);
-            connection::task::run(connection).await;
-        }
-        Ok(())
-    }
-
-    /// Connections that are open now.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.registry.len()
-    }
-
-    /// Sessions: the connections, and those that wait for their clients to come back.
-    #[must_use]
-    pub fn sessions(&self) -> usize {
-        self.registry.sessions()
-    }
-
-    /// Whether new clients should come here: until the server is told to stop. A server that is full is
-    /// ready.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.registry.observe().is_ready()
-    }
-
-    /// Everything that is counted, as text for Prometheus: `docs/http.md` lists it. Asks every shard, and
-    /// takes a second at most. Cancel safe.
-    pub async fn metrics(&self) -> String {
-        observe::metrics(self).await
-    }
-
-    /// What the rooms of all shards have done so far.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        for shard in self.counters.iter() {
-            sum += *shard.borrow();
-        }
-        sum
-    }
-
-    /// What was turned away so far.
-    #[must_use]
-    pub fn rejections(&self) -> &Rejections {
-        &self.surroundings.facts.rejections
-    }
-
-    async fn run<T: AsyncRead + AsyncWrite + Unpin>(&self, io: T, speaks: Speaks) -> Result<(), Full> {
-        self.access.check_memory().map_err(|_| Full)?;
-        let place = self.registry.take_place().ok_or(Full)?;
-        let connected = self.surroundings.clock.now();
-        connection::task::run(Connection::new(io, speaks, Arc::clone(&self.surroundings), place, None, connected))
-            .await;
-        Ok(())
-    }
-
-    /// Whether the ports of this server speak TLS.
-    const fn speaks_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        if self.tls.is_some() {
-            return true;
-        }
-        false
-    }
-
-    /// Gives one of our own sockets to a worker.
-    fn admit(&self, stream: Stream<TcpStream>, speaks: Speaks, place: Place, guest: Guest, connected: Time) {
-        let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
-        let surroundings = Arc::clone(&self.surroundings);
-        let connection = Connection::new(stream, speaks, surroundings, place, Some(guest), connected);
-        if let Some(connection) = connection.try_map_io(|stream| stream.try_map(TcpStream::into_std)) {
-            hub.arrive(connection);
-        }
-    }
 }
 
 impl Server {
