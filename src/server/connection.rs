@@ -87,6 +87,9 @@ pub(super) struct Connection<T> {
     /// it over.
     guest: Option<Box<Guest>>,
     greeted: bool,
+    /// Whether chunks of ours may wait in mailboxes of other shards, those of the session's earlier
+    /// connections included.
+    mailed: bool,
     connected: Time,
     /// What the outbox was told that the peer has not consumed.
     told: usize,
@@ -152,6 +155,7 @@ impl<T> Connection<T> {
             rooms,
             guest: guest.map(Box::new),
             greeted: false,
+            mailed: false,
             connected,
             told: 0,
             confirmed: 0,
@@ -178,6 +182,7 @@ impl<T> Connection<T> {
             rooms: self.rooms,
             guest: self.guest,
             greeted: self.greeted,
+            mailed: self.mailed,
             connected: self.connected,
             told: self.told,
             confirmed: self.confirmed,
@@ -266,12 +271,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         usize::try_from(unconsumed).unwrap_or(usize::MAX / 2)
     }
 
+    /// Whether as many of our chunks wait in mailboxes as may. Whoever lives with all its rooms has none there,
+    /// and need not ask.
+    fn is_backlogged(&mut self) -> bool {
+        if !self.mailed {
+            return false;
+        }
+        let chunks = self.outbox.chunks();
+        self.mailed = chunks > 0;
+        chunks >= self.surroundings.facts.limits.connection_chunks
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
         if !self.poll_identify(cx, now)? || !self.poll_resume(cx, now)? {
             return Ok(());
         }
         let pauses = match () {
-            () if self.outbox.is_backlogged() => Reading::Backlogged,
+            () if self.is_backlogged() => Reading::Backlogged,
             () if self.session.is_delayed(now) => Reading::Delayed,
             () => Reading::On,
         };
@@ -351,7 +367,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             // Where somebody asks what is accepted, chunks are counted.
             if here.is(shard) && !tracks {
                 self.rooms.visit(shard);
-                here.handle(self.place.session, &self.outbox, command);
+                here.handle(self.rooms.session(), &self.outbox, command);
                 continue;
             }
             match by_shard.iter_mut().find(|(other, _)| *other == shard) {
@@ -367,7 +383,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 Ok(())
             } else {
                 // A sender that may send no more until its mail is read does not wait for a tick.
-                let by = if self.outbox.is_backlogged() { Time::ZERO } else { by };
+                self.mailed = true;
+                let by = if self.is_backlogged() { Time::ZERO } else { by };
                 self.surroundings.mailboxes.send(shard, mail, by)
             };
             delivered.map_err(|ShardGone| Ending::because(Reason::INTERNAL))?;

@@ -46,11 +46,47 @@ pub(super) struct Hub {
     mail: Lock<VecDeque<Mail>>,
     stopped: AtomicBool,
     /// The keys of connections that are to have a turn. Each is here once, so they are bounded.
-    woken: Lock<Vec<usize>>,
+    woken: Tray<usize>,
     /// As `woken`, for those who only have something to write: a flush elsewhere gave it to them. A
     /// flush names nobody twice, and the worker reads this before its connections can get more.
-    writing: Lock<Vec<usize>>,
-    arrivals: Lock<Vec<Arrival>>,
+    writing: Tray<usize>,
+    arrivals: Tray<Arrival>,
+}
+
+/// A list that others fill. Looking whether there is anything takes no lock: the worker looks at each of its
+/// trays after every sleep, and mostly finds nothing.
+#[derive(Debug)]
+struct Tray<T> {
+    list: Lock<Vec<T>>,
+    /// Set after the list has something, and cleared before it is taken: so it may be set for nothing, and is
+    /// never clear while something is there for good.
+    filled: AtomicBool,
+}
+
+impl<T> Tray<T> {
+    /// Something was put into the list.
+    fn fill(&self) {
+        self.filled.store(true, Ordering::SeqCst);
+    }
+
+    fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::SeqCst)
+    }
+
+    /// What is there, into `into`, which is empty.
+    fn take(&self, into: &mut Vec<T>) {
+        if self.is_filled() {
+            let mut list = lock(&self.list);
+            self.filled.store(false, Ordering::SeqCst);
+            std::mem::swap(&mut *list, into);
+        }
+    }
+}
+
+impl<T> Default for Tray<T> {
+    fn default() -> Self {
+        Self { list: Lock::default(), filled: AtomicBool::new(false) }
+    }
 }
 
 impl Hub {
@@ -62,27 +98,28 @@ impl Hub {
             has_mail: AtomicBool::new(false),
             mail: Lock::default(),
             stopped: AtomicBool::new(false),
-            woken: Lock::default(),
-            writing: Lock::default(),
-            arrivals: Lock::default(),
+            woken: Tray::default(),
+            writing: Tray::default(),
+            arrivals: Tray::default(),
         })
     }
 
     /// Gives the worker a connection.
     pub(super) fn arrive(self: &Arc<Self>, connection: Connection<Stream<std::net::TcpStream>>) {
         let arrival = Arrival { connection, rouser: Rouser::new(self) };
-        let mut arrivals = lock(&self.arrivals);
+        let mut arrivals = lock(&self.arrivals.list);
         if self.is_stopped() {
             return;
         }
         arrivals.push(arrival);
         drop(arrivals);
+        self.arrivals.fill();
         self.rouse();
     }
 
     /// Tells the worker to end. Its connections end without a word.
     pub(super) fn stop(&self) {
-        let mut arrivals = lock(&self.arrivals);
+        let mut arrivals = lock(&self.arrivals.list);
         self.stopped.store(true, Ordering::SeqCst);
         let turned_away = std::mem::take(&mut *arrivals);
         drop(arrivals);
@@ -132,25 +169,26 @@ impl Hub {
         std::mem::swap(&mut *mail, into);
     }
 
-    /// Connections that came, appended to `into`.
+    /// Connections that came. `into` is empty.
     pub(super) fn take_arrivals(&self, into: &mut Vec<Arrival>) {
-        into.append(&mut lock(&self.arrivals));
+        self.arrivals.take(into);
     }
 
     /// Connections that got something from a flush of another worker. Leaves `keys` empty.
     pub(super) fn have_written(&self, keys: &mut Vec<usize>) {
-        lock(&self.writing).append(keys);
+        lock(&self.writing.list).append(keys);
+        self.writing.fill();
         self.rouse();
     }
 
     /// The connections that have something to write. `into` is empty.
     pub(super) fn take_writing(&self, into: &mut Vec<usize>) {
-        std::mem::swap(&mut *lock(&self.writing), into);
+        self.writing.take(into);
     }
 
     /// The connections to have a turn. `into` is empty.
     pub(super) fn take_woken(&self, into: &mut Vec<usize>) {
-        std::mem::swap(&mut *lock(&self.woken), into);
+        self.woken.take(into);
     }
 
     /// The worker is about to sleep, and reads its mail at the time `wakes` at the latest. False where
@@ -161,9 +199,9 @@ impl Hub {
         // Whoever comes after this sees that the worker sleeps; who came before is seen here.
         let idle = !self.has_mail.load(Ordering::SeqCst)
             && !self.is_stopped()
-            && lock(&self.woken).is_empty()
-            && lock(&self.writing).is_empty()
-            && lock(&self.arrivals).is_empty();
+            && !self.woken.is_filled()
+            && !self.writing.is_filled()
+            && !self.arrivals.is_filled();
         if !idle {
             self.wake_up();
         }
@@ -217,7 +255,8 @@ impl Wake for Rouser {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::SeqCst) {
-            lock(&self.hub.woken).push(self.key.load(Ordering::Acquire));
+            lock(&self.hub.woken.list).push(self.key.load(Ordering::Acquire));
+            self.hub.woken.fill();
             self.hub.rouse();
         }
     }

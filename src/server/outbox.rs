@@ -448,9 +448,9 @@ impl Outbox {
         marks
     }
 
-    /// Whether as many chunks wait as may: then the socket is not read.
-    pub(crate) fn is_backlogged(&self) -> bool {
-        self.lasting.chunks.load(Ordering::SeqCst) >= self.facts.limits.connection_chunks
+    /// Chunks that wait in mailboxes: with as many as may, the socket is not read.
+    pub(crate) fn chunks(&self) -> usize {
+        self.lasting.chunks.load(Ordering::SeqCst)
     }
 
     fn with_directs<R>(&self, work: impl FnOnce(&mut Directs) -> R) -> R {

@@ -62,9 +62,12 @@ pub(super) enum Mail {
     Observe(Asked),
 }
 
-/// The mailboxes of all shards.
+/// The mailboxes of all shards. A pointer: every connection has one.
 #[derive(Clone, Debug)]
-pub(super) struct Mailboxes {
+pub(super) struct Mailboxes(Arc<Doors>);
+
+#[derive(Debug)]
+struct Doors {
     doors: Arc<[Door]>,
     /// What a message of a tick may wait for its shard to wake: the period that all rooms have. Zero
     /// where they have several, or flush at once.
@@ -88,30 +91,30 @@ impl Mailboxes {
     pub(super) fn new(doors: Arc<[Door]>, classes: &RoomClasses) -> Self {
         let period = classes.default.period;
         let even = classes.by_pattern.iter().all(|(_, class)| class.period == period);
-        Self { doors, patience: if even { period } else { Duration::ZERO } }
+        Self(Arc::new(Doors { doors, patience: if even { period } else { Duration::ZERO } }))
     }
 
     /// The same rooms, behind other doors.
     pub(super) fn with_doors(&self, doors: Arc<[Door]>) -> Self {
-        Self { doors, ..self.clone() }
+        Self(Arc::new(Doors { doors, patience: self.0.patience }))
     }
 
     /// The shard of a room.
     pub(super) fn shard(&self, route: Route) -> usize {
         // The remainder is below the number of shards.
-        usize::try_from(route.0 % self.doors.len() as u64).unwrap_or_default()
+        usize::try_from(route.0 % self.0.doors.len() as u64).unwrap_or_default()
     }
 
     /// When commands should be with their shard at the latest.
     pub(super) fn due(&self, commands: &[Command], now: Time) -> Time {
         let waits =
             |command: &Command| matches!(command, Command::Publish(publish) if !publish.urgent && !publish.acknowledge);
-        if commands.iter().all(waits) { now.after(self.patience) } else { Time::ZERO }
+        if commands.iter().all(waits) { now.after(self.0.patience) } else { Time::ZERO }
     }
 
     /// How much mail waits for a shard.
     pub(super) fn depth(&self, shard: usize) -> usize {
-        match self.doors.get(shard) {
+        match self.0.doors.get(shard) {
             Some(Door::Task(sender)) => sender.max_capacity() - sender.capacity(),
             Some(Door::Worker(hub)) => hub.waiting(),
             None => 0,
@@ -120,7 +123,7 @@ impl Mailboxes {
 
     /// Puts mail into a shard's mailbox, to be read by the time `by`. There is room: see [`mailbox_size`].
     pub(super) fn send(&self, shard: usize, mail: Mail, by: Time) -> Result<(), ShardGone> {
-        match self.doors.get(shard).ok_or(ShardGone)? {
+        match self.0.doors.get(shard).ok_or(ShardGone)? {
             Door::Task(sender) => sender.try_send(mail).map_err(|_| ShardGone),
             Door::Worker(hub) => hub.post(mail, by),
         }

@@ -65,6 +65,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         self.place.enter(&self.outbox);
         let stays = self.place.inherit(&fresh_place, SystemTime::now());
         self.rooms = rooms;
+        self.mailed = true;
         if !stays {
             return Err(Ending::because(Reason::REMOVED).into());
         }
