@@ -160,6 +160,17 @@ impl Handle {
         self.drain.begin();
     }
 
+    /// Waits until the server is told to end, by whomever. Cancel safe.
+    pub async fn going_away(&self) {
+        self.drain.wanted().await;
+    }
+
+    /// Whether every shard answers within a second: what a watchdog wants to know. Not before
+    /// [`Server::run`](super::Server::run), and not when that has returned. Cancel safe.
+    pub async fn answers(&self) -> bool {
+        observe::answers(self).await
+    }
+
     /// Everything that is counted, as text for Prometheus: `docs/http.md` lists it. Asks every shard, and
     /// takes a second at most. Cancel safe.
     pub async fn metrics(&self) -> String {

@@ -30,6 +30,7 @@ mod directs;
 mod drain;
 mod error;
 mod handle;
+mod handshakes;
 mod head;
 mod http;
 mod hub;
@@ -148,7 +149,7 @@ impl Server {
         let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
         let facts = Arc::new(facts);
         let local = websocket.as_ref().and_then(|listener| listener.local_addr().ok());
-        let access = Access::new(access, Arc::clone(&facts), local.is_some_and(|addr| addr.ip().is_loopback()));
+        let access = Access::new(access, Arc::clone(&facts), local.map(|addr| addr.ip().is_loopback()));
         let surroundings = Arc::new(Surroundings { facts, mailboxes, clock, identification });
         let handle = Handle {
             surroundings,
@@ -244,7 +245,7 @@ impl Server {
             () = handle.drain.wanted() => None,
             ended = tasks.join_next() => ended,
         };
-        handle.registry.observe().stop();
+        handle.drain();
         stop.send_replace(true);
         if let Some(ended) = ended {
             error!("a shard died: {}", ended.err().map_or_else(|| "it returned".into(), |error| error.to_string()));
