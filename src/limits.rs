@@ -182,8 +182,12 @@ pub struct Limits {
     pub discard_timeout: Duration,
     /// Bytes discarded after a close. 64 KiB.
     pub discard_bytes: usize,
-    /// From the notice of going away to the end. 10 s.
+    /// From the notice of going away to the end. 2 s: what is queued leaves on a good line within
+    /// milliseconds, and on a bad one has as long. Clients that have taken it leave at once.
     pub drain_timeout: Duration,
+    /// From that end until the server is back: no client is told to return before. 1 s: a process that
+    /// ends and one that starts. 0 where another server takes the clients.
+    pub drain_restart: Duration,
 }
 
 /// What happens to whatever is beyond a rate. It is counted in any case.
@@ -390,7 +394,8 @@ impl Default for Limits {
             memory_watermark: 80,
             discard_timeout: Duration::from_secs(2),
             discard_bytes: 64 * 1024,
-            drain_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(2),
+            drain_restart: Duration::from_secs(1),
         }
     }
 }

@@ -218,7 +218,7 @@ impl Run {
             }
             2 => session.handle_paused(now),
             3 => session.handle_resumed(now),
-            4 if len == 0 => session.handle_going_away(1, 2, output),
+            4 if len == 0 => session.handle_going_away(1, 2, &[7, 3], output),
             5 => {
                 let joining = (len & 1 == 1).then(|| hold(Handle((len >> 4).into())));
                 let number = if joining.is_some() { 0 } else { *data_frames };

@@ -1,12 +1,15 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | token ──> Failure ──> message, exit status
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | healthcheck | token ──> Failure ──> message, exit status
 //! ```
 
 mod bench;
 mod config;
 mod contents;
+mod healthcheck;
+#[cfg(unix)]
+mod notify;
 mod output;
 mod progress;
 mod pub_;
@@ -51,6 +54,8 @@ enum Command {
     Record(record::RecordArguments),
     /// Publish a recording, or print what is in it
     Replay(replay::ReplayArguments),
+    /// Ask a server whether it is ready: exit status 0 or 1
+    Healthcheck(healthcheck::HealthcheckArguments),
     /// Make, show and verify tokens
     Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
@@ -66,6 +71,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Pub(arguments) => pub_::run(arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

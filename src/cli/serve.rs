@@ -4,18 +4,22 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+#[cfg(unix)]
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tickwire::class::RoomClasses;
 use tickwire::limits::Limits;
-use tickwire::server::{Builder, Counters, Error, Server, Tls};
+use tickwire::server::{Builder, Counters, Error, Handle, Server, Tls};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::config::observe::Observe;
 use super::config::{Certificate, Config};
+#[cfg(unix)]
+use super::notify::{self, Notifier, State};
 use super::{Failure, units};
 
 /// What an operator may set on the command line. It wins over the file.
@@ -106,10 +110,12 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
     announce(&server, &config.classes, tls.as_ref(), config.tls == Some(Certificate::SelfSigned))?;
     #[cfg(unix)]
+    let manager = Notifier::from_env().map(Arc::new);
+    #[cfg(unix)]
     if let Some(tls) = tls {
         let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
         let hangups = hangups.map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
-        tokio::spawn(reload_at(hangups, tls));
+        tokio::spawn(reload_at(hangups, tls, manager.clone()));
     }
     tokio::spawn(async move {
         signals.next().await;
@@ -119,8 +125,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
         // As a shell reports a program that SIGINT ended.
         std::process::exit(130);
     });
-    // The other half is gone only when the task above panicked; stopping is right then too.
     let handle = server.handle();
+    #[cfg(unix)]
+    tokio::spawn(tell_manager(handle.clone(), manager));
+    // The other half is gone only when the task above panicked; stopping is right then too.
     tokio::spawn(super::trim::run(handle.clone()));
     let ended = server.run(async { stopped.await.unwrap_or_default() }).await.map_err(explain);
     report(&handle.counters());
@@ -141,6 +149,30 @@ async fn bind(builder: Builder, observe: Observe) -> Result<Server, Error> {
     }
 }
 
+/// Tells the service manager, where there is one, how the server is, until that ends.
+#[cfg(unix)]
+async fn tell_manager(server: Handle, manager: Option<Arc<Notifier>>) {
+    let Some(manager) = manager else { return };
+    let ready = async {
+        // Its addresses are bound; ready is who answers.
+        let mut tries = tokio::time::interval(Duration::from_millis(100));
+        while !server.answers().await {
+            tries.tick().await;
+        }
+        manager.tell(State::Ready);
+        if let Some(watchdog) = notify::watchdog() {
+            manager.watch(&server, watchdog).await;
+        }
+    };
+    let stopping = async {
+        server.going_away().await;
+        manager.tell(State::Stopping);
+        // A drain may take longer than the manager's patience with the silent.
+        std::future::pending::<()>().await;
+    };
+    tokio::join!(ready, stopping);
+}
+
 /// Says at the end what was done for slow and returning receivers, as far as there was something.
 fn report(counters: &Counters) {
     let counts = counters.entries().into_iter().filter(|(_, count)| *count > 0);
@@ -152,11 +184,13 @@ fn report(counters: &Counters) {
 
 /// Reads the certificate again at each SIGHUP.
 #[cfg(unix)]
-async fn reload_at(mut hangups: tokio::signal::unix::Signal, tls: Tls) {
+async fn reload_at(mut hangups: tokio::signal::unix::Signal, tls: Tls, manager: Option<Arc<Notifier>>) {
     while hangups.recv().await.is_some() {
+        manager.iter().for_each(|manager| manager.tell(State::Reloading));
         let tls = tls.clone();
         // What came of it is logged; the files may be far away.
         let _reloaded = tokio::task::spawn_blocking(move || tls.reload()).await;
+        manager.iter().for_each(|manager| manager.tell(State::Ready));
     }
 }
 

@@ -69,10 +69,12 @@ pub enum Event {
     Pong(Sample),
     /// The server is about to stop.
     GoingAway {
-        /// When this client should reconnect, from now.
+        /// When this client should reconnect, from now. [`Comeback`](super::Comeback) keeps to it.
         reconnect: Duration,
         /// When the connection closes at the latest, from now.
         closes: Duration,
+        /// The last position of each room that this client receives: nothing comes behind it.
+        positions: Vec<(Handle, Position)>,
     },
     /// The session has ended. Nothing follows.
     Closed(Closing),
@@ -87,6 +89,7 @@ impl Event {
                 batch.records.len() as u64
             }
             Self::Page { page, .. } => page.cost() as u64,
+            Self::GoingAway { positions, .. } => size_of_val(positions.as_slice()) as u64,
             _ => 0,
         };
         wire.max(inflated).saturating_add(size_of::<Self>() as u64)

@@ -31,9 +31,10 @@
 //!
 //! With the feature `tls`, an address with `wss://` or `tls://` is spoken to under TLS: [`ClientConfig::trust`].
 //!
-//! The client reconnects nothing and retries nothing by itself.
+//! The client reconnects nothing and retries nothing by itself; [`Comeback`] tells when to.
 
 mod clock;
+mod comeback;
 mod config;
 mod directs;
 mod error;
@@ -66,6 +67,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 pub use self::clock::{Clock, Sample};
+pub use self::comeback::Comeback;
 pub use self::config::ClientConfig;
 pub use self::error::{Error, Surprise, Wait};
 pub use self::event::{Batch, Closing, Event, Refusal};

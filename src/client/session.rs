@@ -139,7 +139,7 @@ impl Session {
             Command::Refused(refused) if understood(refused.extensions) => Ok(self.handle_refused(request, &refused)),
             // PROTOCOL 3.3: in CLOSE and in pings odd extensions are ignored too.
             Command::Close(close) => Ok(Some(Event::Closed(closed(&close)))),
-            Command::GoingAway(notice) if understood(notice.extensions) => Ok(Some(going_away(&notice))),
+            Command::GoingAway(notice) if understood(notice.extensions) => Ok(Some(self.going_away(&notice))),
             Command::Gap(gap) if understood(gap.extensions) => self.handle_gap(&gap),
             Command::Done(done) if understood(done.extensions) => Ok(Some(Event::Done { request })),
             Command::Page(page) if understood(page.extensions) => {
@@ -177,6 +177,20 @@ impl Session {
             self.rooms.retain(|_, room| room.handle != handle);
         }
         Some(refusal(request, refused))
+    }
+
+    /// PROTOCOL 6.9: positions of rooms that this client does not know are skipped, and so is what cannot
+    /// be read.
+    fn going_away(&self, notice: &GoingAway<'_>) -> Event {
+        let mut reader = Reader::new(notice.extensions.get(kind::POSITIONS).unwrap_or_default());
+        let mut pair = || Some((RoomId(reader.varint().ok()?), Position(reader.varint().ok()?)));
+        let named = std::iter::from_fn(|| pair());
+        let positions = named.filter_map(|(room, position)| Some((self.rooms.get(&room)?.handle, position)));
+        Event::GoingAway {
+            reconnect: Duration::from_millis(notice.reconnect),
+            closes: Duration::from_millis(notice.closes),
+            positions: positions.collect(),
+        }
     }
 
     fn handle_gap(&mut self, gap: &Gap<'_>) -> Result<Option<Event>, Error> {
@@ -293,11 +307,4 @@ fn refusal(request: RequestId, refused: &Refused<'_>) -> Event {
 pub(super) fn closed(close: &Close<'_>) -> Closing {
     let (text, after) = (text(close.extensions), after(close.extensions));
     Closing { reason: Some(close.reason), text, after }
-}
-
-const fn going_away(notice: &GoingAway<'_>) -> Event {
-    Event::GoingAway {
-        reconnect: Duration::from_millis(notice.reconnect),
-        closes: Duration::from_millis(notice.closes),
-    }
 }

@@ -7,6 +7,7 @@
 //!
 //! One owner, ordinary `&mut` code: no locks, no waiting, no clock.
 
+mod away;
 mod budget;
 pub(crate) mod fanout;
 mod ids;
@@ -104,6 +105,8 @@ pub struct Dispatcher<H> {
     budget: Budget,
     tools: Tools,
     random: u64,
+    /// The server is going away: nothing more is taken, and no position moves.
+    going_away: bool,
     /// Rooms, and receivers behind, that were looked at because time passed.
     #[cfg(test)]
     looks: usize,
@@ -195,6 +198,7 @@ impl<H: Clone> Dispatcher<H> {
             straggling: Vec::new(),
             tend_at: None,
             unsettled: Vec::new(),
+            going_away: false,
             #[cfg(test)]
             looks: 0,
         }
@@ -249,6 +253,8 @@ impl<H: Clone> Dispatcher<H> {
                 }
                 published.map_err(|reason| (RequestId(0), number, reason, None))
             }
+            Command::Join(join) if self.going_away => Err((join.request, 0, Reason::GOING_AWAY, Some(join.hold()))),
+            Command::SetPresence { request, .. } if self.going_away => Err((request, 0, Reason::GOING_AWAY, None)),
             Command::Join(join) => self
                 .join(session, outlet, &join, now, out)
                 .map_err(|reason| (join.request, 0, reason, Some(join.hold()))),
@@ -277,8 +283,14 @@ impl<H: Clone> Dispatcher<H> {
             }
         };
         if let Err((request, number, reason, joining)) = refused {
-            // What others have filled is not this peer's fault.
-            let others = [Reason::ROOM_FULL, Reason::BATCH_FULL, Reason::VALUES_FULL, Reason::TOO_MANY_ROOMS];
+            // What others have filled is not this peer's fault, nor that it could not hear the notice yet.
+            let others = [
+                Reason::ROOM_FULL,
+                Reason::BATCH_FULL,
+                Reason::VALUES_FULL,
+                Reason::TOO_MANY_ROOMS,
+                Reason::GOING_AWAY,
+            ];
             let avoidable = !others.contains(&reason);
             out.refuse(outlet, &Refusal { request, number, reason, joining, avoidable });
         }
@@ -404,6 +416,9 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
+        if self.going_away {
+            return Err(Reason::GOING_AWAY);
+        }
         let seats = self.seats.get_mut(&session).ok_or(Reason::NOT_JOINED)?;
         let seat = seats.seat(message.handle)?;
         self.tools.fanout.paid = seats.paid;

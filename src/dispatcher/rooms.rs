@@ -74,7 +74,7 @@ impl<H: Clone> Dispatcher<H> {
 
     pub(super) fn mark_dirty(&mut self, index: RoomIndex, now: Time) {
         let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
-        if slot.scheduled {
+        if slot.scheduled || self.going_away {
             return;
         }
         slot.scheduled = true;
@@ -96,6 +96,9 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     fn flush_early_or_due(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
+        if self.going_away {
+            return;
+        }
         let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         slot.room.allow_growth(self.budget.allows_growth());
         slot.room.before_flush(Thinking { now, limits: &self.config.limits, counters: &mut self.tools.counters });

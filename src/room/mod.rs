@@ -51,7 +51,7 @@ use self::shelf::Shelf;
 use self::snapshot::Snapshots;
 pub use self::volume::Volume;
 use crate::class::{PresenceMode, RoomClass};
-use crate::command::Publish;
+use crate::command::{Publish, SessionId};
 use crate::deflate::{Deflater, InflateError, Inflater};
 use crate::dispatcher::fanout::Fanout;
 use crate::limits::Limits;
@@ -260,6 +260,12 @@ impl<H: Clone> Room<H> {
     /// A member's connection is gone; its place is kept (PROTOCOL 12.2).
     pub(crate) fn away(&mut self, number: MemberNumber) {
         self.members.away(number);
+    }
+
+    /// Every receiver's session, with this room's number on the wire and its position (PROTOCOL 6.9).
+    pub(crate) fn final_positions(&self) -> impl Iterator<Item = (SessionId, RoomId, Position)> {
+        let receives = self.members.all().filter(|(_, member)| member.mode.has(Mode::RECEIVE));
+        receives.map(|(_, member)| (member.session, self.id, self.position))
     }
 
     /// Replaces what a member shows of itself.

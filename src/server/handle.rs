@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::Tls;
 use super::access::{Access, Guest};
 use super::connection::{self, Connection, Speaks, Surroundings};
+use super::drain::Drain;
 use super::hub::Hub;
 use super::registry::{Place, Registry};
 use super::stream::Stream;
@@ -34,6 +35,7 @@ pub struct Handle {
     pub(super) access: Arc<Access>,
     pub(super) counters: Arc<[watch::Receiver<Counters>]>,
     pub(super) hubs: Arc<[Arc<Hub>]>,
+    pub(super) drain: Arc<Drain>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
 }
@@ -147,6 +149,26 @@ impl Handle {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.registry.observe().is_ready()
+    }
+
+    /// Ends the server as the future of [`Server::run`](super::Server::run) does: clients are told that it is
+    /// going away, and `run` returns when they have left, or at the deadline. Returns at once; more than once
+    /// is as once, and before `run` the server ends as it begins.
+    pub fn drain(&self) {
+        // Whoever asks next is to go elsewhere, even where the server has not noticed yet.
+        self.registry.observe().stop();
+        self.drain.begin();
+    }
+
+    /// Waits until the server is told to end, by whomever. Cancel safe.
+    pub async fn going_away(&self) {
+        self.drain.wanted().await;
+    }
+
+    /// Whether every shard answers within a second: what a watchdog wants to know. Not before
+    /// [`Server::run`](super::Server::run), and not when that has returned. Cancel safe.
+    pub async fn answers(&self) -> bool {
+        observe::answers(self).await
     }
 
     /// Everything that is counted, as text for Prometheus: `docs/http.md` lists it. Asks every shard, and

@@ -40,8 +40,10 @@ pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Who sends a request.
 pub(super) enum Caller {
-    /// Whoever has connected, or the one behind a PROXY header.
+    /// Whoever has connected.
     Known(Guest),
+    /// The one behind the PROXY header of a listed proxy.
+    Introduced(Guest),
     /// Somebody behind a listed proxy: the request will tell.
     Behind(IpAddr, OwnedSemaphorePermit),
 }
@@ -82,9 +84,26 @@ impl Caller {
         access.arrive(peer, greeting, now).map(Self::Known)
     }
 
+    /// A listed proxy has said by a PROXY header for whom it speaks.
+    pub(super) fn introduced(self) -> Self {
+        match self {
+            Self::Known(guest) => Self::Introduced(guest),
+            // The request tells more than the header, which named another listed proxy.
+            other => other,
+        }
+    }
+
+    /// Who has connected, as far as is known.
+    fn peer(&self) -> IpAddr {
+        match self {
+            Self::Known(guest) | Self::Introduced(guest) => guest.address(),
+            Self::Behind(proxy, _) => *proxy,
+        }
+    }
+
     fn guest(self, headers: &HeaderMap, server: &Handle) -> Result<Guest, Denied> {
         match self {
-            Self::Known(guest) => Ok(guest),
+            Self::Known(guest) | Self::Introduced(guest) => Ok(guest),
             Self::Behind(proxy, greeting) => {
                 let client = server.access.client(proxy, headers);
                 server.access.arrive(client, greeting, server.surroundings.clock.now())
@@ -187,8 +206,8 @@ fn respond(mut request: Request<Incoming>, server: &Handle, visit: &Cell<Option<
     let Some(Visit { caller, accepted }) = visit.take() else {
         return text(StatusCode::BAD_REQUEST, "One request a connection.\n");
     };
-    let proxied = matches!(caller, Caller::Behind(..));
-    if !server.access.allows_origin(request.headers(), proxied) {
+    let proxied = matches!(caller, Caller::Behind(..) | Caller::Introduced(_));
+    if !server.access.allows_origin(request.headers(), proxied, caller.peer()) {
         server.access.count(Rejected::Origin);
         return text(StatusCode::FORBIDDEN, "Pages of this origin may not connect: see origins in [access].\n");
     }

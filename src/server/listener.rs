@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::access::{Denied, Guest, parting, proxied};
 use super::connection::Speaks;
+use super::handshakes::timed;
 use super::http::{Caller, Upgraded};
 use super::registry::Place;
 use super::stream::Stream;
@@ -75,13 +77,14 @@ fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
         return;
     }
     if !access.expects_proxy_header(port) || !access.trusts(peer) {
-        return receive(stream, peer, port, greeting, server);
+        return receive(stream, peer, port, greeting, Introduced::No, server);
     }
     let (server, within) = (server.clone(), limits.proxy_timeout);
     tokio::spawn(async move {
         match proxied::read(&mut stream, within).await {
             // Without an address the proxy speaks for itself.
-            Ok(source) => receive(stream, source.map_or(peer, |source| source.ip()), port, greeting, &server),
+            Ok(None) => receive(stream, peer, port, greeting, Introduced::No, &server),
+            Ok(Some(source)) => receive(stream, source.ip(), port, greeting, Introduced::Yes, &server),
             Err(error) => {
                 server.access.count(Rejected::ProxyHeader);
                 debug!("the proxy {peer} is turned away: {error}");
@@ -90,8 +93,22 @@ fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
     });
 }
 
+/// Whether a listed proxy has said for whom it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Introduced {
+    Yes,
+    No,
+}
+
 /// Somebody has come, of whom the address is known as far as it can be before he speaks.
-fn receive(stream: TcpStream, peer: IpAddr, port: Port, greeting: OwnedSemaphorePermit, server: &Handle) {
+fn receive(
+    stream: TcpStream,
+    peer: IpAddr,
+    port: Port,
+    greeting: OwnedSemaphorePermit,
+    introduced: Introduced,
+    server: &Handle,
+) {
     let access = &server.access;
     let now = server.surroundings.clock.now();
     let caller = match port {
@@ -99,6 +116,7 @@ fn receive(stream: TcpStream, peer: IpAddr, port: Port, greeting: OwnedSemaphore
         Port::Tcp => access.arrive(peer, greeting, now).map(Caller::Known),
     };
     let caller = match caller {
+        Ok(caller) if introduced == Introduced::Yes => caller.introduced(),
         Ok(caller) => caller,
         // Whoever waits for a handshake reads no words.
         Err(_) if server.speaks_tls() => return,
@@ -108,29 +126,35 @@ fn receive(stream: TcpStream, peer: IpAddr, port: Port, greeting: OwnedSemaphore
     if let Some(tls) = server.tls.clone() {
         let server = server.clone();
         tokio::spawn(async move {
-            if let Some((stream, port)) = tls::accept(&tls, stream, port, &server).await {
-                begin(stream, port, caller, &server);
+            let (accepted, spent) = timed(tls::accept(&tls, stream, port, &server)).await;
+            if let Some((stream, port)) = accepted {
+                begin(stream, port, caller, spent, &server);
             }
         });
         return;
     }
-    begin(Stream::plain(stream), port, caller, server);
+    begin(Stream::plain(stream), port, caller, Duration::ZERO, server);
 }
 
-/// Speaks with somebody who may be here.
-fn begin(stream: Stream<TcpStream>, port: Port, caller: Caller, server: &Handle) {
-    let connected = server.surroundings.clock.now();
+/// Speaks with somebody who may be here, for whom the server has worked so long.
+fn begin(stream: Stream<TcpStream>, port: Port, caller: Caller, spent: Duration, server: &Handle) {
+    let (connected, begun) = (server.surroundings.clock.now(), Instant::now());
     match port {
         Port::Http => {
             let server = server.clone();
             tokio::spawn(async move {
-                if let Some(Upgraded { io, speaks, place, guest }) = http::serve(stream, caller, &server).await {
+                let (upgraded, upgrading) = timed(http::serve(stream, caller, &server)).await;
+                if let Some(Upgraded { io, speaks, place, guest }) = upgraded {
                     server.admit(io, speaks, place, guest, connected);
+                    server.registry.handshakes().count(spent + upgrading);
                 }
             });
         }
         Port::Tcp => match place(caller, connected, server) {
-            Ok((guest, place)) => server.admit(stream, Speaks::Tcp, place, guest, connected),
+            Ok((guest, place)) => {
+                server.admit(stream, Speaks::Tcp, place, guest, connected);
+                server.registry.handshakes().count(spent + begun.elapsed());
+            }
             Err(denied) => parting::part(stream, port, denied, &server.access),
         },
     }
@@ -140,7 +164,7 @@ fn begin(stream: Stream<TcpStream>, port: Port, caller: Caller, server: &Handle)
 fn place(caller: Caller, now: Time, server: &Handle) -> Result<(Guest, Place), Denied> {
     let access = &server.access;
     let guest = match caller {
-        Caller::Known(guest) => guest,
+        Caller::Known(guest) | Caller::Introduced(guest) => guest,
         // Frames say nothing of whom a proxy speaks for.
         Caller::Behind(proxy, greeting) => access.arrive(proxy, greeting, now)?,
     };

@@ -102,8 +102,8 @@ struct Chunk {
 pub(crate) struct Notices {
     /// The session must end.
     pub(crate) ending: Option<Ending>,
-    /// The server is going away: reconnect and close, in milliseconds.
-    pub(crate) going_away: Option<(u64, u64)>,
+    /// The server is going away.
+    pub(crate) going_away: Option<GoingAway>,
     /// It sends too much: nothing more is read from it for so long.
     pub(crate) delay: Option<std::time::Duration>,
     /// What shards refused.
@@ -112,6 +112,17 @@ pub(crate) struct Notices {
     pub(crate) released: Vec<Hold>,
     /// Other connections want this session. One each, so they are bounded by the connections.
     pub(crate) take_overs: Vec<TakeOver>,
+}
+
+/// That the server is going away (PROTOCOL 6.9).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GoingAway {
+    /// Milliseconds from now until the client is to come back.
+    pub(crate) reconnect: u64,
+    /// Milliseconds from now until the connection is closed.
+    pub(crate) closes: u64,
+    /// Rooms and their last positions, as they are told.
+    pub(crate) positions: Box<[u8]>,
 }
 
 /// What a connection takes beside frames.
@@ -303,9 +314,9 @@ impl Outbox {
         Pushed { wakes: pushed.wakes || !std::mem::replace(&mut state.marked, true), ..pushed }
     }
 
-    /// Tells the connection to say that the server is going away. Times are in milliseconds.
-    pub(crate) fn go_away(&self, reconnect: u64, closes: u64) {
-        self.lock().notices().going_away = Some((reconnect, closes));
+    /// Tells the connection to say that the server is going away, behind all that is queued.
+    pub(crate) fn go_away(&self, notice: GoingAway) {
+        self.lock().notices().going_away = Some(notice);
         self.wake();
     }
 

@@ -7,7 +7,10 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use super::drain::Latecomers;
+use super::handshakes::Handshakes;
 use super::identify::Identified;
 use super::observe::Observe;
 use super::outbox::Outbox;
@@ -36,6 +39,7 @@ pub(super) struct Registry {
     grace: Duration,
     next_session: AtomicU64,
     emptied: Notify,
+    pace: Handshakes,
     observe: Arc<Observe>,
 }
 
@@ -46,7 +50,16 @@ struct Open {
     identities: HashMap<SessionId, Identified>,
     revoked: Revoked,
     /// What those are told who come while the server is going away.
-    going_away: Option<(u64, u64)>,
+    going_away: Option<Latecomers>,
+}
+
+/// Sessions, and where they get what they are sent.
+pub(super) type Sessions = Vec<(SessionId, Arc<Outbox>)>;
+
+impl Open {
+    fn sessions(&self) -> Sessions {
+        self.outboxes.iter().filter_map(|(session, outbox)| Some((*session, outbox.upgrade()?))).collect()
+    }
 }
 
 /// Places for sessions that are kept in any case. 64: below 2 KiB.
@@ -74,6 +87,7 @@ impl Registry {
             grace: limits.grace,
             next_session: AtomicU64::new(1),
             emptied: Notify::new(),
+            pace: Handshakes::default(),
             observe,
         })
     }
@@ -137,8 +151,8 @@ impl Registry {
     }
 
     /// Everyone who has an outbox now.
-    pub(super) fn outboxes(&self) -> Vec<Arc<Outbox>> {
-        self.lock().outboxes.values().filter_map(Weak::upgrade).collect()
+    pub(super) fn outboxes(&self) -> Sessions {
+        self.lock().sessions()
     }
 
     /// Ends the sessions that are meant, and refuses their tokens for so long.
@@ -156,10 +170,19 @@ impl Registry {
         kept.map(|()| ended.len())
     }
 
-    /// From now on, whoever gets an outbox is told that the server is going away. Connections that
-    /// were accepted before may still be on their way, in a handshake.
-    pub(super) fn tell_latecomers(&self, reconnect: u64, closes: u64) {
-        self.lock().going_away = Some((reconnect, closes));
+    /// Everyone who has an outbox now. From now on, whoever gets one is told that the server is going
+    /// away: connections that were accepted before may still be on their way, in a handshake. `tell` says
+    /// how many there are, to learn what those who come later are told.
+    pub(super) fn go_away(&self, tell: impl FnOnce(usize) -> Latecomers) -> Sessions {
+        let mut open = self.lock();
+        let sessions = open.sessions();
+        open.going_away = Some(tell(sessions.len()));
+        sessions
+    }
+
+    /// What handshakes cost.
+    pub(super) const fn handshakes(&self) -> &Handshakes {
+        &self.pace
     }
 
     /// A connection is gone.
@@ -248,8 +271,8 @@ impl Place {
     pub(super) fn enter(&self, outbox: &Arc<Outbox>) {
         let mut open = self.registry.lock();
         open.outboxes.insert(self.session, Arc::downgrade(outbox));
-        if let Some((reconnect, closes)) = open.going_away {
-            outbox.go_away(reconnect, closes);
+        if let Some(late) = &mut open.going_away {
+            outbox.go_away(late.next(Instant::now()));
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep_until};
 
 use super::clock::Clock;
@@ -29,7 +29,7 @@ use crate::dispatcher::{
 use crate::limits::Limits;
 use crate::session::Route;
 use crate::time::{Time, micros};
-use crate::wire::Reason;
+use crate::wire::{Position, Reason, RoomId};
 
 /// What one read of one connection brought for a shard, or its end.
 #[derive(Debug)]
@@ -60,7 +60,12 @@ pub(super) enum Mail {
     },
     /// Somebody wants to know what was counted.
     Observe(Asked),
+    /// The server is going away: rooms send what they have, and who receives learns where they end.
+    GoAway(oneshot::Sender<Finals>),
 }
+
+/// Who receives which room, and the room's last position.
+pub(super) type Finals = Vec<(SessionId, RoomId, Position)>;
 
 /// The mailboxes of all shards. A pointer: every connection has one.
 #[derive(Clone, Debug)]
@@ -99,6 +104,11 @@ impl Mailboxes {
         Self(Arc::new(Doors { doors, patience: self.0.patience }))
     }
 
+    /// How many shards there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.doors.len()
+    }
+
     /// The shard of a room.
     pub(super) fn shard(&self, route: Route) -> usize {
         // The remainder is below the number of shards.
@@ -135,8 +145,8 @@ impl Mailboxes {
 /// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
     let sessions = limits.max_connections.saturating_add(limits.max_away);
-    // One more: a scrape asks, and never twice at a time.
-    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(1)
+    // Two more: a scrape asks, and never twice at a time; and the server goes away once.
+    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(2)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
@@ -188,6 +198,10 @@ impl Shard {
             Mail::Away { session } => self.dispatcher.handle_away(session, now),
             Mail::Ended { place, reason } => self.dispatcher.handle_ended(place.session, reason, now),
             Mail::Observe(asked) => asked.answer(Box::new(self.snapshot())),
+            Mail::GoAway(reply) => {
+                // Who asks is gone where the server has ended.
+                let _gone = reply.send(self.dispatcher.handle_going_away(now, &mut self.out));
+            }
         }
     }
 

@@ -125,6 +125,15 @@ impl Writer {
         self.ahead = place + 1;
     }
 
+    /// Puts an answer behind everything else.
+    pub(super) fn push_behind(&mut self, answer: Bytes) {
+        if !answer.is_empty() {
+            self.uncharged.bytes += answer.len();
+            self.uncharged.frames += 1;
+            self.frames.push_back(answer);
+        }
+    }
+
     /// Puts a frame behind everything else.
     pub(super) fn push_last(&mut self, frame: Bytes) {
         self.frames.push_back(frame);

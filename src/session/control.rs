@@ -88,7 +88,7 @@ impl Session {
         self.welcome(greeting.request, false, None, now, output);
         let Early { first_room, going_away, .. } = self.early.take().map_or_else(Early::default, |early| *early);
         if let Some((reconnect, closes)) = going_away {
-            self.handle_going_away(reconnect, closes, output);
+            self.handle_going_away(reconnect, closes, &[], output);
         }
         if let Some(name) = first_room {
             // PROTOCOL 4.2: as if JOIN with request 0, handle 0 and mode 3 had come first.

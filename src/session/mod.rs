@@ -40,6 +40,7 @@ use crate::places::Places;
 use crate::rejections::Rejections;
 use crate::time::Time;
 use crate::wire::control::{Command as Ask, GoingAway};
+use crate::wire::extension::{kind, put_extension};
 use crate::wire::{
     Capabilities, Control, DecodeError, Extensions, Frame, FrameType, Handle, MAGIC, Ping, PingBody, Reason, RequestId,
     Sender, VARINT_END, VERSION,
@@ -389,8 +390,9 @@ impl Session {
     }
 
     /// The server is going away: tells the peer, and refuses joins from now on (PROTOCOL 6.9).
-    /// Times are milliseconds from now.
-    pub fn handle_going_away(&mut self, reconnect: u64, closes: u64, output: &mut Output) {
+    /// Times are milliseconds from now; `positions` are pairs of room and last position, as they stand on
+    /// the wire, or nothing.
+    pub fn handle_going_away(&mut self, reconnect: u64, closes: u64, positions: &[u8], output: &mut Output) {
         match self.state {
             State::Preamble | State::Hello | State::Waiting => {
                 self.early.get_or_insert_default().going_away = Some((reconnect, closes));
@@ -399,7 +401,13 @@ impl Session {
             State::Draining => return,
             State::Open => self.state = State::Draining,
         }
-        let notice = GoingAway { reconnect, closes, extensions: Extensions::NONE };
+        let mut extensions = Vec::new();
+        if !positions.is_empty() {
+            put_extension(kind::POSITIONS, positions, &mut extensions);
+        }
+        // What was put there can be read.
+        let extensions = Extensions::from_encoded(&extensions).unwrap_or_default();
+        let notice = GoingAway { reconnect, closes, extensions };
         Control::new(RequestId(0), Ask::GoingAway(notice)).encode(&mut output.replies);
     }
 

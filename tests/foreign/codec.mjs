@@ -148,6 +148,12 @@ class Reader {
     return [this.varint(), this.varint()];
   }
 
+  pairs() {
+    const pairs = [];
+    while (this.left > 0) pairs.push(this.range());
+    return pairs;
+  }
+
   /** Contents by their types. */
   extensions() {
     const found = new Map();
@@ -182,6 +188,7 @@ const COMMANDS = {
 const CONTENTS = {
   welcome: { 2: ['token', 'bytes'], 4: ['grace', 'varint'], 6: ['lost', 'range'], 8: ['subject', 'bytes'] },
   joined: { 2: ['answer', 'bytes'], 4: ['lost', 'range'] },
+  going_away: { 8: ['positions', 'pairs'] },
 };
 
 /** The frames of a WebSocket message. */

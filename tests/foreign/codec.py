@@ -282,6 +282,7 @@ def decode_presence(reader: Reader) -> dict:
 CONTENTS = {
     "welcome": {2: ("token", "bytes"), 4: ("grace", "varint"), 6: ("lost", "range"), 8: ("subject", "bytes")},
     "joined": {2: ("answer", "bytes"), 4: ("lost", "range")},
+    "going_away": {8: ("positions", "pairs")},
 }
 
 
@@ -289,6 +290,11 @@ def read_content(content: bytes, how: str):
     reader = Reader(content)
     if how == "bytes":
         return content
+    if how == "pairs":
+        pairs = []
+        while reader:
+            pairs.append([reader.varint(), reader.varint()])
+        return pairs
     return reader.varint() if how == "varint" else [reader.varint(), reader.varint()]
 
 

@@ -66,7 +66,7 @@ const FIELDS: &[(&str, Field)] = fields! {
         address_connects_burst address_connects_per_sec address_failures_burst address_failures_per_sec memory_watermark
         messages_burst messages_per_sec rooms_burst rooms_per_sec;
     Time: hello_timeout handshake_timeout ping_interval busy_ping_interval pong_timeout idle_timeout grace token_grace number_quarantine
-        discard_timeout drain_timeout proxy_timeout;
+        discard_timeout drain_timeout drain_restart proxy_timeout;
     Over: over_messages over_joins over_pings over_refusals over_fanout;
 };
 

@@ -254,6 +254,28 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn what_is_deployed_can_be_read() {
+        let package = parse("tickwire.toml", include_str!("../../../deploy/tickwire.toml")).unwrap();
+        assert_eq!((package.auth, package.tls, package.classes.len()), (None, None, 0));
+        assert!(package.listen.is_some_and(|addr| addr.ip().is_loopback()), "it starts without keys");
+        // Defaults are as they are said, and examples can be used: without their #, all keys are known.
+        let text = include_str!("../../../deploy/tickwire.toml");
+        let whole: String = text.lines().map(|line| format!("{}\n", uncomment(line))).collect();
+        let all = parse("tickwire.toml", &whole).unwrap();
+        assert_eq!(all.limits, Limits::default());
+        assert_eq!(all.tick, Some(RoomClass::default().period));
+        assert_eq!((all.classes.len(), all.auth.map_or(0, |auth| auth.issuers.len())), (1, 1));
+        let image = parse("tickwire.toml", include_str!("../../../deploy/docker/tickwire.toml")).unwrap();
+        assert_eq!((image.listen, image.auth), ("0.0.0.0:7070".parse().ok(), None), "it starts with keys only");
+    }
+
+    /// A line whose # is in front of a key or a section, and of no sentence.
+    fn uncomment(line: &str) -> &str {
+        let Some(rest) = line.strip_prefix('#') else { return line };
+        if rest.starts_with(' ') { line } else { rest }
+    }
+
     fn check_error(text: &str, expected: &str) {
         let error = parse("x.toml", text).unwrap_err();
         assert!(error.contains(expected), "{error:?} should contain {expected:?}");

@@ -52,8 +52,8 @@ type Lock<T> = std::sync::Mutex<T>;
 pub(super) struct Access {
     config: AccessConfig,
     facts: Arc<Facts>,
-    /// Whether HTTP is served on this machine only.
-    is_local: bool,
+    /// Whether HTTP is served on this machine only; `None` where an application accepts connections itself.
+    is_local: Option<bool>,
     addresses: Lock<Addresses>,
     short_of_memory: AtomicBool,
     /// Those who are told why they may not stay.
@@ -88,7 +88,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(5);
 
 impl Access {
-    pub(super) fn new(config: AccessConfig, facts: Arc<Facts>, is_local: bool) -> Arc<Self> {
+    pub(super) fn new(config: AccessConfig, facts: Arc<Facts>, is_local: Option<bool>) -> Arc<Self> {
         Arc::new(Self {
             config,
             facts,
@@ -132,8 +132,9 @@ impl Access {
         }
     }
 
-    /// Whether the page that asks may connect; `proxied` where a listed proxy has passed the request on.
-    pub(super) fn allows_origin(&self, headers: &HeaderMap, proxied: bool) -> bool {
+    /// Whether the page that asks may connect; `proxied` where a listed proxy has passed the request on, by
+    /// whatever it says for whom. `peer` is who has connected.
+    pub(super) fn allows_origin(&self, headers: &HeaderMap, proxied: bool, peer: IpAddr) -> bool {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let Some(origin) = origins.next() else { return true };
         let Ok(origin) = origin.to_str() else { return false };
@@ -145,7 +146,10 @@ impl Access {
             return self.config.origins.iter().any(|listed| listed.allows(origin));
         }
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        Unlisted { loopback: self.is_local, same_host: !self.is_local || proxied }.allows(origin, host)
+        // An application that accepts connections itself knows what it listens on, and we know who came.
+        let loopback = self.is_local.unwrap_or_else(|| !proxied && peer.is_loopback());
+        let same_host = self.is_local != Some(true) || proxied;
+        Unlisted { loopback, same_host }.allows(origin, host)
     }
 
     /// Refuses newcomers while memory is short.

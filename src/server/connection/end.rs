@@ -15,7 +15,7 @@ use crate::server::closing;
 use crate::server::inbound::Stopped;
 use crate::server::outbox::Notices;
 use crate::server::parking::Parked;
-use crate::session::Ending;
+use crate::session::{Ending, Output};
 use crate::wire::Reason;
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
@@ -26,8 +26,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             self.taken_by = Some(wanted.reply);
             return Err(Ending::because(Reason::TAKEN_OVER).into());
         }
-        if let Some((reconnect, closes)) = notices.going_away {
-            self.session.handle_going_away(reconnect, closes, &mut self.output);
+        if let Some(notice) = notices.going_away {
+            let mut said = Output::default();
+            self.session.handle_going_away(notice.reconnect, notice.closes, &notice.positions, &mut said);
+            // PROTOCOL 6.9: behind everything that was accepted before it, which was taken with it.
+            self.writer.push_behind(said.replies.freeze());
         }
         notices.ending.map_or(Ok(()), |ending| Err(ending.into()))
     }

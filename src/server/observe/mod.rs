@@ -98,6 +98,11 @@ pub(super) async fn metrics(server: &Handle) -> String {
     metrics::page(&scrape::scrape(server).await)
 }
 
+/// Whether every shard answers.
+pub(super) async fn answers(server: &Handle) -> bool {
+    scrape::answers(server).await
+}
+
 /// Nothing under these locks panics; should it, what they hold is still whole.
 fn lock<T>(lock: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)

@@ -148,12 +148,19 @@ pub(super) async fn scrape(server: &Handle) -> Scrape {
         scrape.tally += &lock(row);
     }
     let limits = &server.surroundings.facts.limits;
-    for outbox in server.registry.outboxes() {
+    for (_, outbox) in server.registry.outboxes() {
         let charge = outbox.charged();
         scrape.outboxes.add(charge.bytes, charge.frames, limits.outbox_bytes);
     }
     scrape.add_server(server, observe);
     scrape
+}
+
+/// Whether every shard answers in time. Cancel safe.
+pub(super) async fn answers(server: &Handle) -> bool {
+    // It is never closed.
+    let _one = server.registry.observe().scraping.acquire().await;
+    ask_all(server).await == 0
 }
 
 /// Asks every shard. How many did not answer.

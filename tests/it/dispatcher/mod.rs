@@ -4,6 +4,7 @@ mod away;
 mod budget;
 mod compress;
 mod frames;
+mod going_away;
 mod history;
 mod limits;
 mod lives;

@@ -273,6 +273,50 @@ async fn behind_a_listed_proxy_the_host_itself_may_connect() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_header_the_host_itself_may_connect_too() {
+    let server = start_behind(true, |_| {}).await;
+    let request = |origin: &str| {
+        let request = say::request("/ws", origin).replace("Host: localhost", "Host: game.example.org");
+        ["PROXY TCP4 192.0.2.1 192.0.2.9 1 2\r\n", &request].concat()
+    };
+    let mut peer = Peer::socket(&server, Transport::WebSocket).await;
+    peer.send_raw(request("Origin: https://game.example.org\r\n").as_bytes()).await;
+    assert!(peer.http_head().await.starts_with("HTTP/1.1 101 "));
+    drop(peer);
+    let evil = request("Origin: https://evil.com\r\n");
+    assert!(answer(&server, evil.as_bytes()).await.starts_with("http/1.1 403 "));
+    // LOCAL, as a proxy's own health check: it speaks for nobody, and its own pages are a stranger's.
+    let local = evil.replace("TCP4 192.0.2.1 192.0.2.9 1 2", "UNKNOWN");
+    assert!(answer(&server, local.as_bytes()).await.starts_with("http/1.1 403 "));
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn pages_of_this_machine_may_reach_an_application_on_it() {
+    let server = Server::builder().shards(1).detached().unwrap();
+    let handle = server.handle();
+    let running = tokio::spawn(server.run(std::future::pending()));
+    for (peer, page, expected) in [
+        ([127, 0, 0, 1], "http://localhost:3000", "101"),
+        ([127, 0, 0, 1], "https://evil.com", "403"),
+        ([192, 0, 2, 1], "http://localhost:3000", "403"),
+        ([192, 0, 2, 1], "http://localhost", "101"),
+    ] {
+        let (near, far) = tokio::io::duplex(16 * 1024);
+        let attached = handle.clone();
+        let serving = tokio::spawn(async move { attached.attach_http(far, IpAddr::from(peer)).await });
+        let mut peer = Peer::new(near, Transport::WebSocket);
+        peer.send_raw(say::request("/ws", &format!("Origin: {page}\r\n")).as_bytes()).await;
+        let head = peer.http_head().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {expected} ")), "{page}: {head}");
+        drop(peer);
+        soon(serving, "the end").await.unwrap().unwrap();
+    }
+    handle.drain();
+    soon(running, "the end").await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_head_that_is_not_as_it_must_be_gets_its_answer() {
     let usual = say::request("/ws", "");
     let with = |from: &str, to: &str| {

@@ -167,14 +167,14 @@ fn pings_are_thirty_two_at_once_and_eight_a_second_and_answers_are_free() {
 #[test]
 fn while_draining_joins_are_refused_and_the_rest_works() {
     let mut peer = Peer::joined();
-    peer.session.handle_going_away(3725, 10_000, &mut peer.output);
-    peer.session.handle_going_away(1, 1, &mut peer.output);
+    peer.session.handle_going_away(3725, 10_000, &[], &mut peer.output);
+    peer.session.handle_going_away(1, 1, &[], &mut peer.output);
     assert_eq!(peer.said(), ["going away 3725 10000"]);
     peer.ok(&[event(1, b"x"), leave(3, 1), join(4, 1, "room"), ping(1, false)].concat());
     assert_eq!(peer.said(), ["refused r4 100", "answer 1"]);
     assert_eq!(peer.asked().len(), 2);
     let mut greeting = Peer::greeting();
-    greeting.session.handle_going_away(1, 2, &mut greeting.output);
+    greeting.session.handle_going_away(1, 2, &[], &mut greeting.output);
     assert_eq!(greeting.said().len(), 0, "before hello nothing is said");
     greeting.ok(&[hello(), join(2, 1, "room")].concat());
     assert_eq!(greeting.said(), ["welcome r1 capabilities 0", "going away 1 2", "refused r2 100"]);

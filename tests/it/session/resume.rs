@@ -364,7 +364,7 @@ fn a_session_whose_connection_was_not_read_is_asked_on_the_next_one() {
 #[test]
 fn only_an_open_session_can_be_resumed() {
     let mut peer = joined();
-    peer.session.handle_going_away(1, 2, &mut peer.output);
+    peer.session.handle_going_away(1, 2, &[], &mut peer.output);
     assert!(!peer.session.is_resumable(), "the server is going away");
     assert!(!greeting_with(CAPABILITIES, |_| {}).session.accepts(token(1), b""), "hello was not said");
 }
