@@ -108,7 +108,8 @@ fn receive(stream: TcpStream, peer: IpAddr, port: Port, greeting: OwnedSemaphore
     if let Some(tls) = server.tls.clone() {
         let server = server.clone();
         tokio::spawn(async move {
-            if let Some((stream, port)) = tls::accept(&tls, stream, port, &server).await {
+            let address = caller.limited();
+            if let Some((stream, port)) = tls::accept(&tls, stream, port, address, &server).await {
                 begin(stream, port, caller, &server);
             }
         });

@@ -1,5 +1,7 @@
 //! HTTP: what a request for `/ws` is answered that is not one, and what else there is.
 
+use tickwire::rejections::Rejected;
+
 use super::peer::Peer;
 use super::say;
 use super::support::{TestServer, Transport, limits, survives};
@@ -156,4 +158,19 @@ async fn the_health_check_answers() {
         check(server, "two requests", &twice, &[200], "connection: close").await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_request_that_comes_too_late_is_told_so() {
+    let brief = limits(|limits| limits.hello_timeout = std::time::Duration::from_millis(50));
+    let server = TestServer::start(brief).await;
+    let whole = say::request("/ws", "");
+    for begun in ["G", "GET /healthz HTTP/1.1\r\nHost: x\r\n", &whole[..whole.len() - 1]] {
+        check(&server, begun, begun.as_bytes(), &[408], "connection: close").await;
+    }
+    // Who asks nothing is answered nothing.
+    let mut silent = Peer::socket(&server, Transport::WebSocket).await;
+    assert!(silent.rest().await.is_empty());
+    assert_eq!(server.handle.rejections().get(Rejected::HeadTimeout), 4);
+    server.finish().await;
 }
