@@ -164,6 +164,8 @@ where
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
+        // Who has asked and says no more still listens.
+        .half_close(true)
         // hyper asks for 8 KiB at least.
         .max_buf_size(server.surroundings.facts.limits.max_http_header.max(8 * 1024))
         .serve_connection(TokioIo::new(io), service)
