@@ -36,8 +36,18 @@ impl Bucket {
                 self.tokens = left;
                 Ok(())
             }
-            None => Err(Missing { tokens: wanted - self.tokens, per_sec }),
+            None => {
+                // What others have been given in advance comes in first.
+                let ahead = self.filled.micros().saturating_sub(now.micros()).saturating_mul(per_sec);
+                Err(Missing { tokens: (wanted - self.tokens).saturating_add(ahead), per_sec })
+            }
         }
+    }
+
+    /// Gives what is missing in advance: nothing comes in until that is paid off.
+    pub(crate) fn owe(&mut self, missing: Missing, now: Time) {
+        self.tokens = 0;
+        self.filled = now.after(missing.wait());
     }
 
     /// Takes all that there is: the caller waits for what is missing.
@@ -57,7 +67,7 @@ impl Bucket {
         // One token a second is one millionth of a token a microsecond.
         let gained = elapsed.saturating_mul(per_sec);
         self.tokens = self.tokens.saturating_add(gained).min(burst.saturating_mul(TOKEN));
-        self.filled = now;
+        self.filled = self.filled.max(now);
     }
 }
 
@@ -92,6 +102,22 @@ mod tests {
         assert_eq!([take(0), take(0), take(0)], [true, true, false]);
         assert_eq!([take(249), take(250), take(251)], [false, true, false]);
         assert_eq!([take(60_000), take(60_000), take(60_000)], [true, true, false]);
+    }
+
+    #[test]
+    fn what_is_given_in_advance_is_paid_off_by_those_who_come_later() {
+        let mut bucket = Bucket::full(1, Time::ZERO);
+        let at = |millis: u64| Time::from_micros(millis * 1000);
+        let mut wait = |millis| match bucket.take_many(1, 1, 10, at(millis)) {
+            Ok(()) => 0,
+            Err(missing) => {
+                bucket.owe(missing, at(millis));
+                missing.wait().as_millis()
+            }
+        };
+        // A tenth of a second each, whoever comes.
+        assert_eq!([wait(0), wait(0), wait(0), wait(50)], [0, 100, 200, 250]);
+        assert_eq!([wait(500), wait(500)], [0, 100]);
     }
 
     #[test]

@@ -120,6 +120,8 @@ pub struct Limits {
     pub over_refusals: Over,
     /// Beyond what a session may cause. Drop.
     pub over_fanout: Over,
+    /// Beyond the rate in which rooms are made on a shard: what happens to the session that asks for one. Drop.
+    pub over_rooms: Over,
     /// From the connection to an accepted hello. 5 s, the handshake included.
     pub hello_timeout: Duration,
     /// From the connection to the end of a TLS handshake; `hello_timeout` begins after it. 5 s: a few round trips
@@ -153,6 +155,9 @@ pub struct Limits {
     /// TLS handshakes at once, others wait. 256: a storm of reconnects keeps all cores busy with fewer, and each
     /// holds a key exchange and its messages.
     pub max_handshakes: usize,
+    /// TLS handshakes of one address at once, of the first 64 bits of an IPv6 one; its others wait. 32: an eighth
+    /// of all, so that who is slow on purpose keeps others waiting from eight networks at least.
+    pub address_handshakes: usize,
     /// Header bytes of an HTTP request. 8 KiB: proxies and cookies included.
     pub max_http_header: usize,
     /// Until a listed proxy's PROXY header is there. 1 s: it is the first thing that a proxy sends.
@@ -171,7 +176,14 @@ pub struct Limits {
     pub address_failures_burst: u32,
     /// Logins of one address that may fail a second, later. 1: a guess a second finds no token.
     pub address_failures_per_sec: u32,
-    /// Addresses that are remembered. 65,536: about 10 MB. Those with connections are never forgotten.
+    /// Connections of one subject (PROTOCOL 15.1); 0, which is no limit: how many devices share a token is the
+    /// operator's to know. A client that comes back while its old connection counts needs a place more.
+    pub subject_connections: usize,
+    /// Connections of one subject at once, where they have a rate. 20: a few tabs that come back, twice.
+    pub subject_connects_burst: u32,
+    /// Connections of one subject a second, later. 0, which is no limit.
+    pub subject_connects_per_sec: u32,
+    /// Addresses that are remembered, and where subjects have limits as many of those. 65,536: about 10 MB. Those with connections are never forgotten.
     pub max_addresses: usize,
     /// Bytes of memory for the whole process; 0 takes what its control group says. Linux only.
     pub max_memory: usize,
@@ -299,8 +311,8 @@ impl Limits {
             }
             index += 1;
         }
-        if self.max_handshakes == 0 || self.handshake_timeout.is_zero() {
-            return Err("max_handshakes must be at least 1, and handshake_timeout not 0");
+        if self.max_handshakes == 0 || self.address_handshakes == 0 || self.handshake_timeout.is_zero() {
+            return Err("max_handshakes and address_handshakes must be at least 1, and handshake_timeout not 0");
         }
         if self.max_members == 0 || self.max_rooms == 0 {
             return Err("max_members and max_rooms must be at least 1");
@@ -367,6 +379,7 @@ impl Default for Limits {
             over_pings: Over::Close,
             over_refusals: Over::Close,
             over_fanout: Over::Drop,
+            over_rooms: Over::Drop,
             hello_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(15),
@@ -381,6 +394,7 @@ impl Default for Limits {
             max_connections: 10_000,
             max_greeting: 1000,
             max_handshakes: 256,
+            address_handshakes: 32,
             max_http_header: 8 * 1024,
             proxy_timeout: Duration::from_secs(1),
             address_connections: 1000,
@@ -389,6 +403,9 @@ impl Default for Limits {
             address_connects_per_sec: 50,
             address_failures_burst: 20,
             address_failures_per_sec: 1,
+            subject_connections: 0,
+            subject_connects_burst: 20,
+            subject_connects_per_sec: 0,
             max_addresses: 65_536,
             max_memory: 0,
             memory_watermark: 80,

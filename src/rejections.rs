@@ -44,6 +44,10 @@ rejected! {
     AddressGreetings = "address_greetings",
     /// A connection: its address has failed to log in too often.
     AddressFailures = "address_failures",
+    /// A connection: its subject has as many as it may.
+    SubjectConnections = "subject_connections",
+    /// A connection: its subject connects too often.
+    SubjectConnects = "subject_connects",
     /// A connection of a listed proxy, without a PROXY header that can be read, or not in time.
     ProxyHeader = "proxy_header",
     /// A request of a page whose origin is not allowed.

@@ -90,7 +90,8 @@ impl Claims {
             return Err(Rejected::Claims);
         }
         let identity = Identity { subject, token, info: name(&self.info), grants: self.grants.clone().into() };
-        let issued = self.iat.map(moment).transpose()?;
+        // Where the issuer's clock is ahead, the token is older than it says.
+        let issued = self.iat.map(moment).transpose()?.map(|iat| iat.checked_sub(wanted.leeway).unwrap_or(UNIX_EPOCH));
         Ok(Identified { identity: identity.into(), expires: Some(until), issued })
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! token ──> header, claims ──iss──> issuer ──kid──> key ──signature──> claims in order? ──> identity
 //!                                      └─unknown kid──> keys fetched anew, once a minute ──^
+//!                                                          └─cannot be fetched──> later
 //! ```
 //!
 //! Which algorithm a key has is decided by whoever configured it, never by a token. Nothing is read
@@ -11,9 +12,12 @@
 
 mod algorithm;
 mod claims;
+mod fetch;
 mod key;
 mod key_set;
 mod rejected;
+#[cfg(feature = "tls")]
+mod roots;
 mod source;
 mod verifier;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::wire::Reason;
 
-/// Why a token does not count. Its client is told no more than expired or not valid.
+/// Why a token does not count. Its client is told no more than expired, not valid, or to come later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejected {
@@ -28,6 +28,8 @@ pub enum Rejected {
     Audience,
     /// No key has its key id.
     UnknownKey,
+    /// No key has its key id, and its issuer's keys could not be fetched when that was last tried.
+    KeysMissing,
     /// Its algorithm is not its key's.
     Algorithm,
     /// Its signature is wrong.
@@ -46,6 +48,8 @@ impl Rejected {
     pub const fn reason(self) -> Reason {
         match self {
             Self::Expired => Reason::TOKEN_EXPIRED,
+            // The token may be as good as any.
+            Self::KeysMissing => Reason::KEYS_MISSING,
             _ => Reason::TOKEN,
         }
     }
@@ -64,6 +68,7 @@ impl fmt::Display for Rejected {
             Self::Issuer => "`iss` is not a configured issuer",
             Self::Audience => "`aud` is not the configured audience, or there is none configured and the token has one",
             Self::UnknownKey => "no key has this key id, or there are several keys and the token names none",
+            Self::KeysMissing => "no key has this key id, and the keys of the issuer cannot be fetched",
             Self::Algorithm => "the algorithm is not the key's",
             Self::Signature => "the signature is wrong",
             Self::NoExpiry => "`exp` is missing",

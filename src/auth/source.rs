@@ -2,35 +2,46 @@
 //!
 //! ```text
 //! start ──> fetch ──> keys ──> an unknown kid, or ten minutes ──> fetch ──> other keys
-//!                                                                    └──failed──> the keys stay
+//!             ^                                                      └──failed──> the keys stay
+//!             └── an unknown kid after 5 s, or a minute ───────────────────┘
 //! ```
+//!
+//! After a fetch that failed nobody can say whether an unknown key is none: whoever brings such a token is to
+//! come again (PROTOCOL 15.1).
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Uri;
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode, Uri, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::KeySet;
+use super::{KeySet, fetch};
 
 /// Where a key set comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A file.
     File(PathBuf),
-    /// A server, by plain HTTP: host with port, and path.
+    /// A server, by plain HTTP. Whoever is on the way can replace the keys, so it is for this machine.
     Http {
         /// Host and port.
         authority: String,
         /// Path and query.
         path: String,
+    },
+    /// A server, by HTTPS, of which the certificate is checked.
+    #[cfg(feature = "tls")]
+    Https {
+        /// Host and port.
+        authority: String,
+        /// Path and query.
+        path: String,
+        /// Who may have signed the server's certificate, in PEM; `None` for the public authorities.
+        roots: Option<Bytes>,
     },
 }
 
@@ -39,17 +50,18 @@ pub enum Source {
 pub enum BadSource {
     /// It is not a URL with a host.
     Url,
-    /// It is not one of plain HTTP.
+    /// It is neither one of HTTPS, which needs the feature `tls`, nor one of HTTP.
     Scheme,
+    /// What should be certificates of authorities, in PEM, is none; or the URL has no use for them.
+    Roots,
 }
 
 impl fmt::Display for BadSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Url => "write a URL such as http://127.0.0.1:8080/jwks.json",
-            Self::Scheme => {
-                "keys can be fetched by http:// only, in a network that you trust; otherwise put them into a file"
-            }
+            Self::Url => "write a URL such as https://id.example/jwks.json",
+            Self::Scheme => "keys are fetched by https://, or by http:// from this machine",
+            Self::Roots => "authorities are certificates in PEM, for a URL with https://",
         })
     }
 }
@@ -65,53 +77,65 @@ const FETCH: Duration = Duration::from_secs(3);
 /// Between two fetches at least. A minute: unknown key ids cost strangers nothing.
 pub(super) const PAUSE: Duration = Duration::from_secs(60);
 
+/// After a fetch that failed. 5 s: clients wait for it, and a server of keys that comes back is not stormed.
+pub(super) const RETRY: Duration = Duration::from_secs(5);
+
 /// After so long keys are fetched without being asked for. 10 minutes: a key that was withdrawn must go.
 const REFRESH: Duration = Duration::from_secs(600);
 
 impl Source {
-    /// Reads a URL.
+    /// Reads a URL of HTTP or HTTPS.
     ///
     /// # Errors
     /// Where no keys can be had from it.
     pub fn url(url: &str) -> Result<Self, BadSource> {
         let uri: Uri = url.parse().map_err(|_| BadSource::Url)?;
-        let authority = uri.authority().ok_or(BadSource::Url)?;
+        let authority = uri.authority().ok_or(BadSource::Url)?.to_string();
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         match uri.scheme_str() {
-            Some("http") => {}
-            Some(_) => return Err(BadSource::Scheme),
-            None => return Err(BadSource::Url),
+            Some("http") => Ok(Self::Http { authority, path }),
+            #[cfg(feature = "tls")]
+            Some("https") => Ok(Self::Https { authority, path, roots: None }),
+            Some(_) => Err(BadSource::Scheme),
+            None => Err(BadSource::Url),
         }
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        Ok(Self::Http { authority: authority.to_string(), path: path.to_owned() })
+    }
+
+    /// The same, and the server's certificate is signed by one of these authorities, in PEM, and by no other.
+    ///
+    /// # Errors
+    /// Where these are none, or the keys do not come by HTTPS.
+    #[cfg(feature = "tls")]
+    pub fn with_roots(self, pem: impl Into<Bytes>) -> Result<Self, BadSource> {
+        let pem = pem.into();
+        match self {
+            Self::Https { authority, path, .. } if super::roots::read(&pem).is_some() => {
+                Ok(Self::Https { authority, path, roots: Some(pem) })
+            }
+            _ => Err(BadSource::Roots),
+        }
     }
 
     /// Gets the keys, in at most three seconds; `None` where that fails.
     pub async fn fetch(&self) -> Option<KeySet> {
         let fetched = match self {
             Self::File(path) => timeout(FETCH, tokio::fs::read(path)).await.ok()?.ok().map(Bytes::from),
-            Self::Http { authority, path } => timeout(FETCH, get(authority, path)).await.ok()?,
+            Self::Http { authority, path } => timeout(FETCH, fetch::http(authority, path, MAX_BYTES)).await.ok()?,
+            #[cfg(feature = "tls")]
+            Self::Https { authority, path, roots } => {
+                timeout(FETCH, fetch::https(authority, path, roots.as_deref(), MAX_BYTES)).await.ok()?
+            }
         };
         KeySet::read(&fetched.filter(|bytes| bytes.len() <= MAX_BYTES)?)
     }
-}
 
-/// One request, and its answer where that is 200. Redirects are not followed.
-async fn get(authority: &str, path: &str) -> Option<Bytes> {
-    let uri: Uri = format!("http://{authority}{path}").parse().ok()?;
-    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await.ok()?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
-    let request = Request::get(path).header(header::HOST, authority).body(Empty::<Bytes>::new()).ok()?;
-    let answer = async move {
-        let answer = sender.send_request(request).await.ok()?;
-        if answer.status() != StatusCode::OK {
-            return None;
+    /// Whether others could replace the keys on their way.
+    fn is_open(&self) -> Option<&str> {
+        match self {
+            Self::Http { authority, .. } if !fetch::is_here(authority) => Some(authority),
+            _ => None,
         }
-        let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await.ok()?;
-        Some(body.to_bytes())
-    };
-    // The connection ends when the answer is there: who asks is gone then.
-    futures_util::future::join(answer, connection).await.0
+    }
 }
 
 /// What was fetched last.
@@ -122,6 +146,16 @@ pub(super) struct Cached {
     pub(super) rounds: u64,
     /// When the last one was.
     pub(super) tried: Option<Instant>,
+    /// Whether that one failed, or there was none yet: then keys may be missing.
+    pub(super) is_stale: bool,
+}
+
+impl Cached {
+    /// Whether it is too early for another fetch.
+    fn rests(&self) -> bool {
+        let pause = if self.is_stale { RETRY } else { PAUSE };
+        self.tried.is_some_and(|tried| tried.elapsed() < pause)
+    }
 }
 
 /// The keys of a source, kept fresh by a task.
@@ -134,8 +168,11 @@ pub(super) struct Cache {
 impl Cache {
     /// Starts the task, which ends with the last clone of this. `keys` are known already.
     pub(super) fn start(source: Source, keys: KeySet) -> Self {
-        let tried = (!keys.is_empty()).then(Instant::now);
-        let (sender, cached) = watch::channel(Cached { keys, rounds: 0, tried });
+        if let Some(authority) = source.is_open() {
+            warn!("keys come from {authority} by plain HTTP: whoever is on the way can replace them, use https://");
+        }
+        let (tried, is_stale) = ((!keys.is_empty()).then(Instant::now), keys.is_empty());
+        let (sender, cached) = watch::channel(Cached { keys, rounds: 0, tried, is_stale });
         let (ask, asked) = mpsc::channel(1);
         tokio::spawn(keep(source, sender, asked));
         let cache = Self { cached, ask };
@@ -144,29 +181,31 @@ impl Cache {
         cache
     }
 
-    /// Has the keys fetched, unless that was done within the last minute: then false.
+    /// Has the keys fetched, unless that was done within the last minute, or has failed just now: then false.
     pub(super) fn refresh(&self) -> bool {
-        let recently = self.cached.borrow().tried.is_some_and(|tried| tried.elapsed() < PAUSE);
         // Where it is full, somebody has asked already.
-        !recently && !matches!(self.ask.try_send(()), Err(mpsc::error::TrySendError::Closed(())))
+        !self.cached.borrow().rests() && !matches!(self.ask.try_send(()), Err(mpsc::error::TrySendError::Closed(())))
     }
 }
 
 async fn keep(source: Source, cached: watch::Sender<Cached>, mut asked: mpsc::Receiver<()>) {
     loop {
-        if let Ok(None) = timeout(REFRESH, asked.recv()).await {
+        // Nobody may ask while the keys that are here serve everyone.
+        let wait = if cached.borrow().is_stale { PAUSE } else { REFRESH };
+        if let Ok(None) = timeout(wait, asked.recv()).await {
             return;
         }
-        if cached.borrow().tried.is_some_and(|tried| tried.elapsed() < PAUSE) {
+        if cached.borrow().rests() {
             continue;
         }
-        let fetched = source.fetch().await;
+        let fetched = source.fetch().await.filter(|keys| !keys.is_empty());
         match &fetched {
             Some(keys) => info!("{} keys that verify tokens were fetched", keys.len()),
             None => warn!("the keys that verify tokens cannot be fetched: those from before stay"),
         }
         cached.send_modify(|cached| {
-            if let Some(keys) = fetched.filter(|keys| !keys.is_empty()) {
+            cached.is_stale = fetched.is_none();
+            if let Some(keys) = fetched {
                 cached.keys = keys;
             }
             cached.rounds += 1;

@@ -349,7 +349,7 @@ fn keys_are_fetched_from_where_they_may_be() {
     let url = |url: &str| Source::url(url);
     let source = Source::Http { authority: "[::1]:80".into(), path: "/a?b".into() };
     assert_eq!(url("http://[::1]:80/a?b"), Ok(source));
-    assert_eq!(url("https://id.example/jwks"), Err(BadSource::Scheme));
+    assert_eq!(url("ftp://id.example/jwks"), Err(BadSource::Scheme));
     assert_eq!(url("file:///etc/passwd"), Err(BadSource::Url));
     assert_eq!(url("/etc/passwd"), Err(BadSource::Url));
 }
@@ -407,10 +407,11 @@ async fn an_unknown_key_is_fetched_once_a_minute_and_a_failure_keeps_the_old_one
     tokio::time::pause();
     tokio::time::advance(source::PAUSE).await;
     tokio::time::resume();
-    assert_eq!(verify(&es).await, Err(Rejected::UnknownKey), "the second fetch fails");
+    assert_eq!(verify(&es).await, Err(Rejected::KeysMissing), "the second fetch fails");
     assert_eq!(verify(&ed).await, Ok(()), "the old keys stay");
+    assert_eq!(verify(&es).await, Err(Rejected::KeysMissing), "nobody asks again at once");
     tokio::time::pause();
-    tokio::time::advance(source::PAUSE).await;
+    tokio::time::advance(source::RETRY).await;
     tokio::time::resume();
     assert_eq!(verify(&es).await, Ok(()));
     assert_eq!(verify(&ed).await, Err(Rejected::UnknownKey), "what was withdrawn is gone");
@@ -440,4 +441,98 @@ async fn answers_that_are_no_key_sets_are_no_keys() {
     assert!(Source::File("/nowhere/keys".into()).fetch().await.is_none());
     let nowhere = Issuer { source: Some(Source::File("/nowhere/keys".into())), ..Issuer::default() };
     assert_eq!(Verifier::new(vec![nowhere], Verifier::LEEWAY).unwrap_err(), BadIssuer::File("/nowhere/keys".into()));
+}
+
+#[tokio::test]
+async fn a_server_of_keys_that_is_down_makes_nobody_a_stranger() {
+    // Nobody listens there any more.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let source = Source::url(&format!("http://{}/jwks", listener.local_addr().unwrap())).unwrap();
+    drop(listener);
+    let verifier = by_source(source);
+    let verdict = verifier.verify_fetching(token(Algorithm::EdDsa).as_bytes(), now()).await.map(|_| ());
+    assert_eq!(verdict, Err(Rejected::KeysMissing));
+    assert_eq!(Rejected::KeysMissing.reason().advice(), crate::wire::Advice::Later);
+    // What is wrong whatever the key is stays wrong.
+    assert_eq!(verifier.verify_fetching(b"a.b.c", now()).await.map(|_| ()), Err(Rejected::Malformed));
+}
+
+#[test]
+fn a_token_is_as_old_as_its_issuers_clock_allows() {
+    let issued = |iat: u64| verifier().verify(signed(&with("iat", json!(iat))).as_bytes(), now()).unwrap().issued;
+    assert_eq!(issued(NOW + 5), Some(now()));
+    assert_eq!(issued(NOW), Some(now() - Verifier::LEEWAY));
+}
+
+#[cfg(feature = "tls")]
+mod https {
+    use std::sync::Arc;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer as Authority, KeyPair};
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// A server with the keys of EdDSA for everyone who shakes hands, and the authority behind its certificate.
+    async fn serve(name: &str) -> (u16, String) {
+        let authority_key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&authority_key).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let signed = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = signed.signed_by(&key, &Authority::from_params(&params, &authority_key)).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = rustls::ServerConfig::builder_with_provider(crate::tls::provider());
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = TlsAcceptor::from(Arc::new(config.clone())).accept(stream).await else { continue };
+                let mut request = [0; 1024];
+                let _len = stream.read(&mut request).await.unwrap();
+                stream.write_all(ok(&key_set(&[Algorithm::EdDsa])).as_bytes()).await.unwrap();
+            }
+        });
+        (port, authority.pem())
+    }
+
+    #[tokio::test]
+    async fn keys_come_by_https_from_whom_the_operator_trusts() {
+        let (port, authority) = serve("localhost").await;
+        let source = Source::url(&format!("https://localhost:{port}/jwks?x")).unwrap();
+        assert!(source.fetch().await.is_none(), "no public authority has signed it");
+        let (_, other) = serve("localhost").await;
+        assert!(source.clone().with_roots(other).unwrap().fetch().await.is_none(), "nor has another one");
+        let source = source.with_roots(authority.clone()).unwrap();
+        assert_eq!(source.fetch().await.map(|keys| keys.len()), Some(1));
+        let verifier = by_source(source);
+        let token = token(Algorithm::EdDsa);
+        assert!(verifier.verify_fetching(token.as_bytes(), now()).await.is_ok());
+        // By an address that the certificate does not name.
+        let source = Source::url(&format!("https://127.0.0.1:{port}/jwks")).unwrap();
+        assert!(source.with_roots(authority).unwrap().fetch().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_keeps_silent_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let source = Source::url(&format!("https://{}/", listener.local_addr().unwrap())).unwrap();
+        tokio::time::pause();
+        let (fetched, stream) = tokio::join!(source.fetch(), listener.accept());
+        assert!(fetched.is_none() && stream.is_ok());
+    }
+
+    #[test]
+    fn authorities_are_for_https() {
+        let url = |url: &str| Source::url(url).unwrap();
+        assert_eq!(url("https://id.example/").with_roots("no PEM"), Err(BadSource::Roots));
+        let own = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem();
+        assert!(url("https://id.example/").with_roots(own.clone()).is_ok());
+        assert_eq!(url("http://id.example/").with_roots(own), Err(BadSource::Roots));
+    }
 }

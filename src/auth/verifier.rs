@@ -148,7 +148,7 @@ impl Verifier {
     /// Why it does not count.
     pub async fn verify_fetching(&self, token: &[u8], now: SystemTime) -> Result<Identified, Rejected> {
         match self.verify(token, now) {
-            Err(Rejected::UnknownKey) => self.fetch_and_verify(token, now).await,
+            Err(Rejected::UnknownKey | Rejected::KeysMissing) => self.fetch_and_verify(token, now).await,
             verified => verified,
         }
     }
@@ -193,7 +193,8 @@ impl Verifier {
             // Without an id there must be one key in all.
             None => holding.clone().next().filter(|_| holding.count() == 1).and_then(|set| set.find(None)),
         };
-        let key = key.ok_or(Rejected::UnknownKey)?;
+        let is_stale = fetched.as_ref().is_some_and(|cached| cached.is_stale);
+        let key = key.ok_or(if is_stale { Rejected::KeysMissing } else { Rejected::UnknownKey })?;
         if inspected.algorithm != key.algorithm.name() {
             return Err(Rejected::Algorithm);
         }
@@ -220,7 +221,7 @@ fn start(source: Source) -> Result<Cache, BadIssuer> {
             let keys = std::fs::read(path).ok().and_then(|bytes| KeySet::read(&bytes));
             keys.filter(|keys| !keys.is_empty()).ok_or_else(|| BadIssuer::File(path.clone()))?
         }
-        Source::Http { .. } => KeySet::default(),
+        _ => KeySet::default(),
     };
     Ok(Cache::start(source, keys))
 }
@@ -229,7 +230,7 @@ impl Identify for Verifier {
     fn identify(&self, token: &[u8]) -> Identifying {
         let now = SystemTime::now();
         match self.verify(token, now) {
-            Err(Rejected::UnknownKey) => {
+            Err(Rejected::UnknownKey | Rejected::KeysMissing) => {
                 let (verifier, token) = (self.clone(), token.to_vec());
                 Identifying::Later(Box::pin(async move {
                     verifier.fetch_and_verify(&token, now).await.map_err(Rejected::reason)

@@ -102,6 +102,8 @@ pub struct Dispatcher<H> {
     unsettled: Vec<RoomIndex>,
     /// How many rooms may be made.
     making: Bucket,
+    /// Whoever joins has asked for a room beyond that rate, and when it would have been allowed.
+    beyond_rooms: Option<(Over, Duration)>,
     budget: Budget,
     tools: Tools,
     random: u64,
@@ -183,6 +185,7 @@ impl<H: Clone> Dispatcher<H> {
             random: config.seed ^ u64::from(config.shard).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             tools: Tools::new(&config.limits),
             making: Bucket::full(config.limits.rooms_burst, Time::ZERO),
+            beyond_rooms: None,
             classes: classes(&config.classes),
             config,
             rooms: Vec::new(),
@@ -249,15 +252,20 @@ impl<H: Clone> Dispatcher<H> {
                 let number = message.number;
                 let published = self.publish(session, &message, now, out);
                 if let Some(beyond) = self.tools.fanout.beyond.take() {
-                    self.handle_beyond(beyond, outlet, out);
+                    self.tools.counters.fanout_exceeded += 1;
+                    handle_beyond(beyond, outlet, out);
                 }
                 published.map_err(|reason| (RequestId(0), number, reason, None))
             }
             Command::Join(join) if self.going_away => Err((join.request, 0, Reason::GOING_AWAY, Some(join.hold()))),
             Command::SetPresence { request, .. } if self.going_away => Err((request, 0, Reason::GOING_AWAY, None)),
-            Command::Join(join) => self
-                .join(session, outlet, &join, now, out)
-                .map_err(|reason| (join.request, 0, reason, Some(join.hold()))),
+            Command::Join(join) => {
+                let joined = self.join(session, outlet, &join, now, out);
+                if let Some(beyond) = self.beyond_rooms.take() {
+                    handle_beyond(beyond, outlet, out);
+                }
+                joined.map_err(|reason| (join.request, 0, reason, Some(join.hold())))
+            }
             Command::Leave { request, handle } => {
                 self.leave(session, outlet, request, handle, now, out).map_err(|reason| (request, 0, reason, None))
             }
@@ -397,17 +405,6 @@ impl<H: Clone> Dispatcher<H> {
         self.schedule.deadline()
     }
 
-    /// Somebody has caused more than it may.
-    fn handle_beyond(&mut self, (over, by): (Over, Duration), outlet: &H, out: &mut impl Outlet<H>) {
-        self.tools.counters.fanout_exceeded += 1;
-        match over {
-            // The refusal is the message's own.
-            Over::Drop => {}
-            Over::Delay => out.delay(outlet, by),
-            Over::Close => out.close(outlet, Reason::RATE),
-        }
-    }
-
     #[inline]
     fn publish(
         &mut self,
@@ -448,6 +445,16 @@ impl<H: Clone> Dispatcher<H> {
             self.settle(seat.room, now, out);
         }
         published.map(|_| ())
+    }
+}
+
+/// Somebody has caused more than it may.
+fn handle_beyond<H>((over, by): (Over, Duration), outlet: &H, out: &mut impl Outlet<H>) {
+    match over {
+        // The refusal is the message's own, or the join's.
+        Over::Drop => {}
+        Over::Delay => out.delay(outlet, by),
+        Over::Close => out.close(outlet, Reason::RATE),
     }
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Dispatcher, FEW, Outlet, RoomIndex, Slot, TEND};
+use crate::limits::Over;
 use crate::name::RoomName;
 use crate::places::Places;
 use crate::room::{Room, Thinking, Turn};
@@ -22,9 +23,15 @@ impl<H: Clone> Dispatcher<H> {
             return Err(Reason::TOO_MANY_ROOMS);
         }
         let limits = &self.config.limits;
-        if !self.making.take(limits.rooms_burst, limits.rooms_per_sec, now) {
+        let (burst, per_sec) = (limits.rooms_burst.into(), limits.rooms_per_sec.into());
+        if let Err(missing) = self.making.take_many(1, burst, per_sec, now) {
             self.tools.counters.rooms_refused += 1;
-            return Err(Reason::TOO_MANY_ROOMS);
+            self.beyond_rooms = Some((limits.over_rooms, missing.wait()));
+            // Beyond the longest delay even who is delayed is refused: a debt must not grow without end.
+            if limits.over_rooms != Over::Delay || missing.wait() > Over::LONGEST {
+                return Err(Reason::TOO_MANY_ROOMS);
+            }
+            self.making.owe(missing, now);
         }
         let logic = self.make_logic(name)?;
         let place = self.config.classes.place(name);

@@ -24,7 +24,8 @@ pub struct Counters {
     pub evicted: u64,
     /// Panics in the application's own code: logic, which closes its room, and who decides of joins.
     pub logic_panics: u64,
-    /// Rooms that were not made because too many had been made before.
+    /// Rooms that were asked for when too many had just been made: refused, made with a delay, or the end of
+    /// the session that asked.
     pub rooms_refused: u64,
     /// Messages whose sender caused more than it may: refused, delayed, or the end of their session.
     pub fanout_exceeded: u64,

@@ -55,7 +55,7 @@ pub(super) async fn run(handle: &Handle) {
     let deadline = Instant::now() + limits.drain_timeout;
     let mut positions = bring_to_rest(handle, deadline).await;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let rate = handle.registry.handshakes().per_second(cores);
+    let rate = handle.registry.handshake_cost().per_second(cores);
     let back = deadline + limits.drain_restart;
     let slots = |clients| Slots::new(back, clients, rate);
     let mut outboxes = handle.registry.go_away(|clients| Latecomers { slots: slots(clients), next: clients, deadline });

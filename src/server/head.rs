@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! socket ──> bytes ──> lines end in CR LF, so many, so large ──whole──> hyper, over a `Rewound` stream
-//!                  └── 400, 414, 431, 505
+//!                  └── 400, 408, 414, 431, 505
 //! ```
 //!
 //! A head is looked at once, byte by byte as it comes: whoever sends it in a thousand pieces costs no more
@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, timeout_at};
 
 use crate::limits::Limits;
 
@@ -25,6 +26,10 @@ const MAX_HEADERS: usize = 100;
 pub(super) enum HeadError {
     /// The connection ended before it was whole.
     Gone,
+    /// Nothing came in time.
+    Silent,
+    /// It has begun, and was not whole in time.
+    Late,
     /// A line that ends in LF or CR alone, or goes on in the next (`obs-fold`).
     Line,
     /// The request line is no request of HTTP 1.
@@ -41,7 +46,9 @@ impl HeadError {
     /// The answer, as it goes over the wire. `None` where nobody is there to read it.
     pub(super) fn answer(self) -> Option<Vec<u8>> {
         let (status, sentence) = match self {
-            Self::Gone => return None,
+            // Who asks nothing is answered nothing: a browser opens connections in advance.
+            Self::Gone | Self::Silent => return None,
+            Self::Late => ("408 Request Timeout", "The request did not come in time.\n"),
             Self::Line => ("400 Bad Request", "Lines end in CR LF, and none is folded.\n"),
             Self::Request => ("400 Bad Request", "This is no HTTP request.\n"),
             Self::Version => ("505 HTTP Version Not Supported", "Only HTTP 1.1 is spoken here.\n"),
@@ -57,17 +64,29 @@ impl HeadError {
     }
 }
 
-/// Reads until the head is whole. What is returned may have more behind it.
-pub(super) async fn read<T: AsyncRead + Unpin>(io: &mut T, limits: &Limits) -> Result<Bytes, HeadError> {
+/// Reads until the head is whole, or its time is over. What is returned may have more behind it.
+pub(super) async fn read<T: AsyncRead + Unpin>(
+    io: &mut T,
+    limits: &Limits,
+    until: Instant,
+) -> Result<Bytes, HeadError> {
     let mut bytes = BytesMut::new();
+    match timeout_at(until, fill(io, limits, &mut bytes)).await {
+        Ok(filled) => filled.map(|()| bytes.freeze()),
+        Err(_) if bytes.is_empty() => Err(HeadError::Silent),
+        Err(_) => Err(HeadError::Late),
+    }
+}
+
+async fn fill<T: AsyncRead + Unpin>(io: &mut T, limits: &Limits, bytes: &mut BytesMut) -> Result<(), HeadError> {
     let mut scan = Scan::default();
     let mut scratch = [0; 1024];
     loop {
         let len = io.read(&mut scratch).await.map_err(|_| HeadError::Gone)?;
         let read = scratch.get(..len).filter(|read| !read.is_empty()).ok_or(HeadError::Gone)?;
         bytes.extend_from_slice(read);
-        if scan.handle(&bytes, limits.max_http_header)? {
-            return Ok(bytes.freeze());
+        if scan.handle(bytes, limits.max_http_header)? {
+            return Ok(());
         }
     }
 }

@@ -21,9 +21,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use super::access::{Access, Denied, Guest, is_authority};
@@ -101,6 +101,15 @@ impl Caller {
         }
     }
 
+    /// Whose address has limits, as far as it is known.
+    #[cfg(feature = "tls")]
+    pub(super) fn limited(&self) -> Option<IpAddr> {
+        match self {
+            Self::Known(guest) | Self::Introduced(guest) => guest.limited(),
+            Self::Behind(..) => None,
+        }
+    }
+
     fn guest(self, headers: &HeaderMap, server: &Handle) -> Result<Guest, Denied> {
         match self {
             Self::Known(guest) | Self::Introduced(guest) => Ok(guest),
@@ -118,18 +127,25 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &server.surroundings.facts.limits;
-    let served = timeout(limits.hello_timeout, async {
-        match head::read(&mut io, limits).await {
-            Ok(read) => exchange(Rewound::new(io, read), caller, server).await,
-            Err(error) => {
-                refuse_head(&mut io, error, server).await;
-                None
-            }
+    let until = Instant::now() + limits.hello_timeout;
+    let read = match head::read(&mut io, limits, until).await {
+        Ok(read) => read,
+        Err(error @ (HeadError::Silent | HeadError::Late)) => {
+            // Its place is another's now.
+            drop(caller);
+            give_up(&mut io, error, server).await;
+            return None;
         }
-    });
+        Err(error) => {
+            // What is left of the time.
+            let _over = timeout_at(until, refuse_head(&mut io, error, server)).await;
+            return None;
+        }
+    };
+    let served = timeout_at(until, exchange(Rewound::new(io, read), caller, server));
     served.await.unwrap_or_else(|_| {
         server.access.count(Rejected::HeadTimeout);
-        debug!("a request did not come in time");
+        debug!("a request was not served in time");
         None
     })
 }
@@ -142,6 +158,16 @@ async fn refuse_head<T: AsyncRead + AsyncWrite + Unpin>(io: &mut T, error: HeadE
     let limits = &server.surroundings.facts.limits;
     // Over the time, the connection is closed as it stands.
     let _over = timeout(limits.discard_timeout, closing::say(io, &answer, limits)).await;
+}
+
+/// Says 408 to whoever has begun. All he has sent was read, so nothing is left to discard, and nobody who is
+/// slow is waited for any longer.
+async fn give_up<T: AsyncWrite + Unpin>(io: &mut T, error: HeadError, server: &Handle) {
+    server.access.count(Rejected::HeadTimeout);
+    debug!("a request did not come in time");
+    let Some(answer) = error.answer() else { return };
+    let told = async { io.write_all(&answer).await.is_ok() && io.shutdown().await.is_ok() };
+    let _over = timeout(server.surroundings.facts.limits.discard_timeout, told).await;
 }
 
 /// The request, of which the head is there, and its answer.
@@ -157,6 +183,8 @@ where
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
+        // Who has asked and says no more still listens.
+        .half_close(true)
         // hyper asks for 8 KiB at least.
         .max_buf_size(server.surroundings.facts.limits.max_http_header.max(8 * 1024))
         .serve_connection(TokioIo::new(io), service)

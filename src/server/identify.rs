@@ -35,7 +35,8 @@ pub struct Identified {
     pub identity: Arc<Identity>,
     /// When the token is not valid any more; `None` for never.
     pub expires: Option<SystemTime>,
-    /// When the token was made. One that was made after its subject was revoked is valid again.
+    /// When the token was made; the earliest that this can have been, where the clock of who made it may be
+    /// off. One that was made after its subject was revoked is valid again.
     pub issued: Option<SystemTime>,
 }
 

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use super::access::{Denied, Guest, parting, proxied};
 use super::connection::Speaks;
-use super::handshakes::timed;
+use super::cost::timed;
 use super::http::{Caller, Upgraded};
 use super::registry::Place;
 use super::stream::Stream;
@@ -126,7 +126,8 @@ fn receive(
     if let Some(tls) = server.tls.clone() {
         let server = server.clone();
         tokio::spawn(async move {
-            let (accepted, spent) = timed(tls::accept(&tls, stream, port, &server)).await;
+            let address = caller.limited();
+            let (accepted, spent) = timed(tls::accept(&tls, stream, port, address, &server)).await;
             if let Some((stream, port)) = accepted {
                 begin(stream, port, caller, spent, &server);
             }
@@ -146,14 +147,14 @@ fn begin(stream: Stream<TcpStream>, port: Port, caller: Caller, spent: Duration,
                 let (upgraded, upgrading) = timed(http::serve(stream, caller, &server)).await;
                 if let Some(Upgraded { io, speaks, place, guest }) = upgraded {
                     server.admit(io, speaks, place, guest, connected);
-                    server.registry.handshakes().count(spent + upgrading);
+                    server.registry.handshake_cost().count(spent + upgrading);
                 }
             });
         }
         Port::Tcp => match place(caller, connected, server) {
             Ok((guest, place)) => {
                 server.admit(stream, Speaks::Tcp, place, guest, connected);
-                server.registry.handshakes().count(spent + begun.elapsed());
+                server.registry.handshake_cost().count(spent + begun.elapsed());
             }
             Err(denied) => parting::part(stream, port, denied, &server.access),
         },

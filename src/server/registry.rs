@@ -9,8 +9,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+#[cfg(feature = "tls")]
+use super::access::handshakes::Handshakes;
+use super::cost::HandshakeCost;
 use super::drain::Latecomers;
-use super::handshakes::Handshakes;
 use super::identify::Identified;
 use super::observe::Observe;
 use super::outbox::Outbox;
@@ -34,12 +36,12 @@ pub(super) struct Registry {
     greeting: Arc<Semaphore>,
     /// TLS handshakes under way.
     #[cfg(feature = "tls")]
-    handshakes: Semaphore,
+    pub(super) handshakes: Arc<Handshakes>,
     away: Arc<Semaphore>,
     grace: Duration,
     next_session: AtomicU64,
     emptied: Notify,
-    pace: Handshakes,
+    cost: HandshakeCost,
     observe: Arc<Observe>,
 }
 
@@ -82,12 +84,12 @@ impl Registry {
             max: limits.max_connections,
             greeting: Arc::new(Semaphore::new(limits.max_greeting.min(Semaphore::MAX_PERMITS))),
             #[cfg(feature = "tls")]
-            handshakes: Semaphore::new(limits.max_handshakes.min(Semaphore::MAX_PERMITS)),
+            handshakes: Handshakes::new(limits),
             away: Arc::new(Semaphore::new(limits.max_away.min(Semaphore::MAX_PERMITS))),
             grace: limits.grace,
             next_session: AtomicU64::new(1),
             emptied: Notify::new(),
-            pace: Handshakes::default(),
+            cost: HandshakeCost::default(),
             observe,
         })
     }
@@ -95,18 +97,6 @@ impl Registry {
     /// A place among those that have not said hello. Held before any buffer is allocated.
     pub(super) fn greet(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.greeting).try_acquire_owned().ok()
-    }
-
-    /// A place among the TLS handshakes, in turn. Cancel safe, but for the turn.
-    #[cfg(feature = "tls")]
-    pub(super) async fn shake_hands(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        self.handshakes.acquire().await.ok()
-    }
-
-    /// How many TLS handshakes may begin.
-    #[cfg(all(test, feature = "tls"))]
-    pub(super) fn free_handshakes(&self) -> usize {
-        self.handshakes.available_permits()
     }
 
     /// A place for a connection, unless the server is full.
@@ -181,8 +171,8 @@ impl Registry {
     }
 
     /// What handshakes cost.
-    pub(super) const fn handshakes(&self) -> &Handshakes {
-        &self.pace
+    pub(super) const fn handshake_cost(&self) -> &HandshakeCost {
+        &self.cost
     }
 
     /// A connection is gone.

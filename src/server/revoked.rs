@@ -16,7 +16,9 @@ use crate::identity::Identity;
 /// Whom to revoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revoke<'a> {
-    /// Everything that a subject has been given so far. A token that was made later (claim `iat`) counts.
+    /// Everything that a subject has been given so far. A token that was made later (claim `iat`) counts: later
+    /// by more than clocks may be off, which is what a [`Verifier`](crate::auth::Verifier) allows as leeway.
+    /// So a new token works as soon as that time has passed, twice as long where its issuer's clock is behind.
     Subject(&'a [u8]),
     /// The token of that name (claim `jti`).
     Token(&'a [u8]),

@@ -74,6 +74,7 @@ reasons! {
     TOO_MANY_ROOMS = 107, "The server has as many rooms as it may.";
     ELSEWHERE = 108, "The room lives on another server.";
     MEMORY = 109, "The server is short of memory.";
+    KEYS_MISSING = 110, "The token cannot be verified for now.";
     FINISHED = 200, "The session or membership ended as asked.";
     MALFORMED = 201, "A frame could not be read.";
     UNKNOWN_TYPE = 202, "The frame type is unknown.";

@@ -11,6 +11,8 @@
 
 mod dispatcher;
 mod exhaustive;
+#[cfg(all(feature = "server", feature = "tls"))]
+mod hostile;
 mod logic;
 mod model;
 mod recode;

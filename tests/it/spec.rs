@@ -205,6 +205,10 @@ fn the_table_of_limits_states_the_defaults() {
     let rate = |burst: u32, per_sec: u32| format!("{burst} at once, {per_sec} a second");
     check("connects of an address", rate(limits.address_connects_burst, limits.address_connects_per_sec));
     check("failed logins", rate(limits.address_failures_burst, limits.address_failures_per_sec));
+    check("TLS handshakes at once", limits.max_handshakes.to_string());
+    check("TLS handshakes of an address", limits.address_handshakes.to_string());
+    assert_eq!((limits.subject_connections, limits.subject_connects_per_sec), (0, 0));
+    check("connections of a subject", "no limit".into());
     assert!(stated("memory of the process").starts_with(&format!("{} %", limits.memory_watermark)));
     check("rooms made", format!("{}, per shard", rate(limits.rooms_burst, limits.rooms_per_sec)));
     let (burst, per_sec) = (limits.fanout_burst >> 20, limits.fanout_per_sec >> 20);

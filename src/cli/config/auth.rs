@@ -9,7 +9,8 @@
 //! [[auth.issuer]]
 //! name = "https://id.example"                 # what tokens say in iss
 //! audience = "game"                           # what they say in aud
-//! jwks_url = "http://127.0.0.1:8080/jwks.json"   # or jwks_file
+//! jwks_url = "https://id.example/jwks.json"   # or jwks_file
+//! jwks_ca = "ca.pem"                          # who signs that server's certificate, if no public authority does
 //! key = [{ kid = "k1", algorithm = "HS256", secret = "..." }]   # or file
 //! ```
 
@@ -110,13 +111,20 @@ pub(super) fn read(section: &Section<'_>) -> Result<Auth, String> {
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 fn read_issuer(section: &Section<'_>) -> Result<IssuerFile, String> {
-    section.check_keys(&["name", "audience", "key", "jwks_file", "jwks_url"])?;
+    section.check_keys(&["name", "audience", "key", "jwks_file", "jwks_url", "jwks_ca"])?;
     let text = |value: Value<'_>| value.text().map(str::to_owned);
     let file = section.get("jwks_file", |value| value.text().map(|path| Source::File(PathBuf::from(path))))?;
     let url = section.get("jwks_url", |value| Source::url(value.text()?).map_err(|error| error.to_string()))?;
     if file.is_some() && url.is_some() {
         return Err(section.error("an issuer has a jwks_file or a jwks_url, not both"));
     }
+    let authorities = section.get("jwks_ca", |value| {
+        let path = value.text()?;
+        let pem = std::fs::read(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
+        let url = url.clone().ok_or("it is for a jwks_url")?;
+        url.with_roots(pem).map_err(|error| format!("{path}: {error}"))
+    })?;
+    let url = authorities.or(url);
     Ok(IssuerFile {
         name: section.get("name", text)?,
         audience: section.get("audience", text)?,
@@ -212,7 +220,10 @@ mod tests {
         check("[auth]\nleeway = '1h'\n[[auth.issuer]]\njwks_url = 'http://a/'", "more than 5m");
         check("[auth]\nanonymous = 'all'\n[[auth.issuer]]", "anonymous: write a list");
         check("[auth]\nanonymous = ['x:fly']\n[[auth.issuer]]", "such as game/*:join,receive");
-        check(&issuer("jwks_url = 'https://a/'"), "put them into a file");
+        check(&issuer("jwks_url = 'ftp://a/'"), "keys are fetched by https://");
+        check(&issuer("jwks_url = 'https://a/'\njwks_ca = '/nowhere/x'"), "cannot be read");
+        check(&issuer("jwks_url = 'https://a/'\njwks_ca = 'Cargo.toml'"), "certificates in PEM");
+        check(&issuer("jwks_file = 'a'\njwks_ca = 'Cargo.toml'"), "it is for a jwks_url");
         check(&issuer("jwks_url = 'a'"), "write a URL");
         check(&issuer("jwks_url = 'http://a/'\njwks_file = 'b'"), "not both");
         check(&issuer("key = [{ algorithm = 'none', secret = '' }]"), "HS256, RS256, ES256 or EdDSA");

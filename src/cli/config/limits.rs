@@ -60,14 +60,16 @@ const FIELDS: &[(&str, Field)] = fields! {
     Size: max_frame max_hello_frame max_message max_token max_rooms max_join_data max_presence_data max_members
         max_shard_rooms max_room_values max_member_values max_value_bytes max_batch max_directs outbox_bytes outbox_frames
         low_water ping_bytes kept_bytes deflate_threshold max_away max_unconfirmed socket_receive_buffer socket_not_sent
-        connection_chunks socket_send_buffer max_connections max_greeting max_handshakes max_http_header discard_bytes
-        address_connections address_greetings max_addresses max_memory bytes_burst bytes_per_sec fanout_burst fanout_per_sec;
+        connection_chunks socket_send_buffer max_connections max_greeting max_handshakes address_handshakes max_http_header discard_bytes
+        address_connections address_greetings max_addresses max_memory bytes_burst bytes_per_sec fanout_burst fanout_per_sec
+        subject_connections;
     Count: max_early_flushes refusals_burst refusals_per_sec joins_burst joins_per_sec pings_burst pings_per_sec
         address_connects_burst address_connects_per_sec address_failures_burst address_failures_per_sec memory_watermark
+        subject_connects_burst subject_connects_per_sec
         messages_burst messages_per_sec rooms_burst rooms_per_sec;
     Time: hello_timeout handshake_timeout ping_interval busy_ping_interval pong_timeout idle_timeout grace token_grace number_quarantine
         discard_timeout drain_timeout drain_restart proxy_timeout;
-    Over: over_messages over_joins over_pings over_refusals over_fanout;
+    Over: over_messages over_joins over_pings over_refusals over_fanout over_rooms;
 };
 
 #[cfg(test)]

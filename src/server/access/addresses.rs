@@ -2,18 +2,12 @@
 //!
 //! ```text
 //! address ──/64 of IPv6──> entry: connections, without hello, buckets
-//!                            └─ no connection ──> idle, oldest first ──> forgotten where there are too many
 //! ```
-//!
-//! The table is bounded: an address without connections is forgotten when others need the place, the one
-//! that was idle for longest first. Whoever comes with many addresses can make us forget how often others
-//! connected, and nothing else; what has a connection is never forgotten.
 
-use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
 
-use super::Denied;
+use super::table::Table;
+use super::{Denied, LATER};
 use crate::bucket::Bucket;
 use crate::limits::Limits;
 use crate::rejections::Rejected;
@@ -22,45 +16,33 @@ use crate::time::Time;
 /// Every address that is known.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    entries: HashMap<IpAddr, Entry>,
-    /// Addresses by the time their last connection went. Some have come back since: these are skipped.
-    idle: VecDeque<(IpAddr, u64)>,
-    /// Numbers for `idle`.
-    serial: u64,
+    table: Table<IpAddr, Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    connections: usize,
     greeting: usize,
-    /// Where it is in `idle`, while it has no connection.
-    idle: u64,
     connects: Bucket,
     failures: Bucket,
 }
 
-/// When to come again where a place must become free. 5 s: what a hello may take.
-const LATER: Duration = Duration::from_secs(5);
-
 impl Addresses {
     /// A connection came. It is there, and without hello, until that is taken back.
     pub(super) fn arrive(&mut self, address: IpAddr, limits: &Limits, now: Time) -> Result<(), Denied> {
-        let key = key(address);
-        if !self.entries.contains_key(&key) {
-            self.make_room(limits.max_addresses);
-            let connects = Bucket::full(limits.address_connects_burst, now);
-            let failures = Bucket::full(limits.address_failures_burst, now);
-            self.entries.insert(key, Entry { connections: 0, greeting: 0, idle: 0, connects, failures });
-            self.put_down_as_idle(key);
-        }
-        let Some(entry) = self.entries.get_mut(&key) else { return Ok(()) };
+        let make = || Entry {
+            greeting: 0,
+            connects: Bucket::full(limits.address_connects_burst, now),
+            failures: Bucket::full(limits.address_failures_burst, now),
+        };
+        let Some(slot) = self.table.slot(&key(address), limits.max_addresses, make) else { return Ok(()) };
+        let entry = &mut slot.entry;
         let deny = |rejected, after| Err(Denied { rejected, after });
         let (burst, per_sec) = (limits.address_failures_burst.into(), limits.address_failures_per_sec.into());
         if entry.failures.left(burst, per_sec, now) == 0 {
             let missing = entry.failures.take_many(1, burst, per_sec, now).err();
             return deny(Rejected::AddressFailures, missing.map_or(LATER, |missing| missing.wait()));
         }
-        if entry.connections >= limits.address_connections {
+        if slot.connections >= limits.address_connections {
             return deny(Rejected::AddressConnections, LATER);
         }
         if entry.greeting >= limits.address_greetings {
@@ -70,67 +52,33 @@ impl Addresses {
         if let Err(missing) = entry.connects.take_many(1, burst, per_sec, now) {
             return deny(Rejected::AddressConnects, missing.wait());
         }
-        entry.connections += 1;
+        slot.connections += 1;
         entry.greeting += 1;
         Ok(())
     }
 
     /// One of its connections has said hello.
     pub(super) fn greeted(&mut self, address: IpAddr) {
-        if let Some(entry) = self.entries.get_mut(&key(address)) {
+        if let Some(entry) = self.table.get(&key(address)) {
             entry.greeting = entry.greeting.saturating_sub(1);
         }
     }
 
     /// One of its connections is gone.
     pub(super) fn leave(&mut self, address: IpAddr) {
-        let key = key(address);
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        entry.connections = entry.connections.saturating_sub(1);
-        if entry.connections == 0 {
-            self.put_down_as_idle(key);
-        }
+        self.table.leave(&key(address));
     }
 
     /// A login of it has failed.
     pub(super) fn failed_login(&mut self, address: IpAddr, limits: &Limits, now: Time) {
-        if let Some(entry) = self.entries.get_mut(&key(address)) {
+        if let Some(entry) = self.table.get(&key(address)) {
             entry.failures.take(limits.address_failures_burst, limits.address_failures_per_sec, now);
         }
     }
-
-    fn put_down_as_idle(&mut self, key: IpAddr) {
-        self.serial += 1;
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.idle = self.serial;
-            self.idle.push_back((key, self.serial));
-        }
-        // Twice as long as it could be: most of it has come back since.
-        if self.idle.len() > 2 * self.entries.len() + 64 {
-            let entries = &self.entries;
-            self.idle.retain(|place| is_idle(entries, place));
-        }
-    }
-
-    /// Forgets idle addresses until there is a place for another. Where none is idle the table grows with
-    /// the connections, which have a bound of their own.
-    fn make_room(&mut self, most: usize) {
-        while self.entries.len() >= most
-            && let Some(place) = self.idle.pop_front()
-        {
-            if is_idle(&self.entries, &place) {
-                self.entries.remove(&place.0);
-            }
-        }
-    }
-}
-
-fn is_idle(entries: &HashMap<IpAddr, Entry>, (key, serial): &(IpAddr, u64)) -> bool {
-    entries.get(key).is_some_and(|entry| entry.connections == 0 && entry.idle == *serial)
 }
 
 /// Who owns one IPv6 address owns all that share its first 64 bits.
-fn key(address: IpAddr) -> IpAddr {
+pub(super) fn key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
         v4 => v4,
@@ -139,6 +87,8 @@ fn key(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
@@ -212,14 +162,14 @@ mod tests {
         addresses.leave(second);
         addresses.leave(first);
         assert_eq!(addresses.arrive(third, &limits, START), Ok(()));
-        assert_eq!(addresses.entries.len(), 3);
+        assert_eq!(addresses.table.sizes().0, 3);
         // The others are known: their buckets are empty.
         let denied = |result: Result<(), Denied>| result.is_err();
         assert!(denied(addresses.arrive(first, &limits, START)) && denied(addresses.arrive(busy, &limits, START)));
         assert_eq!(addresses.arrive(second, &limits, START), Ok(()), "it was forgotten, and first for it");
         // All have connections: the table grows with these.
         assert_eq!(addresses.arrive(first, &limits, START), Ok(()));
-        assert_eq!(addresses.entries.len(), 4);
+        assert_eq!(addresses.table.sizes().0, 4);
     }
 
     #[test]
@@ -232,8 +182,8 @@ mod tests {
             addresses.greeted(address);
             addresses.leave(address);
         }
-        assert_eq!(addresses.entries.len(), 50);
-        assert!(addresses.idle.len() <= 2 * 50 + 65);
+        assert_eq!(addresses.table.sizes().0, 50);
+        assert!(addresses.table.sizes().1 <= 2 * 50 + 65);
     }
 
     #[test]
@@ -243,6 +193,6 @@ mod tests {
         for last in 0..9 {
             assert!(addresses.arrive(IpAddr::from([192, 0, 2, last]), &limits, START).is_err());
         }
-        assert_eq!(addresses.entries.len(), 2);
+        assert_eq!(addresses.table.sizes().0, 2);
     }
 }

@@ -14,18 +14,23 @@
 mod addresses;
 mod config;
 mod forwarded;
+#[cfg(feature = "tls")]
+pub(super) mod handshakes;
 mod memory;
 mod network;
 mod origin;
 pub(super) mod parting;
 pub(super) mod proxied;
 pub mod proxy;
+mod subjects;
+mod table;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::header::{self, HeaderMap};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -38,6 +43,7 @@ pub use self::network::{Network, NotANetwork};
 use self::origin::Unlisted;
 pub(super) use self::origin::is_authority;
 pub use self::origin::{NotAnOrigin, Origin};
+use self::subjects::Subjects;
 use super::listener::Port;
 use crate::rejections::Rejected;
 use crate::session::Facts;
@@ -55,6 +61,7 @@ pub(super) struct Access {
     /// Whether HTTP is served on this machine only; `None` where an application accepts connections itself.
     is_local: Option<bool>,
     addresses: Lock<Addresses>,
+    subjects: Lock<Subjects>,
     short_of_memory: AtomicBool,
     /// Those who are told why they may not stay.
     partings: Arc<Semaphore>,
@@ -76,6 +83,8 @@ pub(super) struct Guest {
     counted: bool,
     /// Until hello is accepted.
     greeting: Option<OwnedSemaphorePermit>,
+    /// Whose connection it is, where subjects have limits.
+    subject: Option<Bytes>,
 }
 
 /// Partings at once. 64: enough for whoever has made a mistake; a flood is only told, and not waited for.
@@ -84,8 +93,8 @@ const PARTINGS: usize = 64;
 /// How often memory is looked at. 1 s: a server that takes a fifth of its memory in that time is lost.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// When to come again where there is no place, or no memory. 5 s: what a hello may take.
-const LATER: Duration = Duration::from_secs(5);
+/// When to come again where there is no place, no memory, or no key. 5 s: what a hello may take.
+pub(super) const LATER: Duration = Duration::from_secs(5);
 
 impl Access {
     pub(super) fn new(config: AccessConfig, facts: Arc<Facts>, is_local: Option<bool>) -> Arc<Self> {
@@ -94,6 +103,7 @@ impl Access {
             facts,
             is_local,
             addresses: Lock::default(),
+            subjects: Lock::default(),
             short_of_memory: AtomicBool::new(false),
             partings: Arc::new(Semaphore::new(PARTINGS)),
         })
@@ -111,7 +121,7 @@ impl Access {
             let arrived = self.lock().arrive(address, &self.facts.limits, now);
             arrived.inspect_err(|denied| self.count(denied.rejected))?;
         }
-        Ok(Guest { access: Arc::clone(self), address, counted, greeting: Some(greeting) })
+        Ok(Guest { access: Arc::clone(self), address, counted, greeting: Some(greeting), subject: None })
     }
 
     /// The client of a request that a listed proxy has passed on.
@@ -189,6 +199,10 @@ impl Access {
         }
     }
 
+    fn subjects(&self) -> std::sync::MutexGuard<'_, Subjects> {
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Addresses> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -226,11 +240,29 @@ impl Guest {
         self.address
     }
 
+    /// The address, where it has limits.
+    #[cfg(feature = "tls")]
+    pub(super) fn limited(&self) -> Option<IpAddr> {
+        self.counted.then_some(self.address)
+    }
+
     /// Hello was accepted.
     pub(super) fn greeted(&mut self) {
         if self.greeting.take().is_some() && self.counted {
             self.access.lock().greeted(self.address);
         }
+    }
+
+    /// The peer has proved to be this subject, which takes a place among its connections, once.
+    pub(super) fn identified(&mut self, subject: &Bytes, now: Time) -> Result<(), Denied> {
+        let limits = &self.access.facts.limits;
+        if subject.is_empty() || self.subject.is_some() || !Subjects::are_limited(limits) {
+            return Ok(());
+        }
+        let arrived = self.access.subjects().arrive(subject, limits, now);
+        arrived.inspect_err(|denied| self.access.count(denied.rejected))?;
+        self.subject = Some(subject.clone());
+        Ok(())
     }
 
     /// The session ended for this reason; where it was a token, its address is remembered for that.
@@ -244,6 +276,9 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         self.greeted();
+        if let Some(subject) = &self.subject {
+            self.access.subjects().leave(subject);
+        }
         if self.counted {
             self.access.lock().leave(self.address);
         }

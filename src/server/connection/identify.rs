@@ -14,9 +14,10 @@ use tracing::debug;
 
 use super::Connection;
 use crate::identity::Identity;
+use crate::server::access::{Denied, LATER};
 use crate::server::identify::{Identified, Identifying, Pending, server_time};
 use crate::server::inbound::Stopped;
-use crate::session::Proof;
+use crate::session::{Ending, Proof};
 use crate::time::Time;
 use crate::wire::Reason;
 
@@ -26,6 +27,27 @@ pub(super) struct Asked(Pending);
 impl std::fmt::Debug for Asked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Asked(..)")
+    }
+}
+
+/// Why a token is not taken, and in how many milliseconds to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Refused {
+    reason: Reason,
+    after: Option<u64>,
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Self {
+        // PROTOCOL 13: keys that are missing may be there then.
+        let after = (reason == Reason::KEYS_MISSING).then_some(LATER.as_millis() as u64);
+        Self { reason, after }
+    }
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        Self { reason: denied.reason(), after: Some(denied.after_millis()) }
     }
 }
 
@@ -51,30 +73,36 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 }
             },
         };
-        let proof = answer.and_then(|identified| self.admit(&identified, now));
+        let proof = answer.map_err(Refused::from).and_then(|identified| self.admit(&identified, now));
+        let after = proof.as_ref().err().and_then(|refused| refused.after).filter(|_| !self.greeted);
+        let proof = proof.map_err(|refused| refused.reason);
         if let Err(reason) = &proof {
             debug!(session = self.place.session.0, reason = reason.0, "a token was refused: {}", reason.sentence());
         }
-        self.session.handle_proof(proof, now, &mut self.output)?;
+        let handled = self.session.handle_proof(proof, now, &mut self.output);
+        handled.map_err(|ending| Ending { reconnect: after.or(ending.reconnect), ..ending })?;
         self.handle_greeted();
         Ok(true)
     }
 
     /// Puts somebody down who has proved who he is, unless he has been revoked.
-    fn admit(&self, identified: &Identified, now: Time) -> Result<Proof, Reason> {
+    fn admit(&mut self, identified: &Identified, now: Time) -> Result<Proof, Refused> {
         let Identified { identity, expires, .. } = identified;
         let too_long = |name: &[u8]| name.len() > Identity::MAX_NAME;
         let info = identity.info.len() > self.surroundings.facts.limits.max_presence_data;
         if too_long(&identity.subject) || too_long(&identity.token) || info {
-            return Err(Reason::TOKEN);
+            return Err(Reason::TOKEN.into());
         }
         let wall = SystemTime::now();
         // Before it is put down: a refused renewal leaves the session what it is.
         let same = self.session.identity().is_none_or(|before| before.subject == identity.subject);
         if !same {
-            return Err(Reason::NOT_ALLOWED);
+            return Err(Reason::NOT_ALLOWED.into());
         }
         self.place.identify(identified, wall)?;
+        if let Some(guest) = &mut self.guest {
+            guest.identified(&identity.subject, now)?;
+        }
         let expires = expires.map(|expires| server_time(expires, wall, now));
         Ok(Proof { identity: Arc::clone(identity), expires })
     }

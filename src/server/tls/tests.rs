@@ -30,7 +30,7 @@ async fn connect(addr: SocketAddr, say: &[u8]) -> TcpStream {
 /// Looks until so many handshakes may begin.
 async fn free(handle: &super::super::Handle, expected: usize) {
     let free = async {
-        while handle.registry.free_handshakes() != expected {
+        while handle.registry.handshakes.free() != expected {
             yield_now().await;
         }
     };

@@ -33,17 +33,6 @@ async fn other_protocols_on_the_tcp_port_are_told_206() {
     .await;
 }
 
-#[tokio::test]
-async fn the_magic_on_the_http_port_is_answered_in_http() {
-    survives(limits(|_| {}), async |server| {
-        let mut peer = Peer::socket(server, Transport::WebSocket).await;
-        peer.send_raw(&[say::preamble(), say::hello(), b"\r\n\r\n".to_vec()].concat()).await;
-        let answer = peer.rest().await;
-        assert!(answer.starts_with(b"HTTP/1.1 400 "), "{answer:?}");
-    })
-    .await;
-}
-
 /// Sends `flood` without reading, and expects so many answers before `reason`.
 async fn check_flood(server: &TestServer, transport: Transport, flood: &[u8], at_least: usize, reason: Reason) {
     let (mut peer, _) = Peer::joined(server, transport, "target").await;

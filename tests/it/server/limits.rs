@@ -315,3 +315,34 @@ async fn so_many_rooms_are_made() {
     drop(peer);
     server.finish().await;
 }
+
+#[tokio::test]
+async fn rooms_beyond_their_rate_are_delayed_or_close() {
+    let joins = [5, 6, 7].map(|number| say::join(number, number, Mode::BOTH, &format!("room{number}")));
+    for transport in BOTH {
+        let (server, mut peer) = sent(transport, &joins, |limits| {
+            (limits.rooms_burst, limits.rooms_per_sec, limits.over_rooms) = (2, 0, Over::Close);
+        })
+        .await;
+        check_ended(&mut peer, Reason::RATE).await;
+        server.finish().await;
+        let (server, mut peer) = sent(transport, &joins, |limits| {
+            (limits.rooms_burst, limits.rooms_per_sec, limits.over_rooms) = (1, 50, Over::Delay);
+        })
+        .await;
+        for _ in &joins {
+            peer.joining().await;
+        }
+        assert!(server.handle.counters().rooms_refused >= 1 && peer.refusals == 0);
+        // Where nothing ever comes in, the delay would have no end.
+        drop(peer);
+        server.finish().await;
+        let (server, mut peer) = sent(transport, &joins[..1], |limits| {
+            (limits.rooms_burst, limits.rooms_per_sec, limits.over_rooms) = (1, 0, Over::Delay);
+        })
+        .await;
+        assert_eq!(peer.refused().await, (5, 0, Reason::TOO_MANY_ROOMS));
+        drop(peer);
+        server.finish().await;
+    }
+}

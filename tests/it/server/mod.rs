@@ -28,14 +28,14 @@ mod logic;
 mod observe;
 #[cfg(feature = "client")]
 mod own_client;
-mod peer;
+pub mod peer;
 mod resume;
 mod returns;
 mod rooms;
 pub mod say;
-mod support;
+pub mod support;
 #[cfg(feature = "tls")]
-mod tls;
+pub mod tls;
 mod values;
 mod vectors;
 mod websocket;

@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 
 use serde_json::json;
+use tickwire::auth::Source;
 use tickwire::grants::{Grants, Verbs};
 use tickwire::name::Pattern;
+use tickwire::rejections::Rejected;
 use tickwire::server::Error;
+use tickwire::server::access::AccessConfig;
 use tickwire::wire::Reason;
 
 use super::support::{Transport, ending};
@@ -122,4 +125,108 @@ async fn a_public_address_wants_keys_or_an_operator_who_insists() {
     }
     let own = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     assert!(nobody(Server::builder()).tcp(own).bind().await.is_ok());
+}
+
+/// A server that asks this verifier, counts failed logins of this machine, and takes two.
+async fn start_counting(verifier: Verifier, change: impl FnOnce(&mut Limits)) -> TestServer {
+    let mut access = AccessConfig::default();
+    access.exempt = Vec::new();
+    let change = |limits: &mut Limits| {
+        (limits.address_failures_burst, limits.address_failures_per_sec) = (2, 0);
+        change(limits);
+    };
+    TestServer::build(builder(change).identify(verifier).access(access)).await
+}
+
+#[tokio::test]
+async fn who_cannot_be_verified_for_now_is_told_to_come_later_and_has_not_failed() {
+    // Nobody answers there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+    drop(listener);
+    let mut issuer = Issuer::default();
+    issuer.source = Some(Source::url(&url).unwrap());
+    let server = start_counting(Verifier::new(vec![issuer], Duration::ZERO).unwrap(), |_| {}).await;
+    for transport in [BOTH, BOTH].concat() {
+        let mut peer = Peer::preamble(&server, transport).await;
+        peer.send(&hello(Some(&token("ann", everything())), None)).await;
+        let ended = ending(transport, Reason::KEYS_MISSING);
+        assert_eq!(peer.ended().await, hear::Ended { request: 1, reconnect: Some(5000), ..ended });
+    }
+    assert_eq!(server.handle.rejections().get(Rejected::AddressFailures), 0);
+    // What is no token has failed, whatever the keys are.
+    for transport in BOTH {
+        let mut peer = Peer::preamble(&server, transport).await;
+        peer.send(&hello(Some("x"), None)).await;
+        assert_eq!(peer.ended().await.reason, Reason::TOKEN);
+    }
+    let mut peer = Peer::socket(&server, Transport::Tcp).await;
+    assert_eq!(peer.ended().await.reason, Reason::RATE);
+    assert_eq!(server.handle.rejections().get(Rejected::AddressFailures), 1);
+}
+
+#[tokio::test]
+async fn a_subject_has_so_many_connections_wherever_they_come_from() {
+    let server = start_counting(verifier(), |limits| limits.subject_connections = 1).await;
+    let (ann, bob) = (token("ann", everything()), token("bob", everything()));
+    for transport in BOTH {
+        let (first, _) = come(&server, transport, &ann).await;
+        for other in BOTH {
+            let mut peer = Peer::preamble(&server, other).await;
+            peer.send(&hello(Some(&ann), None)).await;
+            let ended = ending(other, Reason::RATE);
+            assert_eq!(peer.ended().await, hear::Ended { request: 1, reconnect: Some(5000), ..ended });
+        }
+        drop(come(&server, transport, &bob).await);
+        // Also one whose session waits for its client: that has no connection.
+        drop(first);
+        let comes_back = async {
+            loop {
+                let mut peer = Peer::preamble(&server, transport).await;
+                peer.send(&hello(Some(&ann), None)).await;
+                if matches!(command(&peer.control().await), Command::Welcome(_)) {
+                    return peer;
+                }
+            }
+        };
+        let mut again = support::soon(comes_back, "the place to be free").await;
+        again.send(&say::close(9)).await;
+        assert_eq!(again.ended().await.reason, Reason::FINISHED);
+        // Bob's place is given back before the other transport has its turn, and so is this one.
+        let emptied = async {
+            while server.handle.connections() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        support::soon(emptied, "everybody to have left").await;
+    }
+    assert!(server.handle.rejections().get(Rejected::SubjectConnections) >= 4);
+    assert_eq!(server.handle.rejections().get(Rejected::AddressFailures), 0, "they are no failed logins");
+}
+
+#[tokio::test]
+async fn a_subject_connects_so_often() {
+    let slow = |limits: &mut Limits| {
+        (limits.subject_connects_burst, limits.subject_connects_per_sec) = (2, 1);
+    };
+    let server = start_counting(verifier(), slow).await;
+    let ann = token("ann", everything());
+    let first = come(&server, Transport::Tcp, &ann).await;
+    let second = come(&server, Transport::WebSocket, &ann).await;
+    let denied = async {
+        loop {
+            let mut peer = Peer::preamble(&server, Transport::Tcp).await;
+            peer.send(&hello(Some(&ann), None)).await;
+            let frame = peer.control().await;
+            if let Some((_, reason, after)) = hear::closing(&frame) {
+                return (reason, after);
+            }
+        }
+    };
+    let (reason, after) = support::soon(denied, "a third that is one too many").await;
+    assert_eq!(reason, Reason::RATE);
+    assert!(after.is_some_and(|after| (1..=1001).contains(&after)), "{after:?}");
+    assert!(server.handle.rejections().get(Rejected::SubjectConnects) >= 1);
+    come(&server, Transport::Tcp, &token("bob", everything())).await;
+    drop((first, second));
 }

@@ -150,6 +150,27 @@ async fn a_revoked_subject_is_out_everywhere_and_stays_out() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_brings_nobody_back_who_was_revoked() {
+    let mut issuer = Issuer::default();
+    issuer.keys = vec![Key::new(None, Algorithm::Hs256, SECRET).unwrap()];
+    let verifier = Verifier::new(vec![issuer], Verifier::LEEWAY).unwrap();
+    let server = TestServer::build(builder(|_| {}).identify(verifier)).await;
+    let leeway = Verifier::LEEWAY.as_secs();
+    // Made by a clock that is as far ahead as it may be.
+    let made = |iat: u64| token_with(json!({ "sub": "ann", "exp": now() + 60, "iat": iat }));
+    let old = made(now() + leeway);
+    drop(come(&server, Transport::Tcp, &old).await);
+    server.handle.revoke(Revoke::Subject(b"ann"), HOUR).unwrap();
+    for transport in BOTH {
+        let mut peer = Peer::preamble(&server, transport).await;
+        peer.send(&hello(Some(&old), None)).await;
+        assert_eq!(peer.ended().await.reason, Reason::TOKEN);
+    }
+    // What no clock that is taken can have made before: the bound of PROTOCOL 15.1.
+    come(&server, Transport::Tcp, &made(now() + leeway + 1)).await;
+}
+
+#[tokio::test]
 async fn a_revoked_token_leaves_the_subjects_others() {
     let server = start().await;
     let named = |jti: &str| token_with(json!({ "sub": "ann", "exp": now() + 60, "jti": jti, "rooms": everything() }));

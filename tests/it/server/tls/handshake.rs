@@ -6,6 +6,8 @@ use std::time::Duration;
 use rustls::version::TLS13;
 use rustls::{ClientConnection, HandshakeKind};
 use tickwire::limits::Limits;
+use tickwire::server::Server;
+use tickwire::server::access::{AccessConfig, ProxyProtocol};
 use tickwire::wire::control::Mode;
 use tickwire::wire::{ALPN, Reason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,7 +16,7 @@ use tokio::net::TcpStream;
 use super::super::peer::Peer;
 use super::super::say;
 use super::super::support::{BOTH, TestServer, Transport, check_ended, limits, soon};
-use super::{VERSIONS, connect, greeted, localhost, start};
+use super::{Pem, VERSIONS, connect, greeted, localhost, shake, start};
 
 /// Nothing below may end because time is over.
 fn patient() -> Limits {
@@ -214,6 +216,35 @@ async fn a_hello_may_come_in_any_pieces() {
         };
         shake_by_hand(&server, client(), records).await;
     }
+    server.finish().await;
+}
+
+/// 250 strangers of one address begin, and go no further; nobody's time ends here.
+#[tokio::test]
+async fn slow_handshakes_of_one_address_keep_no_other_out() {
+    let pem = Pem::new();
+    let mut access = AccessConfig::default();
+    access.exempt = Vec::new();
+    access.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    access.proxy_protocol = ProxyProtocol { websocket: true, tcp: true };
+    let mut limits = patient();
+    (limits.max_handshakes, limits.address_handshakes) = (8, 4);
+    let server = TestServer::build(Server::builder().limits(limits).access(access).tls(pem.tls())).await;
+    let from = |address: &str| format!("PROXY TCP6 {address} 2001:db8:9::1 1 2\r\n").into_bytes();
+    let mut strangers = Vec::new();
+    for number in 0..250 {
+        let mut peer = Peer::socket(&server, BOTH[number % 2]).await;
+        // All of them are of one network.
+        peer.send_raw(&[from(&format!("2001:db8::{number:x}")), vec![0x16, 3, 1]].concat()).await;
+        strangers.push(peer);
+    }
+    for transport in BOTH {
+        let mut stream = TcpStream::connect(server.addr(transport)).await.unwrap();
+        stream.write_all(&from("2001:db8:1::1")).await.unwrap();
+        let stream = shake(stream, pem.client_over(&TLS13, transport)).await.unwrap();
+        drop(greeted(stream, transport).await);
+    }
+    drop(strangers);
     server.finish().await;
 }
 

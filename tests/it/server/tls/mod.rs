@@ -33,24 +33,24 @@ use super::support::{TestServer, Transport, soon};
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 /// A certificate for localhost, and its key, in PEM.
-struct Pem {
+pub struct Pem {
     certificate: String,
     key: String,
     der: CertificateDer<'static>,
 }
 
 impl Pem {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         Self { certificate: cert.pem(), key: signing_key.serialize_pem(), der: cert.der().clone() }
     }
 
-    fn tls(&self) -> Tls {
+    pub fn tls(&self) -> Tls {
         Tls::from_pem(self.certificate.as_bytes(), self.key.as_bytes()).unwrap()
     }
 
     /// A client that trusts this certificate alone, and offers these protocols.
-    fn client(&self, version: &'static SupportedProtocolVersion, alpn: &[&str]) -> Arc<ClientConfig> {
+    pub fn client(&self, version: &'static SupportedProtocolVersion, alpn: &[&str]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -61,7 +61,7 @@ impl Pem {
     }
 
     /// As [`client`](Self::client), with the protocol that this transport wants.
-    fn client_over(&self, version: &'static SupportedProtocolVersion, transport: Transport) -> Arc<ClientConfig> {
+    pub fn client_over(&self, version: &'static SupportedProtocolVersion, transport: Transport) -> Arc<ClientConfig> {
         self.client(version, &[alpn(transport)])
     }
 }
@@ -84,7 +84,7 @@ fn localhost() -> ServerName<'static> {
 }
 
 /// Shakes hands on a socket.
-async fn shake(stream: TcpStream, config: Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn shake(stream: TcpStream, config: Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
     stream.set_nodelay(true).unwrap();
     soon(TlsConnector::from(config).connect(localhost(), stream), "the handshake").await
 }
@@ -98,7 +98,7 @@ async fn connect(
 }
 
 /// With hello said and WELCOME heard.
-async fn greeted(stream: TlsStream<TcpStream>, transport: Transport) -> Peer {
+pub async fn greeted(stream: TlsStream<TcpStream>, transport: Transport) -> Peer {
     let mut peer = Peer::new(stream, transport);
     peer.open("/ws").await;
     peer.greet().await;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// What the latest handshakes cost.
 #[derive(Debug, Default)]
-pub(super) struct Handshakes {
+pub(super) struct HandshakeCost {
     /// Nanoseconds.
     spent: AtomicU64,
     done: AtomicU64,
@@ -42,7 +42,7 @@ const FEWEST: u64 = 100;
 /// And for no more: accepting has its own price.
 const MOST: u64 = 5000;
 
-impl Handshakes {
+impl HandshakeCost {
     /// One more succeeded, which took so long.
     pub(super) fn count(&self, spent: Duration) {
         let spent = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX / 2 / MANY);
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn the_rate_follows_what_handshakes_cost() {
         let check = |micros: u64, count: u64, cores: usize, expected: u64| {
-            let handshakes = Handshakes::default();
-            (0..count).for_each(|_| handshakes.count(Duration::from_micros(micros)));
-            assert_eq!(handshakes.per_second(cores), expected, "{count} of {micros} us on {cores}");
+            let cost = HandshakeCost::default();
+            (0..count).for_each(|_| cost.count(Duration::from_micros(micros)));
+            assert_eq!(cost.per_second(cores), expected, "{count} of {micros} us on {cores}");
         };
         check(10_000, FEW - 1, 2, UNKNOWN);
         check(1000, FEW, 2, 500);
@@ -95,10 +95,10 @@ mod tests {
         check(0, FEW, 2, MOST);
         check(1_000_000, FEW, 2, FEWEST);
         // Old ones are forgotten half by half.
-        let handshakes = Handshakes::default();
-        (0..MANY).for_each(|_| handshakes.count(Duration::from_micros(100)));
-        (0..10 * MANY).for_each(|_| handshakes.count(Duration::from_micros(1000)));
-        let rate = handshakes.per_second(2);
+        let cost = HandshakeCost::default();
+        (0..MANY).for_each(|_| cost.count(Duration::from_micros(100)));
+        (0..10 * MANY).for_each(|_| cost.count(Duration::from_micros(1000)));
+        let rate = cost.per_second(2);
         assert!((500..=505).contains(&rate), "{rate}");
     }
 
