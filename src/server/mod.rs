@@ -25,6 +25,8 @@ mod builder;
 mod clock;
 mod closing;
 mod connection;
+#[cfg(feature = "console")]
+pub mod console;
 mod credential;
 mod directs;
 mod error;
@@ -96,6 +98,8 @@ pub struct Server {
     shards: Vec<(Shard, mpsc::Receiver<Mail>)>,
     /// Where the server has sockets, these have the shards.
     workers: Vec<Worker>,
+    #[cfg(feature = "console")]
+    feed: console::Feed,
 }
 
 impl Server {
@@ -123,8 +127,13 @@ impl Server {
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
         let (counting, counters): (Vec<_>, Vec<_>) = (0..shards).map(|_| watch::channel(Counters::default())).unzip();
+        // The server's own rooms are not the operator's: they have no say in when mail is due.
+        #[cfg(feature = "console")]
+        let (feed, all_classes, logics) = console::Feed::among(classes.clone(), logics);
+        #[cfg(not(feature = "console"))]
+        let all_classes = classes.clone();
         let shards = receivers.into_iter().zip(counting).zip(0..).map(|((receiver, counting), shard)| {
-            let (limits, classes) = (limits.clone(), classes.clone());
+            let (limits, classes) = (limits.clone(), all_classes.clone());
             let (authorise, logics) = (authorise.clone(), logics.clone());
             let config = DispatcherConfig { limits, classes, authorise, logics, shard, shards, seed: random };
             (Shard::new(config, counting), receiver)
@@ -159,7 +168,16 @@ impl Server {
             #[cfg(feature = "tls")]
             tls,
         };
-        Self { websocket, tcp, admin: None, handle, shards, workers: Vec::new() }
+        Self {
+            websocket,
+            tcp,
+            admin: None,
+            handle,
+            shards,
+            workers: Vec::new(),
+            #[cfg(feature = "console")]
+            feed,
+        }
     }
 
     /// Gives each shard a thread with an event loop.
@@ -212,7 +230,9 @@ impl Server {
     /// [`Error::ShardDied`], where there is a bug in the server: better no server than silent rooms;
     /// [`Error::Workers`], where the system gives no threads.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { websocket, tcp, admin, handle, shards, workers } = self;
+        #[cfg(feature = "console")]
+        let _sampler = console::start(self.feed, self.handle.clone());
+        let Self { websocket, tcp, admin, handle, shards, workers, .. } = self;
         let clock = handle.surroundings.clock;
         let mut tasks = JoinSet::new();
         for (shard, mailbox) in shards {

@@ -39,6 +39,8 @@ use super::sse::{Events, read_id};
 use super::text::CONTENT_TYPE;
 use super::watch::{Wanted, Watch};
 use crate::name::RoomName;
+#[cfg(feature = "console")]
+use crate::server::console;
 use crate::server::{Handle, credential, http};
 use crate::wire::Reason;
 
@@ -105,12 +107,16 @@ struct Watching {
 async fn serve(stream: TcpStream, server: Handle, _place: OwnedSemaphorePermit) {
     let watching = Arc::new(Watching::default());
     let is_local = stream.local_addr().is_ok_and(|addr| addr.ip().is_loopback());
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let (server, watching) = (server.clone(), Arc::clone(&watching));
         async move {
             if is_local && !names_this_machine(request.headers()) {
                 let text = "This address is for this machine: ask for localhost, or a loopback address.\n";
                 return Ok::<_, Infallible>(say(StatusCode::FORBIDDEN, text));
+            }
+            #[cfg(feature = "console")]
+            if console::http::is_here(request.uri().path()) {
+                return Ok(plain(console::http::answer(&mut request, &server)));
             }
             Ok(route(&request, &server, &watching).await)
         }
@@ -119,7 +125,8 @@ async fn serve(stream: TcpStream, server: Handle, _place: OwnedSemaphorePermit) 
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::select! {
         served = connection => {
             if let Err(error) = served {

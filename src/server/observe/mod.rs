@@ -14,6 +14,8 @@
 mod access;
 pub(super) mod admin;
 mod escaped;
+#[cfg(feature = "console")]
+mod figures;
 mod histogram;
 mod json;
 mod metrics;
@@ -30,6 +32,8 @@ use tokio::sync::Semaphore;
 
 use self::access::Access;
 pub(super) use self::access::Leaving;
+#[cfg(feature = "console")]
+pub(super) use self::figures::Figures;
 pub(super) use self::histogram::Histogram;
 pub(super) use self::scrape::{Asked, Snapshot, Ticks};
 pub(super) use self::tally::{ByReason, Flow, Tally};
