@@ -1,7 +1,7 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | token ──> Failure ──> message, exit status
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | top | token ──> Failure ──> message, exit status
 //! ```
 
 mod bench;
@@ -16,6 +16,7 @@ mod replay;
 mod serve;
 mod sub;
 mod token;
+mod top;
 mod trim;
 mod units;
 
@@ -51,6 +52,8 @@ enum Command {
     Record(record::RecordArguments),
     /// Publish a recording, or print what is in it
     Replay(replay::ReplayArguments),
+    /// Show what a server does, and its rooms
+    Top(top::TopArguments),
     /// Make, show and verify tokens
     Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
@@ -66,6 +69,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Pub(arguments) => pub_::run(arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

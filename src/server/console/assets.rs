@@ -30,9 +30,10 @@ impl Asset {
     #[must_use]
     pub fn tag(&self) -> String {
         // FNV-1a: no secret, only the same everywhere.
-        let hash = self.text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = self
+            .text
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         let mut tag = String::with_capacity(18);
         // Writing to a string does not fail.
         let _ = write!(tag, "\"{hash:016x}\"");

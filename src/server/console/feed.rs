@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::FEED;
+use super::{FEED, NOW, ROOMS};
 use crate::class::{HistoryBounds, PresenceMode, RoomClass, RoomClasses};
 use crate::logic::{Context, Idle, Logics, RoomLogic, Tick};
 use crate::name::Pattern;
@@ -79,12 +79,20 @@ impl FeedLogic {
 
 impl RoomLogic for FeedLogic {
     fn joined(&mut self, _member: MemberNumber, _data: &[u8], room: &mut Context<'_>) -> Result<Bytes, Reason> {
+        if room.member_count() == 1 {
+            // What waits is from before: what is now comes in a moment.
+            self.published.mark_unchanged();
+        }
         self.count(room.member_count());
         Ok(Bytes::new())
     }
 
     fn left(&mut self, _member: MemberNumber, _reason: Reason, room: &mut Context<'_>) {
         self.count(room.member_count());
+        if room.member_count() == 0 {
+            // Who comes later is not to take them for those of now. What charts show says when it was.
+            let _gone = room.delete(NOW).and_then(|()| room.delete(ROOMS));
+        }
     }
 
     fn flush(&mut self, _tick: Tick, room: &mut Context<'_>) {

@@ -114,7 +114,11 @@ fn operator_of(headers: &HeaderMap, server: &Handle) -> Result<Identity, Box<Ans
     };
     let Some(key) = key else { return Err(unauthorized("A key is needed: Authorization: Bearer <key>.\n")) };
     let _ = server;
-    if key == b"0123456789abcdef"[..] { Ok(operator::identity("seam", &[])) } else { Err(unauthorized("The key is not one.\n")) }
+    if key == b"0123456789abcdef"[..] {
+        Ok(operator::identity("seam", &[]))
+    } else {
+        Err(unauthorized("The key is not one.\n"))
+    }
 }
 
 /// The key among the subprotocols, which is where a browser can put it.

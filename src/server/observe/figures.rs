@@ -229,7 +229,10 @@ mod tests {
     #[test]
     fn without_an_earlier_look_there_are_no_rates() {
         let now = figures(10, 100).now(None);
-        assert_eq!((&now["rates"], &now["slow_rates"], &now["interval_ms"]), (&Value::Null, &Value::Null, &Value::Null));
+        assert_eq!(
+            (&now["rates"], &now["slow_rates"], &now["interval_ms"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
         assert_eq!(now["tick"]["lag_us"], json!({"count": 1, "p50": 96, "p99": 127, "max": 128}));
         assert!(figures(10, 100).point(&figures(10, 1)).is_none(), "no time has passed");
         assert!(figures(10, 100).point(&figures(11, 1)).is_none(), "time does not run back");

@@ -59,7 +59,8 @@ impl Histogram {
         for (power, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let count = *count as f64;
             if before + count >= wanted {
-                let (low, high) = if power == 0 { (0.0, 1.0) } else { (2_f64.powi(power as i32 - 1), 2_f64.powi(power as i32)) };
+                let (low, high) =
+                    if power == 0 { (0.0, 1.0) } else { (2_f64.powi(power as i32 - 1), 2_f64.powi(power as i32)) };
                 return Some((low + (high - low) * (wanted - before) / count) as u64);
             }
             before += count;
@@ -114,7 +115,10 @@ mod tests {
         let before = histogram;
         histogram.record(1000);
         histogram.record(100_000);
-        assert_eq!((histogram.quantile(0.49), histogram.quantile(0.98), histogram.quantile(0.99)), (Some(12), Some(16), Some(1024)));
+        assert_eq!(
+            (histogram.quantile(0.49), histogram.quantile(0.98), histogram.quantile(0.99)),
+            (Some(12), Some(16), Some(1024))
+        );
         assert_eq!(histogram.most(), Some(131_072));
         let since = histogram.since(&before);
         assert_eq!((since.count(), since.sum(), since.quantile(0.5)), (2, 101_000, Some(1024)));

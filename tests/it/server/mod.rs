@@ -16,6 +16,8 @@ mod access;
 mod attach;
 #[cfg(feature = "auth")]
 mod auth;
+#[cfg(all(feature = "console", feature = "client"))]
+mod console;
 mod drain;
 mod flow;
 mod framing;

@@ -37,7 +37,7 @@ export class Chart {
     this.points = [];
     this.cursor = null;
     this.figure = document.createElement("figure");
-    this.figure.className = "chart";
+    this.figure.className = lines.length > 2 ? "chart many" : "chart";
     const caption = document.createElement("figcaption");
     const strong = document.createElement("strong");
     strong.textContent = title;
@@ -125,9 +125,13 @@ export class Chart {
       const label = svg("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, this.svg);
       label.textContent = this.show(value);
     }
-    for (let minutes = 0; minutes <= SPAN / MINUTE; minutes += 1) {
+    const minutesShown = SPAN / MINUTE;
+    // Where there is little room, every second one.
+    const every = this.width < 400 ? 2 : 1;
+    for (let minutes = 0; minutes <= minutesShown; minutes += 1) {
+      if (minutes > 0 && (minutesShown - minutes) % every !== 0) continue;
       const at = x(newest - minutes * MINUTE);
-      const anchor = minutes === 0 ? "end" : at < LEFT + 8 ? "start" : "middle";
+      const anchor = minutes === 0 ? "end" : "middle";
       const label = svg("text", { x: at, y: HEIGHT - 5, "text-anchor": anchor }, this.svg);
       label.textContent = minutes === 0 ? "now" : `−${minutes} min`;
     }

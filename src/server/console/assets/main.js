@@ -35,7 +35,7 @@ const CHARTS = [
   },
   {
     title: "Slow receivers",
-    least: 1,
+    least: 4,
     show: rate,
     lines: [
       { name: "behind", of: (point) => point.behind },
