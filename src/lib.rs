@@ -47,7 +47,7 @@
 //! # Features
 //!
 //! Without features, only `wire` is there, without `std` and without allocating. `std` adds the
-//! core, `server` the server, `auth` tokens, `client` a small client, `cli` (the default) the command
+//! core, `server` the server, `auth` tokens, `api` the operators' HTTP API, `client` a small client, `cli` (the default) the command
 //! line; `tls` adds TLS to whichever of them there is.
 
 #![cfg_attr(not(any(feature = "std", test)), no_std)]

@@ -88,7 +88,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         .limits(config.limits)
         .access(config.access)
         .classes(config.classes.clone());
-    builder = builder.insecure_anonymous(config.insecure_anonymous);
+    builder = builder.insecure_anonymous(config.insecure_anonymous).api_keys(config.api_keys.0);
     if let Some(auth) = &config.auth {
         builder = builder.identify(auth.verifier().map_err(Failure::Usage)?).query_tokens(auth.query);
     }

@@ -21,6 +21,7 @@
 //! ```
 
 pub mod access;
+pub mod api;
 mod builder;
 mod clock;
 mod closing;
@@ -68,6 +69,7 @@ use tokio::time::timeout;
 use tracing::{error, info};
 
 use self::access::Access;
+use self::api::Operators;
 pub use self::builder::Builder;
 use self::clock::Clock;
 use self::connection::Surroundings;
@@ -84,6 +86,7 @@ pub use self::tls::{Tls, TlsError};
 use self::worker::Worker;
 pub use crate::dispatcher::Counters;
 use crate::dispatcher::DispatcherConfig;
+use crate::dispatcher::operate::Operator;
 use crate::session::{Ending, Facts};
 use crate::time::micros;
 use crate::wire::{Capabilities, Reason};
@@ -119,10 +122,11 @@ impl Server {
     }
 
     fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
-        let Builder { limits, access, classes, authorise, identification, logics, access_log, .. } = builder;
+        let Builder { limits, access, classes, authorise, identification, logics, access_log, api_keys, .. } = builder;
         #[cfg(feature = "tls")]
         let tls = builder.tls;
         let observe = Observe::new(shards, access_log);
+        let operators = Operators::new(api_keys, shards);
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
@@ -165,6 +169,8 @@ impl Server {
             access,
             counters: counters.into(),
             hubs: Arc::new([]),
+            operators,
+            operator: Operator::APPLICATION,
             #[cfg(feature = "tls")]
             tls,
         };

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Sleep, sleep_until};
 
+use super::api::{QUESTIONS, Question};
 use super::clock::Clock;
 use super::hub::Hub;
 use super::observe::{Asked, ByReason, Snapshot, Tally, Ticks};
@@ -60,6 +61,8 @@ pub(super) enum Mail {
     },
     /// Somebody wants to know what was counted.
     Observe(Asked),
+    /// Somebody asks something of the rooms.
+    Ask(Question),
 }
 
 /// The mailboxes of all shards.
@@ -94,6 +97,11 @@ impl Mailboxes {
     /// The same rooms, behind other doors.
     pub(super) fn with_doors(&self, doors: Arc<[Door]>) -> Self {
         Self { doors, ..self.clone() }
+    }
+
+    /// How many shards there are.
+    pub(super) fn len(&self) -> usize {
+        self.doors.len()
     }
 
     /// The shard of a room.
@@ -132,8 +140,8 @@ impl Mailboxes {
 /// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
     let sessions = limits.max_connections.saturating_add(limits.max_away);
-    // One more: a scrape asks, and never twice at a time.
-    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(1)
+    // One more: a scrape asks, and never twice at a time. Operators ask too.
+    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(1 + QUESTIONS)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
@@ -185,6 +193,7 @@ impl Shard {
             Mail::Away { session } => self.dispatcher.handle_away(session, now),
             Mail::Ended { place, reason } => self.dispatcher.handle_ended(place.session, reason, now),
             Mail::Observe(asked) => asked.answer(Box::new(self.snapshot())),
+            Mail::Ask(question) => question.answer(&mut self.dispatcher, &mut self.out, now),
         }
     }
 

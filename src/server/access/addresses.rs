@@ -45,7 +45,7 @@ const LATER: Duration = Duration::from_secs(5);
 impl Addresses {
     /// A connection came. It is there, and without hello, until that is taken back.
     pub(super) fn arrive(&mut self, address: IpAddr, limits: &Limits, now: Time) -> Result<(), Denied> {
-        let key = key(address);
+        let key = owner(address);
         if !self.entries.contains_key(&key) {
             self.make_room(limits.max_addresses);
             let connects = Bucket::full(limits.address_connects_burst, now);
@@ -77,14 +77,14 @@ impl Addresses {
 
     /// One of its connections has said hello.
     pub(super) fn greeted(&mut self, address: IpAddr) {
-        if let Some(entry) = self.entries.get_mut(&key(address)) {
+        if let Some(entry) = self.entries.get_mut(&owner(address)) {
             entry.greeting = entry.greeting.saturating_sub(1);
         }
     }
 
     /// One of its connections is gone.
     pub(super) fn leave(&mut self, address: IpAddr) {
-        let key = key(address);
+        let key = owner(address);
         let Some(entry) = self.entries.get_mut(&key) else { return };
         entry.connections = entry.connections.saturating_sub(1);
         if entry.connections == 0 {
@@ -94,7 +94,7 @@ impl Addresses {
 
     /// A login of it has failed.
     pub(super) fn failed_login(&mut self, address: IpAddr, limits: &Limits, now: Time) {
-        if let Some(entry) = self.entries.get_mut(&key(address)) {
+        if let Some(entry) = self.entries.get_mut(&owner(address)) {
             entry.failures.take(limits.address_failures_burst, limits.address_failures_per_sec, now);
         }
     }
@@ -130,7 +130,7 @@ fn is_idle(entries: &HashMap<IpAddr, Entry>, (key, serial): &(IpAddr, u64)) -> b
 }
 
 /// Who owns one IPv6 address owns all that share its first 64 bits.
-fn key(address: IpAddr) -> IpAddr {
+pub(in crate::server) fn owner(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
         v4 => v4,

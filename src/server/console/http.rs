@@ -6,6 +6,8 @@
 //! GET /admin/ws               101 with a key, and the connection goes on as frames
 //! ```
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,6 +20,7 @@ use tracing::debug;
 use super::assets::{self, POLICY};
 use super::operator;
 use crate::identity::Identity;
+use crate::server::api::{Denied, Scope};
 use crate::server::http::{self, Answer};
 use crate::server::{Handle, credential};
 use crate::wire::{Advice, Reason};
@@ -32,10 +35,10 @@ pub(in crate::server) fn is_here(path: &str) -> bool {
 }
 
 /// Answers a request below `/admin`.
-pub(in crate::server) fn answer(request: &mut Request<Incoming>, server: &Handle) -> Answer {
+pub(in crate::server) fn answer(request: &mut Request<Incoming>, from: IpAddr, server: &Handle) -> Answer {
     match request.uri().path() {
-        "/admin/ws" => open(request, server),
-        "/admin/key" => match (request.method(), operator_of(request.headers(), server)) {
+        "/admin/ws" => open(request, from, server),
+        "/admin/key" => match (request.method(), operator_of(request.headers(), from, server)) {
             (&Method::GET | &Method::HEAD, Ok(_)) => private(http::text(StatusCode::OK, "ok\n")),
             (&Method::GET | &Method::HEAD, Err(refused)) => private(*refused),
             _ => http::only_get(),
@@ -76,7 +79,7 @@ fn page(asset: &assets::Asset, headers: &HeaderMap) -> Answer {
 }
 
 /// The upgrade: a session of an operator.
-fn open(request: &mut Request<Incoming>, server: &Handle) -> Answer {
+fn open(request: &mut Request<Incoming>, from: IpAddr, server: &Handle) -> Answer {
     let answer = match http::accept(request.method(), request.version(), request.headers()) {
         Ok(answer) => answer,
         Err(refused) => return *refused,
@@ -85,7 +88,7 @@ fn open(request: &mut Request<Incoming>, server: &Handle) -> Answer {
     if !server.access.allows_origin(request.headers(), false) {
         return http::text(StatusCode::FORBIDDEN, "Pages of this origin may not connect: see origins in [access].\n");
     }
-    let identity = match operator_of(request.headers(), server) {
+    let identity = match operator_of(request.headers(), from, server) {
         Ok(identity) => identity,
         Err(refused) => return *refused,
     };
@@ -105,20 +108,32 @@ fn open(request: &mut Request<Incoming>, server: &Handle) -> Answer {
 }
 
 /// Whose key a request brings.
-fn operator_of(headers: &HeaderMap, server: &Handle) -> Result<Identity, Box<Answer>> {
-    let key = credential::bearer(headers).or_else(|| subprotocol(headers));
-    let unauthorized = |sentence| {
-        let mut answer = http::text(StatusCode::UNAUTHORIZED, sentence);
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Box::new(answer)
+fn operator_of(headers: &HeaderMap, from: IpAddr, server: &Handle) -> Result<Identity, Box<Answer>> {
+    let said = credential::bearer(headers).or_else(|| subprotocol(headers));
+    let now = server.surroundings.clock.now();
+    let key = server.operators.may_with(said.as_deref(), Scope::Read, from, now);
+    key.map(operator::with_key).map_err(|denied| Box::new(deny(denied)))
+}
+
+/// Why no key was taken, as an answer that a person can act on.
+fn deny(denied: Denied) -> Answer {
+    let (status, sentence) = match denied {
+        Denied::NoKeys => (StatusCode::FORBIDDEN, "The server has no keys: configure one with keys in [admin].\n"),
+        Denied::Missing => (StatusCode::UNAUTHORIZED, "A key is needed: Authorization: Bearer <key>.\n"),
+        Denied::Wrong => (StatusCode::UNAUTHORIZED, "The key is none of the server's: see keys in [admin].\n"),
+        Denied::Scope(_) => (StatusCode::FORBIDDEN, "The key may not read: its `may` in [admin] lacks \"read\".\n"),
+        Denied::TooOften(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "Too many keys from your address were wrong. Try again later.\n")
+        }
     };
-    let Some(key) = key else { return Err(unauthorized("A key is needed: Authorization: Bearer <key>.\n")) };
-    let _ = server;
-    if key == b"0123456789abcdef"[..] {
-        Ok(operator::identity("seam", &[]))
-    } else {
-        Err(unauthorized("The key is not one.\n"))
+    let mut answer = http::text(status, sentence);
+    if status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    if let Denied::TooOften(after) = denied {
+        answer.headers_mut().insert(header::RETRY_AFTER, after.as_secs().saturating_add(1).into());
+    }
+    answer
 }
 
 /// The key among the subprotocols, which is where a browser can put it.

@@ -30,6 +30,7 @@ mod assets;
 mod feed;
 pub(super) mod http;
 mod operator;
+mod rooms;
 mod sampler;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@ use crate::grants::{Grants, Verbs};
 use crate::identity::Identity;
 use crate::name::Pattern;
 use crate::server::Handle;
+use crate::server::api::ApiKey;
 use crate::server::connection::{self, Connection, Speaks};
 use crate::server::identify::Identified;
 use crate::server::registry::Place;
@@ -23,8 +24,8 @@ const LOOKS_ON: Verbs = Verbs::JOIN.with(Verbs::RECEIVE).with(Verbs::VALUES).wit
 
 /// An operator of this name, who looks into the rooms that fit one of these patterns, and into all rooms
 /// where there are none.
-pub(super) fn identity(name: &str, rooms: &[Pattern]) -> Identity {
-    let mut patterns = rooms.to_vec();
+fn identity<'a>(name: &str, rooms: impl Iterator<Item = &'a Pattern>) -> Identity {
+    let mut patterns: Vec<Pattern> = rooms.cloned().collect();
     if patterns.is_empty() {
         patterns.extend(Pattern::new("**"));
     }
@@ -37,6 +38,12 @@ pub(super) fn identity(name: &str, rooms: &[Pattern]) -> Identity {
         grants: Arc::new(grants.unwrap_or_default().for_operator()),
         ..Identity::default()
     }
+}
+
+/// Whoever has this key.
+pub(super) fn with_key(key: &ApiKey) -> Identity {
+    let grants = key.operator().grants().into_iter().flat_map(Grants::iter);
+    identity(key.name(), grants.map(|(pattern, _)| pattern))
 }
 
 impl Handle {
@@ -56,7 +63,7 @@ impl Handle {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let (place, identity) = self.place_for_operator(identity(name, rooms))?;
+        let (place, identity) = self.place_for_operator(identity(name, rooms.iter()))?;
         self.run_operator(io, read, place, identity).await;
         Ok(())
     }

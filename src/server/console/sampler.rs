@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{ABOUT, EVERY, Feed, KEPT, NOW, POINTS};
+use super::rooms::TopRooms;
+use super::{ABOUT, EVERY, Feed, KEPT, NOW, POINTS, ROOMS};
 use crate::server::Handle;
 use crate::server::observe::Figures;
 
@@ -38,6 +39,7 @@ async fn run(feed: Feed, server: Handle) {
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.before = None;
+        looks.rooms.forget();
         while *watchers.borrow() > 0 {
             clock.tick().await;
             feed.publish(looks.look(&server).await);
@@ -52,6 +54,7 @@ struct Looks {
     points: u64,
     /// The last look; none where nobody has looked for long.
     before: Option<Figures>,
+    rooms: TopRooms,
 }
 
 impl Looks {
@@ -71,6 +74,10 @@ impl Looks {
             point.insert("wall_ms".into(), json!(wall_ms));
             values.push((POINTS + self.points % KEPT, text(point)));
             self.points += 1;
+        }
+        let most = server.surroundings.facts.limits.max_message;
+        if let Some(rooms) = self.rooms.look(server, most).await {
+            values.push((ROOMS, rooms));
         }
         self.before = Some(figures);
         Arc::from(values)

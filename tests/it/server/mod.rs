@@ -13,6 +13,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod access;
+#[cfg(feature = "api")]
+mod api;
 mod attach;
 #[cfg(feature = "auth")]
 mod auth;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tickwire::server::Server;
-use tickwire::server::console::{ABOUT, FEED, KEPT, NOW, POINTS};
+use tickwire::server::console::{ABOUT, FEED, KEPT, NOW, POINTS, ROOMS};
 use tickwire::wire::control::Mode;
 use tickwire::wire::{Key, Kind};
 use tokio::io::duplex;
@@ -39,6 +39,10 @@ async fn figures_tell_what_the_server_does() {
     assert!(number("/totals/deliveries") >= 6.0 && number("/totals/bytes_out") > 0.0, "{now}");
     assert!(number("/rates/messages") >= 0.0 && number("/interval_ms") > 0.0, "{now}");
     assert!(number("/tick/lag_us/p99") >= number("/tick/lag_us/p50"), "{now}");
+    let rooms = news(&mut watcher, ROOMS, |rooms| rooms["rooms"][0]["messages"].as_u64() >= Some(3)).await;
+    let room = &rooms["rooms"][0];
+    assert_eq!((room["name"].as_str(), room["members"].as_u64()), (Some("game/1"), Some(2)), "{rooms}");
+    assert_eq!(rooms["rooms"].as_array().map(Vec::len), Some(1), "the server's own rooms are not among them");
     assert_eq!(now["outbox"]["filled"].as_array().map(Vec::len), Some(5));
     assert!(now["shards"].as_array().is_some_and(|shards| !shards.is_empty()));
     drop((one, other, watcher));

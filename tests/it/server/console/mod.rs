@@ -14,6 +14,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::Value;
 use tickwire::client::{Client, ClientConfig, Error, Event, Token};
+use tickwire::name::Pattern;
+use tickwire::server::api::{ApiKey, Scope};
 use tickwire::server::console::FEED;
 use tickwire::server::{Builder, Server};
 use tickwire::wire::control::Mode;
@@ -23,6 +25,12 @@ use super::support::{TestServer, limits, soon};
 
 /// A key that may read.
 const KEY: &str = "0123456789abcdef";
+
+/// One that may not.
+const WRITER: &str = "writes-and-reads-not";
+
+/// One that may read some rooms, with all that a key can have.
+const SOME: &str = "some-rooms.only_~+/=";
 
 async fn start() -> TestServer {
     build(Server::builder().limits(limits(|_| {}))).await
@@ -34,7 +42,12 @@ async fn build(builder: Builder) -> TestServer {
 
 /// With an operators' address, and a key.
 fn keyed(builder: Builder) -> Builder {
-    builder.admin(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
+    let keys = vec![
+        ApiKey::new("ops", KEY, &[Scope::Read]).unwrap(),
+        ApiKey::new("writer", WRITER, &[Scope::Publish]).unwrap(),
+        ApiKey::new("some", SOME, &[Scope::Read]).unwrap().in_rooms(vec![Pattern::new("game/*").unwrap()]).unwrap(),
+    ];
+    builder.admin(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).api_keys(keys)
 }
 
 fn config(server: &TestServer, key: Option<&str>) -> ClientConfig {
