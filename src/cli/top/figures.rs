@@ -65,7 +65,8 @@ impl Figures {
                 Sort::Bytes => by("bytes_rate"),
                 Sort::Name => std::cmp::Ordering::Equal,
             };
-            first.then_with(|| name(one).cmp(&name(other)))
+            let more = || if sort == Sort::Name { std::cmp::Ordering::Equal } else { by("messages") };
+            first.then_with(more).then_with(|| name(one).cmp(&name(other)))
         });
         rooms
     }

@@ -74,7 +74,7 @@ class Page {
     this.charts = CHARTS.map((chart) => new Chart(element("charts"), chart));
     this.tiles = TILES.map(([title]) => tile(title));
     this.inside = new Inside();
-    this.rooms = new RoomTable(element("rooms"), (name) => this.#look(name));
+    this.rooms = new RoomTable(element("rooms"), element("rooms-all"), (name) => this.#look(name));
     element("key-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#start(element("key").value.trim());

@@ -12,10 +12,19 @@ const COLUMNS = [
   { key: "kept_bytes", title: "Kept", show: bytes },
 ];
 
+/** Rows until somebody wants to see all. */
+const FEW = 12;
+
 /** `open(name)` is called where somebody wants to look into a room. */
 export class RoomTable {
-  constructor(table, open) {
+  constructor(table, all, open) {
     this.open = open;
+    this.all = all;
+    this.showsAll = false;
+    all.addEventListener("click", () => {
+      this.showsAll = !this.showsAll;
+      this.#draw();
+    });
     this.rooms = [];
     this.sort = COLUMNS[1];
     this.ascending = false;
@@ -51,13 +60,17 @@ export class RoomTable {
     const order = (one, other) => {
       const [a, b] = [one[key] ?? 0, other[key] ?? 0];
       const by = typeof a === "string" ? a.localeCompare(b) : a - b;
-      return (this.ascending ? by : -by) || one.name.localeCompare(other.name);
+      return (this.ascending ? by : -by) || (other.messages ?? 0) - (one.messages ?? 0) || one.name.localeCompare(other.name);
     };
     COLUMNS.forEach((column, index) => {
       if (column === this.sort) this.heads[index].ariaSort = this.ascending ? "ascending" : "descending";
       else this.heads[index].ariaSort = null;
     });
-    const rows = [...this.rooms].sort(order).map((room) => this.#row(room));
+    const shown = [...this.rooms].sort(order).slice(0, this.showsAll ? Infinity : FEW);
+    const rows = shown.map((room) => this.#row(room));
+    this.all.hidden = this.rooms.length <= FEW;
+    this.all.textContent = this.showsAll ? "Show fewer" : `Show all ${this.rooms.length}`;
+    this.all.ariaExpanded = `${this.showsAll}`;
     // Rows are moved and not made anew: a pointer or a focus stays where it is.
     if (rows.some((row, index) => this.body.rows[index] !== row) || rows.length !== this.body.rows.length) {
       const focused = document.activeElement;
