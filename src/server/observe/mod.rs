@@ -15,7 +15,7 @@ mod access;
 pub(super) mod admin;
 mod escaped;
 mod histogram;
-mod json;
+pub(super) mod json;
 mod metrics;
 mod scrape;
 mod sse;
@@ -32,6 +32,8 @@ use self::access::Access;
 pub(super) use self::access::Leaving;
 pub(super) use self::histogram::Histogram;
 pub(super) use self::scrape::{Asked, Snapshot, Ticks};
+#[cfg(feature = "api")]
+pub(super) use self::sse::read_id;
 pub(super) use self::tally::{ByReason, Flow, Tally};
 
 use super::Handle;
