@@ -69,8 +69,8 @@ impl<H: Clone> Dispatcher<H> {
         Ok(())
     }
 
-    /// A join was refused, and nothing of it is left.
-    fn handle_refused(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
+    /// A join, or a message of an operator, was refused, and nothing of it is left.
+    pub(super) fn handle_refused(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
         self.settle(index, now, out);
         let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         if slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {

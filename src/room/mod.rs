@@ -25,6 +25,7 @@ mod look;
 mod members;
 mod mind;
 mod outlet;
+mod own;
 mod receivers;
 mod segment;
 mod shelf;

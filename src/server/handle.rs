@@ -20,6 +20,7 @@ use super::Tls;
 use super::access::{Access, Guest};
 use super::api::Operators;
 use super::connection::{self, Connection, Speaks, Surroundings};
+use super::drain::Drain;
 use super::hub::Hub;
 use super::registry::{Place, Registry};
 use super::stream::Stream;
@@ -39,6 +40,7 @@ pub struct Handle {
     pub(super) operators: Arc<Operators>,
     /// Whose rights count for what is asked of rooms.
     pub(super) operator: Operator,
+    pub(super) drain: Arc<Drain>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
 }
@@ -152,6 +154,15 @@ impl Handle {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.registry.observe().is_ready()
+    }
+
+    /// Ends the server as the future of [`Server::run`](super::Server::run) does: clients are told that it is
+    /// going away, and `run` returns when they have left, or at the deadline. Returns at once; more than once
+    /// is as once, and before `run` the server ends as it begins.
+    pub fn drain(&self) {
+        // Whoever asks next is to go elsewhere, even where the server has not noticed yet.
+        self.registry.observe().stop();
+        self.drain.begin();
     }
 
     /// Everything that is counted, as text for Prometheus: `docs/http.md` lists it. Asks every shard, and

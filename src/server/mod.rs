@@ -30,6 +30,7 @@ mod connection;
 pub mod console;
 mod credential;
 mod directs;
+mod drain;
 mod error;
 mod handle;
 mod head;
@@ -60,13 +61,12 @@ mod writer;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tracing::{error, info};
+use tracing::error;
 
 use self::access::Access;
 use self::api::Operators;
@@ -87,9 +87,9 @@ use self::worker::Worker;
 pub use crate::dispatcher::Counters;
 use crate::dispatcher::DispatcherConfig;
 use crate::dispatcher::operate::Operator;
-use crate::session::{Ending, Facts};
+use crate::session::Facts;
 use crate::time::micros;
-use crate::wire::{Capabilities, Reason};
+use crate::wire::Capabilities;
 
 /// A server with its addresses, ready to run.
 #[derive(Debug)]
@@ -168,6 +168,7 @@ impl Server {
             registry,
             access,
             counters: counters.into(),
+            drain: Arc::default(),
             hubs: Arc::new([]),
             operators,
             operator: Operator::APPLICATION,
@@ -227,7 +228,7 @@ impl Server {
         self.handle.clone()
     }
 
-    /// Serves until `shutdown` is there; then tells every client, waits for them at most
+    /// Serves until `shutdown` is there or [`Handle::drain`] is called; then tells every client, waits for them at most
     /// [`Limits::drain_timeout`], closes those that stayed, and returns.
     ///
     /// Not cancel safe: dropped, connections end without a word.
@@ -266,6 +267,7 @@ impl Server {
         // Shards end only when every mailbox sender is gone, and we hold one: so an end is a death.
         let ended = tokio::select! {
             () = shutdown => None,
+            () = handle.drain.wanted() => None,
             ended = tasks.join_next() => ended,
         };
         handle.registry.observe().stop();
@@ -274,7 +276,7 @@ impl Server {
             error!("a shard died: {}", ended.err().map_or_else(|| "it returned".into(), |error| error.to_string()));
             return Err(Error::ShardDied);
         }
-        drain(&handle).await;
+        drain::run(&handle).await;
         Ok(())
     }
 }
@@ -303,41 +305,6 @@ impl Drop for Stopper {
         self.0.iter().for_each(|hub| hub.stop());
     }
 }
-
-/// Tells everyone, waits, and closes who stayed (PROTOCOL 6.9).
-async fn drain(handle: &Handle) {
-    let limits = &handle.surroundings.facts.limits;
-    let closes = micros(limits.drain_timeout) / 1000;
-    handle.registry.tell_latecomers(RESTART + SHORTEST_SLOPE, closes);
-    let outboxes = handle.registry.outboxes();
-    if !outboxes.is_empty() {
-        info!("going away: {} connections have {} s to leave", outboxes.len(), limits.drain_timeout.as_secs());
-    }
-    // A slope: so many clients that each millisecond brings back one, the server's own restart ahead.
-    let slots = (outboxes.len() as u64).max(SHORTEST_SLOPE);
-    let mut seed = random();
-    for outbox in &outboxes {
-        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-        outbox.go_away(RESTART + (seed >> 33) % slots, closes);
-    }
-    if timeout(limits.drain_timeout, handle.registry.emptied()).await.is_ok() {
-        return;
-    }
-    for outbox in handle.registry.outboxes() {
-        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-        let reconnect = Some(RESTART + (seed >> 33) % slots);
-        outbox.end(Ending { reconnect, ..Ending::because(Reason::GOING_AWAY) });
-    }
-    // A closing takes at most so long; the second more is for the tasks to be scheduled.
-    let closing = limits.discard_timeout + Duration::from_secs(1);
-    let _rest = timeout(closing, handle.registry.emptied()).await;
-}
-
-/// Milliseconds over which even a few clients are spread.
-const SHORTEST_SLOPE: u64 = 1000;
-
-/// Milliseconds that a restart takes: nobody should come back before.
-const RESTART: u64 = 500;
 
 /// A random number from the seeds the standard library takes from the system.
 fn random() -> u64 {

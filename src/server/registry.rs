@@ -156,6 +156,14 @@ impl Registry {
         kept.map(|()| ended.len())
     }
 
+    /// The sessions of those who have proved to be this.
+    pub(super) fn sessions_of(&self, subject: &[u8]) -> Vec<SessionId> {
+        let who = Revoke::Subject(subject);
+        let open = self.lock();
+        let meant = open.identities.iter().filter(|(_, identified)| who.means(&identified.identity));
+        meant.map(|(session, _)| *session).collect()
+    }
+
     /// From now on, whoever gets an outbox is told that the server is going away. Connections that
     /// were accepted before may still be on their way, in a handshake.
     pub(super) fn tell_latecomers(&self, reconnect: u64, closes: u64) {

@@ -7,10 +7,16 @@
 //! An operator with a key is asked about like a client (PROTOCOL 15.1), and may never do more than its key says; the
 //! application that embeds the server may everything.
 
+mod look;
+mod publish;
+mod remove;
 mod summary;
 
 use std::sync::Arc;
 
+pub use self::look::{AfterValue, MemberView, PAGE_BYTES, PAGE_MOST, Past, ValueView};
+pub use self::publish::{OwnMessage, Published};
+pub use self::remove::Whom;
 pub use self::summary::{RoomOrder, RoomQuery, RoomSummary};
 use super::Dispatcher;
 use crate::identity::Identity;

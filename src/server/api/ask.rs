@@ -71,6 +71,13 @@ pub(super) struct Rooms<'a> {
     pub(super) now: Time,
 }
 
+impl Rooms<'_> {
+    /// The same once more.
+    pub(super) const fn again(&mut self) -> Rooms<'_> {
+        Rooms { dispatcher: self.dispatcher, out: self.out, now: self.now }
+    }
+}
+
 type Work = dyn FnOnce(Rooms<'_>) + Send;
 
 /// What somebody asks of a shard.
@@ -93,14 +100,19 @@ impl fmt::Debug for Question {
 }
 
 impl Handle {
+    /// The shard of a room.
+    pub(super) fn shard(&self, room: &RoomName) -> usize {
+        let route = Route(self.surroundings.facts.hasher.hash_one(room));
+        self.surroundings.mailboxes.shard(route)
+    }
+
     /// Asks the shard of a room.
     pub(super) async fn ask_room<R: Send + 'static>(
         &self,
         room: &RoomName,
         work: impl FnOnce(Rooms<'_>, &RoomName, &Operator) -> R + Send + 'static,
     ) -> Result<R, ApiError> {
-        let route = Route(self.surroundings.facts.hasher.hash_one(room));
-        let shard = self.surroundings.mailboxes.shard(route);
+        let shard = self.shard(room);
         let room = room.clone();
         self.ask(shard, move |rooms, operator| work(rooms, &room, operator)).await
     }

@@ -14,14 +14,19 @@ mod guesses;
 pub(super) mod http;
 mod keys;
 mod look;
+mod manage;
 mod operators;
+mod publish;
 
 pub use self::ask::ApiError;
 pub(super) use self::ask::{QUESTIONS, Question};
 pub(super) use self::keys::check as check_keys;
 pub use self::keys::{ApiKey, BadKey, Scope};
-pub use self::look::RoomList;
+pub use self::look::{History, MemberList, PastEvent, RoomList, ValueList};
 #[cfg(feature = "api")]
 pub(super) use self::operators::Denied;
 pub(super) use self::operators::Operators;
-pub use crate::dispatcher::operate::{RoomOrder, RoomQuery, RoomSummary};
+pub use self::publish::{Publication, What};
+pub use crate::dispatcher::operate::{
+    AfterValue, MemberView, Published, RoomOrder, RoomQuery, RoomSummary, ValueView, Whom,
+};

@@ -17,7 +17,7 @@ mod escaped;
 #[cfg(feature = "console")]
 mod figures;
 mod histogram;
-mod json;
+pub(super) mod json;
 mod metrics;
 mod scrape;
 mod sse;
@@ -36,6 +36,8 @@ pub(super) use self::access::Leaving;
 pub(super) use self::figures::Figures;
 pub(super) use self::histogram::Histogram;
 pub(super) use self::scrape::{Asked, Snapshot, Ticks};
+#[cfg(feature = "api")]
+pub(super) use self::sse::read_id;
 pub(super) use self::tally::{ByReason, Flow, Tally};
 
 use super::Handle;

@@ -82,6 +82,19 @@ async fn a_server_whose_clients_leave_does_not_wait_for_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_handle_begins_the_drain_and_the_server_is_not_ready_from_then_on() {
+    let server = TestServer::start(limits(|_| {})).await;
+    let (mut peer, _) = Peer::joined(&server, Transport::Tcp, "target").await;
+    assert!(server.handle.is_ready());
+    server.handle.drain();
+    assert!(!server.handle.is_ready(), "at once, and not when the server has noticed");
+    server.handle.drain();
+    notice(&mut peer).await;
+    drop(peer);
+    server.stopped().await;
+}
+
+#[tokio::test]
 async fn a_server_without_clients_stops_at_once() {
     TestServer::start(limits(|_| {})).await.finish().await;
 }

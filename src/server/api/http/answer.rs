@@ -4,10 +4,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::refused::Refused;
-use crate::dispatcher::operate::RoomSummary;
+use crate::dispatcher::operate::{MemberView, Published, RoomSummary, ValueView};
+use crate::server::api::PastEvent;
+use crate::server::observe::json::encode;
+use crate::wire::control::Mode;
 use crate::wire::{Epoch, Position};
 
 /// This, as JSON.
@@ -62,6 +65,58 @@ pub(super) fn room(room: &RoomSummary) -> Value {
         "messages": room.messages,
         "bytes": room.bytes,
     })
+}
+
+/// A member.
+pub(super) fn member(member: &MemberView) -> Value {
+    let mut fields = Map::new();
+    put(&mut fields, ("subject", "subject_base64"), &member.subject);
+    put(&mut fields, ("text", "base64"), &member.presence);
+    fields.insert("member".into(), member.number.0.into());
+    fields.insert("away".into(), member.away.into());
+    fields.insert("publishes".into(), member.mode.has(Mode::PUBLISH).into());
+    fields.insert("receives".into(), member.mode.has(Mode::RECEIVE).into());
+    fields.into()
+}
+
+/// A value.
+pub(super) fn value(value: &ValueView) -> Value {
+    let mut fields = Map::new();
+    put(&mut fields, ("text", "base64"), &value.payload);
+    fields.insert("key".into(), value.key.number().into());
+    fields.insert("room".into(), value.key.is_room().into());
+    fields.insert("owner".into(), value.owner.0.into());
+    fields.insert("member".into(), value.sender.0.into());
+    fields.into()
+}
+
+/// An event of the past.
+pub(super) fn event(epoch: Epoch, event: &PastEvent) -> Value {
+    let mut fields = Map::new();
+    put(&mut fields, ("text", "base64"), &event.payload);
+    fields.insert("id".into(), id(epoch, event.position).into());
+    fields.insert("tick".into(), event.tick.into());
+    fields.insert("member".into(), event.member.0.into());
+    fields.into()
+}
+
+/// What became of a message.
+pub(super) fn published(published: &Published) -> Value {
+    let mut fields = Map::new();
+    fields.insert("epoch".into(), epoch(published.epoch).into());
+    fields.insert("tick".into(), published.tick.into());
+    if let Some(position) = published.position {
+        fields.insert("id".into(), id(published.epoch, position).into());
+    }
+    fields.into()
+}
+
+/// Bytes as text where they are UTF-8, or else in base64.
+fn put(fields: &mut Map<String, Value>, (text, base64): (&str, &str), bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(value) => fields.insert(text.into(), value.into()),
+        Err(_) => fields.insert(base64.into(), encode(bytes).into()),
+    };
 }
 
 /// An epoch, as ids of events have it.

@@ -46,6 +46,8 @@ pub(crate) enum Refused {
     Denied(Denied),
     /// The key is for some rooms only, and this is about the server.
     Limited,
+    /// As many revocations are remembered as may be.
+    Revocations,
     /// What the server says.
     Api(ApiError),
 }
@@ -68,7 +70,7 @@ impl Refused {
             Self::Denied(Denied::NoKeys | Denied::Scope(_)) | Self::Limited => StatusCode::FORBIDDEN,
             Self::Denied(Denied::TooOften(_)) => StatusCode::TOO_MANY_REQUESTS,
             Self::Api(ApiError::Refused(reason)) => status(reason),
-            Self::Api(ApiError::Busy | ApiError::Gone) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Revocations | Self::Api(ApiError::Busy | ApiError::Gone) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -98,6 +100,7 @@ impl Refused {
             Self::Slow => "SLOW_BODY",
             Self::Body => "BODY",
             Self::MediaType => "MEDIA_TYPE",
+            Self::Revocations => "TOO_MANY_REVOKED",
             Self::Api(ApiError::NoSuchRoom) => "NO_SUCH_ROOM",
             Self::Api(ApiError::NoSuchValue) => "NO_SUCH_VALUE",
             Self::Api(ApiError::Busy) => "BUSY",
@@ -136,6 +139,11 @@ impl Refused {
             Self::Denied(Denied::Scope(scope)) => format!("The key is not for this: it may not {}.", scope.name()),
             Self::Denied(Denied::TooOften(_)) => "Too many wrong keys came from your address. Try later.".into(),
             Self::Limited => "The key is for some rooms only, and this is about the whole server.".into(),
+            Self::Revocations => {
+                "The sessions have ended, but no more revocations can be remembered: replace the key that \
+                 signs tokens instead."
+                    .into()
+            }
             Self::Api(ApiError::NoSuchRoom) => "There is no such room.".into(),
             Self::Api(ApiError::NoSuchValue) => "There is no such value.".into(),
             Self::Api(ApiError::Busy) => "The server is too busy to answer. What was asked may be done later.".into(),
