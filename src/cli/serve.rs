@@ -195,6 +195,7 @@ fn announce(server: &Server, classes: &RoomClasses, tls: Option<&Tls>, self_sign
     }
     if let Some(addr) = server.admin_addr() {
         line(&mut out, "admin", &format_args!("http://{addr}/metrics"))?;
+        line(&mut out, "page", &format_args!("http://{addr}/admin"))?;
     }
     line(&mut out, "tick", &units::show_duration(classes.default.period))?;
     if let Some(tls) = tls {

@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"; [ -z "${server:-}" ] || kill "$server" 2>/dev/null || true' EXIT
 
 command -v node >/dev/null || { echo "SKIPPED: the operators' page needs node"; [ -z "${CI:-}" ]; exit; }
-node --test codec.test.mjs
+node --test --test-reporter=tap codec.test.mjs | tee "$work/tests"
 
 find_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome || true; }
 if [ -n "${CI:-}" ] && [ -z "$(find_browser)" ]; then
@@ -39,7 +39,9 @@ for _ in $(seq 100); do
   sleep 0.1
 done
 CONSOLE_URL=http://127.0.0.1:17075 CLIENT_URL=ws://127.0.0.1:17074/ws CONSOLE_KEY=$key CHROMIUM=$browser \
-  TICKWIRE=$program node --test --test-concurrency=1 "$work/console.test.mjs" || { cat "$work/log"; exit 1; }
+  TICKWIRE=$program node --test --test-reporter=tap --test-concurrency=1 "$work/console.test.mjs" |
+  tee -a "$work/tests" || { cat "$work/log"; exit 1; }
 kill -INT "$server"
 wait "$server" || { cat "$work/log"; echo "the server did not end well"; exit 1; }
 server=
+echo "$(awk '/^# pass /{n += $3} END {print n + 0}' "$work/tests") passed, 0 failed"

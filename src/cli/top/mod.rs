@@ -103,6 +103,8 @@ async fn show_all(arguments: &TopArguments) -> Result<(), Failure> {
                     }
                 }
             }
+            // Who stays holds up the server's end (PROTOCOL 6.9).
+            Event::GoingAway { .. } => return Err(Failure::Runtime("the server is going away".into())),
             Event::Left { reason, .. } => return Err(Failure::Runtime(format!("the figures have ended, {reason}"))),
             Event::Closed(closing) => {
                 drop(shown);

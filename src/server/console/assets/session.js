@@ -212,8 +212,10 @@ export class Session {
         this.#byId.get(frame.room)?.gap?.(frame);
         break;
       case "going_away":
+        // Who stays holds up the server's end (PROTOCOL 6.9).
         this.#after = frame.reconnect;
         this.#on.state("going_away");
+        this.#socket?.close();
         break;
       case "close": {
         // Extension 4: when to come again (PROTOCOL 6.8).
