@@ -79,8 +79,8 @@ fn limited() -> ApiKey {
 #[tokio::test]
 async fn a_key_for_some_rooms_sees_no_others() {
     let server = build(Server::builder().limits(limits(|_| {})).api_keys(vec![limited()])).await;
-    let (one, _) = crate::server::peer::Peer::joined(&server, crate::server::support::Transport::Tcp, "game/1").await;
-    let (two, _) = crate::server::peer::Peer::joined(&server, crate::server::support::Transport::Tcp, "lobby").await;
+    let (one, _) = Peer::joined(&server, Transport::Tcp, "game/1").await;
+    let (two, _) = Peer::joined(&server, Transport::Tcp, "lobby").await;
     let game = bearer("game-0123456789abcdef");
     let list = send(&server, "GET", "/v1/rooms", &game, b"").await.ok();
     let names: Vec<_> = list["rooms"].as_array().unwrap().iter().map(|room| room["name"].as_str().unwrap()).collect();

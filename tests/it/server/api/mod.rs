@@ -4,18 +4,33 @@
 //! ask ──one request over a socket──> answer, as JSON
 //! ```
 
+mod bounds;
 mod keys;
+mod look;
+mod manage;
+mod publish;
 mod rooms;
+mod scopes;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use serde_json::Value;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tickwire::grants::Grants;
+use tickwire::identity::Identity;
 use tickwire::server::api::{ApiKey, Scope};
+use tickwire::server::identify::{Identified, Identify, Identifying};
 use tickwire::server::{Builder, Server};
+use tickwire::wire::control::{Command, Hello, Mode};
+use tickwire::wire::extension::kind;
+use tickwire::wire::{Capabilities, Control, Extensions, RequestId, put_extension};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::support::{TestServer, limits, soon};
+use super::hear::Membership;
+use super::peer::Peer;
+use super::support::{TestServer, Transport, limits, soon};
 
 /// A key for everything.
 const ALL: &str = "all-0123456789abcdef";
@@ -93,4 +108,46 @@ fn bearer(key: &str) -> String {
 
 async fn get(server: &TestServer, path: &str) -> Answer {
     send(server, "GET", path, &bearer(ALL), b"").await
+}
+
+/// One request with a body of JSON.
+async fn post(server: &TestServer, key: &str, path: &str, body: &Value) -> Answer {
+    put(server, key, ("POST", path), "application/json", body.to_string().as_bytes()).await
+}
+
+/// One request with a body.
+async fn put(server: &TestServer, key: &str, (method, path): (&str, &str), media: &str, body: &[u8]) -> Answer {
+    let headers = format!("{}Content-Type: {media}\r\nContent-Length: {}\r\n", bearer(key), body.len());
+    send(server, method, path, &headers, body).await
+}
+
+/// Believes everybody who says a name, which may everything.
+struct Believes;
+
+impl Identify for Believes {
+    fn identify(&self, token: &[u8]) -> Identifying {
+        let (subject, token) = (Bytes::copy_from_slice(token), Bytes::from([b"token of ", token].concat()));
+        let identity = Identity { subject, token, grants: Arc::new(Grants::all()), info: Bytes::new() };
+        Identifying::Now(Ok(Identified { identity: Arc::new(identity), expires: None, issued: None }))
+    }
+}
+
+/// A server whose clients have names.
+async fn named() -> TestServer {
+    build(Server::builder().limits(limits(|_| {})).api_keys(keys()).identify(Believes).shards(2)).await
+}
+
+/// Somebody in a room.
+async fn member(server: &TestServer, name: &str, room: &str) -> (Peer, Membership) {
+    let mut peer = Peer::preamble(server, Transport::Tcp).await;
+    let mut list = Vec::new();
+    put_extension(kind::TOKEN, name.as_bytes(), &mut list);
+    let extensions = Extensions::from_encoded(&list).unwrap();
+    let hello = Hello { capabilities: Capabilities::TOKEN, max_record: 0, max_frame: 0, extensions };
+    let mut bytes = Vec::new();
+    Control::new(RequestId(1), Command::Hello(hello)).encode(&mut bytes);
+    peer.send(&bytes).await;
+    let _welcome = peer.control().await;
+    let membership = peer.join(1, Mode::BOTH, room).await;
+    (peer, membership)
 }
