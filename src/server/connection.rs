@@ -41,6 +41,7 @@ use super::rooms::Rooms;
 use super::shard::{Mail, Mailboxes, ShardGone};
 use super::writer::{Framing, Writer};
 use crate::command::{Command, SessionId};
+#[cfg(feature = "console")]
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::session::{Ending, Facts, Output, Route, Session};
@@ -71,6 +72,7 @@ pub(super) enum Speaks {
         token: Option<Bytes>,
     },
     /// WebSocket, by an operator whose key was looked at.
+    #[cfg(feature = "console")]
     Operator {
         /// What came behind the request.
         read: Bytes,
@@ -142,6 +144,7 @@ impl<T> Connection<T> {
                 let session = Session::over_websocket(facts, room, connected).with_credential(token);
                 (Framing::WebSocket, inbound, session)
             }
+            #[cfg(feature = "console")]
             Speaks::Operator { read, identity } => {
                 let inbound = Inbound::websocket(read, &facts.limits);
                 let session = Session::over_websocket(facts, None, connected).with_identity(identity);
