@@ -97,7 +97,11 @@ impl Verbs {
 
 /// Patterns with their verbs, at most [`Grants::MOST`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grants(Box<[(Pattern, Verbs)]>);
+pub struct Grants {
+    by_pattern: Box<[(Pattern, Verbs)]>,
+    /// Whether rooms of the server's own are meant too. No token says so.
+    operator: bool,
+}
 
 impl Grants {
     /// How many patterns there may be. 64: each is tried at every join.
@@ -106,25 +110,39 @@ impl Grants {
     /// Takes patterns with their verbs; `None` where there are too many.
     #[must_use]
     pub fn new(grants: Vec<(Pattern, Verbs)>) -> Option<Self> {
-        (grants.len() <= Self::MOST).then(|| Self(grants.into()))
+        (grants.len() <= Self::MOST).then(|| Self { by_pattern: grants.into(), operator: false })
     }
 
     /// Everything in every room.
     #[must_use]
     pub fn all() -> Self {
-        Self(Pattern::new("**").map(|every| (every, Verbs::ALL)).into_iter().collect())
+        let by_pattern = Pattern::new("**").map(|every| (every, Verbs::ALL)).into_iter().collect();
+        Self { by_pattern, operator: false }
+    }
+
+    /// The same for somebody who operates the server and looks on: where the patterns fit, rooms of the
+    /// server's own too ([`RoomName::is_reserved`]), and nothing may be published anywhere.
+    #[must_use]
+    pub fn for_operator(self) -> Self {
+        Self { operator: true, ..self }
+    }
+
+    /// Whether they are those of an operator.
+    #[must_use]
+    pub const fn is_operators(&self) -> bool {
+        self.operator
     }
 
     /// What may be done in a room: what all patterns that fit allow together.
     #[must_use]
     pub fn verbs(&self, room: &RoomName) -> Verbs {
-        let fitting = self.0.iter().filter(|(pattern, _)| pattern.matches(room));
+        let fitting = self.by_pattern.iter().filter(|(pattern, _)| pattern.matches(room));
         fitting.fold(Verbs::NONE, |verbs, (_, more)| verbs.with(*more))
     }
 
     /// Each pattern with its verbs.
     pub fn iter(&self) -> impl Iterator<Item = (&Pattern, Verbs)> {
-        self.0.iter().map(|(pattern, verbs)| (pattern, *verbs))
+        self.by_pattern.iter().map(|(pattern, verbs)| (pattern, *verbs))
     }
 }
 

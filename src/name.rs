@@ -21,6 +21,15 @@ impl RoomName {
         std::str::from_utf8(bytes).ok().map(|name| Self(name.into()))
     }
 
+    /// What names of the server's own rooms begin with (PROTOCOL 15).
+    pub const RESERVED: &str = "@tickwire/";
+
+    /// Whether it names a room of the server's own, which only operators may join.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(Self::RESERVED)
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -40,6 +40,12 @@ impl Publishing {
         Self(self.0 | other.0)
     }
 
+    /// Those that both have.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether there is something that may be published.
     #[must_use]
     pub const fn is_something(self) -> bool {
@@ -83,6 +89,18 @@ impl Rights {
     #[must_use]
     pub const fn sight(self) -> Sight {
         Sight { presence: self.presence, events: self.events, values: self.values }
+    }
+
+    /// What both allow.
+    #[must_use]
+    pub const fn within(self, other: Self) -> Self {
+        Self {
+            presence: self.presence && other.presence,
+            events: self.events && other.events,
+            values: self.values && other.values,
+            history: self.history && other.history,
+            publish: self.publish.common(other.publish),
+        }
     }
 
     /// What of a mode these rights leave (PROTOCOL 6.4).
@@ -217,6 +235,9 @@ pub struct Asking<'a> {
     pub room: &'a RoomName,
     /// What the client asked for.
     pub mode: Mode,
+    /// The name of the key that an operator has said over HTTP; `None` for clients. With it, [`mode`](Self::mode) is
+    /// to publish or to receive, and the rights count for this one request.
+    pub key: Option<&'a str>,
 }
 
 impl Asking<'_> {
@@ -230,7 +251,8 @@ impl Asking<'_> {
 }
 
 /// Decides who may be in a room, and what it is told and may say there: asked at every join, also at
-/// those that resume a session, and for every membership of a session whose token is renewed.
+/// those that resume a session, for every membership of a session whose token is renewed, and for what operators
+/// with a key ask of a room over HTTP ([`Asking::key`]).
 #[derive(Clone)]
 pub struct Authorise(Arc<Decide>);
 
@@ -242,8 +264,16 @@ impl Authorise {
         Self(Arc::new(decide))
     }
 
+    /// Rooms of the server's own are for operators who look on, whatever the application says; and these never
+    /// may more than their keys.
     pub(crate) fn ask(&self, asking: &Asking<'_>) -> Result<Rights, Reason> {
-        (self.0)(asking)
+        let looks_on = asking.identity.is_some_and(|identity| identity.grants.is_operators());
+        let own = looks_on.then(|| asking.granted()).transpose()?;
+        if asking.room.is_reserved() {
+            return own.ok_or(Reason::NOT_ALLOWED);
+        }
+        let rights = (self.0)(asking)?;
+        Ok(own.map_or(rights, |own| rights.within(own)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | healthcheck | token ──> Failure ──> message, exit status
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | top | healthcheck | token ──> Failure ──> exit status
 //! ```
 
 mod bench;
@@ -19,6 +19,7 @@ mod replay;
 mod serve;
 mod sub;
 mod token;
+mod top;
 mod trim;
 mod units;
 
@@ -56,6 +57,8 @@ enum Command {
     Replay(replay::ReplayArguments),
     /// Ask a server whether it is ready: exit status 0 or 1
     Healthcheck(healthcheck::HealthcheckArguments),
+    /// Show what a server does, and its rooms
+    Top(top::TopArguments),
     /// Make, show and verify tokens
     Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
@@ -72,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Record(arguments) => record::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

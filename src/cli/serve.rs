@@ -92,7 +92,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         .limits(config.limits)
         .access(config.access)
         .classes(config.classes.clone());
-    builder = builder.insecure_anonymous(config.insecure_anonymous);
+    builder = builder.insecure_anonymous(config.insecure_anonymous).api_keys(config.api_keys.0);
     if let Some(auth) = &config.auth {
         builder = builder.identify(auth.verifier().map_err(Failure::Usage)?).query_tokens(auth.query);
     }
@@ -229,6 +229,7 @@ fn announce(server: &Server, classes: &RoomClasses, tls: Option<&Tls>, self_sign
     }
     if let Some(addr) = server.admin_addr() {
         line(&mut out, "admin", &format_args!("http://{addr}/metrics"))?;
+        line(&mut out, "page", &format_args!("http://{addr}/admin"))?;
     }
     line(&mut out, "tick", &units::show_duration(classes.default.period))?;
     if let Some(tls) = tls {

@@ -18,6 +18,9 @@ pub struct ClientConfig {
     pub trust: Option<Trust>,
     /// Who this client is, where the server wants to know (PROTOCOL 6.1). None.
     pub token: Option<Token>,
+    /// What stands in the WebSocket request as `Authorization: Bearer` (PROTOCOL 4.2), such as the key of a
+    /// server's operator. None. Only visible ASCII can stand there; over TCP there is no request.
+    pub bearer: Option<Token>,
     /// What is offered (PROTOCOL 10.3). All that this client can do; fewer to save memory or to
     /// behave like a small client. Others are never offered.
     pub capabilities: Capabilities,
@@ -61,6 +64,7 @@ impl ClientConfig {
             #[cfg(feature = "tls")]
             trust: None,
             token: None,
+            bearer: None,
             capabilities: Self::CAPABILITIES,
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(10),
@@ -82,6 +86,13 @@ impl ClientConfig {
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
+        self
+    }
+
+    /// Sets what stands in the WebSocket request.
+    #[must_use]
+    pub fn bearer(mut self, bearer: Token) -> Self {
+        self.bearer = Some(bearer);
         self
     }
 

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::outgoing::Outgoing;
-use super::{ByteStream, ClientConfig, Error, Scheme, Url};
+use super::{ByteStream, ClientConfig, Error, Scheme};
 use crate::wire::{Decoder, Frame, Header, Reason, SUBPROTOCOL, Sender};
 
 /// The largest frame payload a header can announce. A client that asks for no less takes it.
@@ -55,19 +55,26 @@ pub(super) async fn connect(config: &ClientConfig) -> Result<(FrameReader, Frame
             Ok((FrameReader { input, decoder }, writer))
         }
         Scheme::WebSocket => {
-            let (write, read) = shake_hands(stream, &config.url).await?.split();
+            let (write, read) = shake_hands(stream, config).await?.split();
             let input = Input::WebSocket { read, message: Bytes::new() };
             Ok((FrameReader { input, decoder }, FrameWriter::WebSocket(Box::new(write))))
         }
     }
 }
 
-async fn shake_hands(stream: ByteStream, url: &Url) -> Result<Socket, Error> {
+async fn shake_hands(stream: ByteStream, config: &ClientConfig) -> Result<Socket, Error> {
+    let url = &config.url;
     // TLS is below: the request is the same.
     let address = format!("ws://{}{}", url.authority(), url.path());
     let mut request = address.into_client_request().map_err(from_tungstenite)?;
     // PROTOCOL 4.2: the subprotocol must be offered.
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+    if let Some(bearer) = &config.bearer {
+        let value = [b"Bearer ", bearer.as_bytes()].concat();
+        let mut value = HeaderValue::from_bytes(&value).map_err(|error| Error::WebSocket(Box::new(error)))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert("authorization", value);
+    }
     // PROTOCOL 4.2: a message is at most 16 KiB, unless a single frame is larger.
     let largest = Some(Header::LEN + MAX_FRAME);
     let config = WebSocketConfig::default().max_message_size(largest).max_frame_size(largest);

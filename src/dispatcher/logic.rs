@@ -142,7 +142,7 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     /// Ends every membership, and the room.
-    fn close_room(&mut self, index: RoomIndex, reason: Reason, now: Time, out: &mut impl Outlet<H>) {
+    pub(super) fn close_room(&mut self, index: RoomIndex, reason: Reason, now: Time, out: &mut impl Outlet<H>) {
         let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         if slot.room.is_dirty() && !self.going_away {
             // PROTOCOL 12.3: what was accepted is in a batch. Logic is not asked again.

@@ -69,8 +69,8 @@ impl<H: Clone> Dispatcher<H> {
         Ok(())
     }
 
-    /// A join was refused, and nothing of it is left.
-    fn handle_refused(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
+    /// A join, or a message of an operator, was refused, and nothing of it is left.
+    pub(super) fn handle_refused(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
         self.settle(index, now, out);
         let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
         if slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
@@ -121,7 +121,7 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     /// PROTOCOL 15: one decision for live batches, history, snapshots and resumed sessions.
-    fn authorise(&mut self, asking: &Asking<'_>) -> Result<Rights, Reason> {
+    pub(super) fn authorise(&mut self, asking: &Asking<'_>) -> Result<Rights, Reason> {
         // The application's own, as logic is: a panic in it ends this join and nothing else.
         let asked = guard(|| self.config.authorise.ask(asking));
         if asked.is_none() {
@@ -143,7 +143,7 @@ impl<H: Clone> Dispatcher<H> {
         let Ok(seat) = self.seat(session, handle) else { return };
         let Some(slot) = self.rooms.get(seat.room.place()).and_then(Option::as_ref) else { return };
         let (Some(mode), room) = (slot.room.mode(seat.member), slot.room.name.clone()) else { return };
-        let asking = Asking { subject: &identity.subject, identity: Some(identity), room: &room, mode };
+        let asking = Asking { subject: &identity.subject, identity: Some(identity), room: &room, mode, key: None };
         let renewed = self.authorise(&asking).and_then(|rights| {
             if rights.grant(mode)? != mode {
                 return Err(Reason::NOT_ALLOWED);
@@ -243,7 +243,7 @@ impl<H: Clone> Dispatcher<H> {
 /// What a join asks.
 fn asking(join: &JoinCommand) -> Asking<'_> {
     let JoinCommand { subject, identity, name, mode, .. } = join;
-    Asking { subject, identity: identity.as_deref(), room: name, mode: *mode }
+    Asking { subject, identity: identity.as_deref(), room: name, mode: *mode, key: None }
 }
 
 /// Where the seat of a handle is, or belongs: a message costs as much in many rooms as in one.

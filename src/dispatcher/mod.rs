@@ -14,6 +14,7 @@ mod ids;
 mod left;
 mod logic;
 mod membership;
+pub mod operate;
 mod rest;
 mod rooms;
 mod schedule;

@@ -296,6 +296,17 @@ impl Logics {
         self
     }
 
+    /// As [`with`](Self::with), before all others.
+    #[cfg(feature = "console")]
+    pub(crate) fn with_first<L, F>(mut self, pattern: Pattern, make: F) -> Self
+    where
+        L: RoomLogic + 'static,
+        F: Fn(&RoomName) -> L + Send + Sync + 'static,
+    {
+        self.by_pattern.insert(0, (pattern, Arc::new(move |name| Box::new(make(name)))));
+        self
+    }
+
     /// A new logic for a room; `None` where it relays.
     pub(crate) fn make(&self, name: &RoomName) -> Option<Box<dyn RoomLogic>> {
         let fitting = self.by_pattern.iter().find(|(pattern, _)| pattern.matches(name));

@@ -139,6 +139,8 @@ impl<H: Clone> Room<H> {
         plain.values.end = plain.frames.len();
         left.freeze(&head, options, false, buffers, fate, &mut plain.frames);
         plain.measure();
+        self.sent.0 += messages.events + messages.values;
+        self.sent.1 += plain.all_bytes() as u64;
 
         if self.deflates(plain, turn.limits.deflate_threshold) {
             deflated.deflate(plain, &mut turn.tools.deflater);

@@ -21,9 +21,11 @@ mod flush;
 mod gathering;
 mod history;
 mod join;
+mod look;
 mod members;
 mod mind;
 mod outlet;
+mod own;
 mod receivers;
 mod segment;
 mod shelf;
@@ -118,6 +120,8 @@ pub(crate) struct Room<H> {
     flushed_tick: u64,
     /// The tick of the last early flush, and how many it had.
     early: (u64, u32),
+    /// Messages that were sent to all, and bytes of their batches.
+    sent: (u64, u64),
 }
 
 /// What publishing asks of the room's owner.
@@ -154,6 +158,7 @@ impl<H: Clone> Room<H> {
             mind: None,
             flushed_tick: 0,
             early: (0, 0),
+            sent: (0, 0),
         }
     }
 

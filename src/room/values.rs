@@ -233,6 +233,31 @@ impl Values {
         segment
     }
 
+    /// Every value as it is after the flush: its owner and key, who wrote it, and what it is.
+    pub(super) fn current(&self) -> impl Iterator<Item = ((MemberNumber, Key), MemberNumber, &[u8])> {
+        let current = |(key, entry): (&ValueKey, _)| {
+            let (sender, payload) = self.after_flush(entry)?;
+            Some(((key.owner, key.key), sender, payload))
+        };
+        self.entries.iter().filter_map(current)
+    }
+
+    /// One of them.
+    pub(super) fn now(&self, owner: MemberNumber, key: Key) -> Option<(MemberNumber, &[u8])> {
+        self.after_flush(self.entries.get(&ValueKey { owner, key })?)
+    }
+
+    fn after_flush<'a>(&'a self, entry: &'a Entry) -> Option<(MemberNumber, &'a [u8])> {
+        let pending = entry.pending.and_then(|index| self.pending.get(index));
+        let (sender, payload) = match (pending, &entry.stored) {
+            (Some(write), _) => (write.sender, &write.payload),
+            (None, Some(stored)) => (stored.sender, &stored.payload),
+            (None, None) => return None,
+        };
+        // An empty one is on its way out.
+        (!payload.is_empty()).then_some((sender, payload))
+    }
+
     fn set_pending(&mut self, key: ValueKey, sender: MemberNumber, payload: &[u8]) {
         let entry = self.entries.entry(key).or_default();
         if let Some(write) = entry.pending.and_then(|index| self.pending.get_mut(index)) {

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 #[cfg(feature = "tls")]
 use super::Tls;
 use super::access::AccessConfig;
+use super::api::{ApiKey, check_keys};
 use super::identify::{Identification, Identify};
 use super::{Error, Server};
 use crate::class::{RoomClass, RoomClasses};
@@ -37,6 +38,7 @@ pub struct Builder {
     pub(super) tls: Option<Tls>,
     pub(super) admin: Option<SocketAddr>,
     pub(super) access_log: u64,
+    pub(super) api_keys: Vec<ApiKey>,
     /// Whether a pattern was none.
     pub(super) bad_pattern: bool,
 }
@@ -58,6 +60,7 @@ impl Default for Builder {
             tls: None,
             admin: None,
             access_log: 0,
+            api_keys: Vec::new(),
             bad_pattern: false,
         }
     }
@@ -173,6 +176,14 @@ impl Builder {
         self
     }
 
+    /// Who may look at rooms, publish and manage over HTTP at the operators' address: see `docs/http.md`. Nobody by
+    /// default. In a server that has keys, what has no key of them is refused, but health, metrics and events.
+    #[must_use]
+    pub fn api_keys(mut self, keys: Vec<ApiKey>) -> Self {
+        self.api_keys = keys;
+        self
+    }
+
     /// One of so many connections that end is told in the log, at level info with the target
     /// `tickwire::access`. 0, which tells of none, by default: how often connections end is up to strangers.
     #[must_use]
@@ -216,6 +227,7 @@ impl Builder {
     fn check(&self) -> Result<u32, Error> {
         self.limits.check().map_err(Error::Limits)?;
         self.access.check().map_err(Error::Access)?;
+        check_keys(&self.api_keys).map_err(Error::ApiKeys)?;
         if self.bad_pattern {
             return Err(Error::Pattern);
         }

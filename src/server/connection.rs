@@ -41,6 +41,8 @@ use super::rooms::Rooms;
 use super::shard::{Mail, Mailboxes, ShardGone};
 use super::writer::{Framing, Writer};
 use crate::command::{Command, SessionId};
+#[cfg(feature = "console")]
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::session::{Ending, Facts, Output, Route, Session};
 use crate::time::Time;
@@ -68,6 +70,14 @@ pub(super) enum Speaks {
         room: Option<Bytes>,
         /// The token that the request brought.
         token: Option<Bytes>,
+    },
+    /// WebSocket, by an operator whose key was looked at.
+    #[cfg(feature = "console")]
+    Operator {
+        /// What came behind the request.
+        read: Bytes,
+        /// Who it is.
+        identity: Arc<Identity>,
     },
 }
 
@@ -135,6 +145,12 @@ impl<T> Connection<T> {
             Speaks::WebSocket { read, room, token } => {
                 let inbound = Inbound::websocket(read, &facts.limits);
                 let session = Session::over_websocket(facts, room, connected).with_credential(token);
+                (Framing::WebSocket, inbound, session)
+            }
+            #[cfg(feature = "console")]
+            Speaks::Operator { read, identity } => {
+                let inbound = Inbound::websocket(read, &facts.limits);
+                let session = Session::over_websocket(facts, None, connected).with_identity(identity);
                 (Framing::WebSocket, inbound, session)
             }
         };

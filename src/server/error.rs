@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use super::api::BadKey;
+
 /// Why a server did not start, or stopped.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -23,6 +25,8 @@ pub enum Error {
     Limits(&'static str),
     /// What was decided of who may connect contradicts itself.
     Access(&'static str),
+    /// Keys of operators cannot be told apart, or are too many.
+    ApiKeys(BadKey),
     /// A room class has a period that cannot be used.
     Period,
     /// A pattern of room names cannot be read.
@@ -53,6 +57,7 @@ impl fmt::Display for Error {
             ),
             Self::Limits(what) => write!(f, "the limits contradict each other: {what}"),
             Self::Access(what) => write!(f, "access: {what}"),
+            Self::ApiKeys(what) => write!(f, "keys of operators: {what}"),
             Self::Period => f.write_str("a tick is 0, or between 1 ms and 60 s"),
             Self::Pattern => f.write_str("a pattern is 1 to 64 bytes of A-Z a-z 0-9 _ . : / @ - and *"),
             Self::Shards(count) => write!(f, "{count} shards: choose 1 to 1024, best as many as there are cores"),

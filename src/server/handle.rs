@@ -18,12 +18,14 @@ use tokio::sync::watch;
 #[cfg(feature = "tls")]
 use super::Tls;
 use super::access::{Access, Guest};
+use super::api::Operators;
 use super::connection::{self, Connection, Speaks, Surroundings};
 use super::drain::Drain;
 use super::hub::Hub;
 use super::registry::{Place, Registry};
 use super::stream::Stream;
 use super::{Counters, Revoke, TooManyRevoked, http, observe};
+use crate::dispatcher::operate::Operator;
 use crate::rejections::Rejections;
 use crate::time::Time;
 
@@ -35,6 +37,9 @@ pub struct Handle {
     pub(super) access: Arc<Access>,
     pub(super) counters: Arc<[watch::Receiver<Counters>]>,
     pub(super) hubs: Arc<[Arc<Hub>]>,
+    pub(super) operators: Arc<Operators>,
+    /// Whose rights count for what is asked of rooms.
+    pub(super) operator: Operator,
     pub(super) drain: Arc<Drain>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,

@@ -300,7 +300,7 @@ pub(super) fn only_get() -> Answer {
 }
 
 /// The answer to a WebSocket request: 101, or why not.
-fn accept(method: &Method, version: Version, headers: &HeaderMap) -> Result<Answer, Box<Answer>> {
+pub(super) fn accept(method: &Method, version: Version, headers: &HeaderMap) -> Result<Answer, Box<Answer>> {
     let refuse = |status, sentence: &'static str| Err(Box::new(text(status, sentence)));
     if *method != Method::GET {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use GET with Upgrade: websocket.\n");

@@ -21,10 +21,13 @@
 //! ```
 
 pub mod access;
+pub mod api;
 mod builder;
 mod clock;
 mod closing;
 mod connection;
+#[cfg(feature = "console")]
+pub mod console;
 mod cost;
 mod credential;
 mod directs;
@@ -67,6 +70,7 @@ use tokio::task::JoinSet;
 use tracing::error;
 
 use self::access::Access;
+use self::api::Operators;
 pub use self::builder::Builder;
 use self::clock::Clock;
 use self::connection::Surroundings;
@@ -83,6 +87,7 @@ pub use self::tls::{Tls, TlsError};
 use self::worker::Worker;
 pub use crate::dispatcher::Counters;
 use crate::dispatcher::DispatcherConfig;
+use crate::dispatcher::operate::Operator;
 use crate::session::Facts;
 use crate::time::micros;
 use crate::wire::Capabilities;
@@ -97,6 +102,8 @@ pub struct Server {
     shards: Vec<(Shard, mpsc::Receiver<Mail>)>,
     /// Where the server has sockets, these have the shards.
     workers: Vec<Worker>,
+    #[cfg(feature = "console")]
+    feed: console::Feed,
 }
 
 impl Server {
@@ -116,16 +123,22 @@ impl Server {
     }
 
     fn new(websocket: Option<TcpListener>, tcp: Option<TcpListener>, shards: u32, builder: Builder) -> Self {
-        let Builder { limits, access, classes, authorise, identification, logics, access_log, .. } = builder;
+        let Builder { limits, access, classes, authorise, identification, logics, access_log, api_keys, .. } = builder;
         #[cfg(feature = "tls")]
         let tls = builder.tls;
         let observe = Observe::new(shards, access_log);
+        let operators = Operators::new(api_keys, shards);
         let random = random();
         let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
         let (counting, counters): (Vec<_>, Vec<_>) = (0..shards).map(|_| watch::channel(Counters::default())).unzip();
+        // The server's own rooms are not the operator's: they have no say in when mail is due.
+        #[cfg(feature = "console")]
+        let (feed, all_classes, logics) = console::Feed::among(classes.clone(), logics);
+        #[cfg(not(feature = "console"))]
+        let all_classes = classes.clone();
         let shards = receivers.into_iter().zip(counting).zip(0..).map(|((receiver, counting), shard)| {
-            let (limits, classes) = (limits.clone(), classes.clone());
+            let (limits, classes) = (limits.clone(), all_classes.clone());
             let (authorise, logics) = (authorise.clone(), logics.clone());
             let config = DispatcherConfig { limits, classes, authorise, logics, shard, shards, seed: random };
             (Shard::new(config, counting), receiver)
@@ -158,10 +171,21 @@ impl Server {
             counters: counters.into(),
             drain: Arc::default(),
             hubs: Arc::new([]),
+            operators,
+            operator: Operator::APPLICATION,
             #[cfg(feature = "tls")]
             tls,
         };
-        Self { websocket, tcp, admin: None, handle, shards, workers: Vec::new() }
+        Self {
+            websocket,
+            tcp,
+            admin: None,
+            handle,
+            shards,
+            workers: Vec::new(),
+            #[cfg(feature = "console")]
+            feed,
+        }
     }
 
     /// Gives each shard a thread with an event loop.
@@ -214,7 +238,9 @@ impl Server {
     /// [`Error::ShardDied`], where there is a bug in the server: better no server than silent rooms;
     /// [`Error::Workers`], where the system gives no threads.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { websocket, tcp, admin, handle, shards, workers } = self;
+        #[cfg(feature = "console")]
+        let _sampler = console::start(self.feed, self.handle.clone());
+        let Self { websocket, tcp, admin, handle, shards, workers, .. } = self;
         let clock = handle.surroundings.clock;
         let mut tasks = JoinSet::new();
         for (shard, mailbox) in shards {

@@ -175,6 +175,14 @@ impl Registry {
         &self.cost
     }
 
+    /// The sessions of those who have proved to be this.
+    pub(super) fn sessions_of(&self, subject: &[u8]) -> Vec<SessionId> {
+        let who = Revoke::Subject(subject);
+        let open = self.lock();
+        let meant = open.identities.iter().filter(|(_, identified)| who.means(&identified.identity));
+        meant.map(|(session, _)| *session).collect()
+    }
+
     /// A connection is gone.
     fn handle_gone(&self) {
         if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep_until};
 
+use super::api::{QUESTIONS, Question};
 use super::clock::Clock;
 use super::hub::Hub;
 use super::observe::{Asked, ByReason, Snapshot, Tally, Ticks};
@@ -62,6 +63,8 @@ pub(super) enum Mail {
     Observe(Asked),
     /// The server is going away: rooms send what they have, and who receives learns where they end.
     GoAway(oneshot::Sender<Finals>),
+    /// Somebody asks something of the rooms.
+    Ask(Question),
 }
 
 /// Who receives which room, and the room's last position.
@@ -145,8 +148,8 @@ impl Mailboxes {
 /// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
     let sessions = limits.max_connections.saturating_add(limits.max_away);
-    // Two more: a scrape asks, and never twice at a time; and the server goes away once.
-    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(2)
+    // Two more: a scrape asks, and never twice at a time; and the server goes away once. Operators ask too.
+    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(2 + QUESTIONS)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
@@ -202,6 +205,7 @@ impl Shard {
                 // Who asks is gone where the server has ended.
                 let _gone = reply.send(self.dispatcher.handle_going_away(now, &mut self.out));
             }
+            Mail::Ask(question) => question.answer(&mut self.dispatcher, &mut self.out, now),
         }
     }
 

@@ -46,6 +46,13 @@ impl Session {
         self
     }
 
+    /// Its owner knows already who the peer is: no token of it is asked for.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Arc<Identity>) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
     /// Who the peer has proved to be; `None` before, and in a server that asks nobody for that.
     #[must_use]
     pub const fn identity(&self) -> Option<&Arc<Identity>> {
@@ -134,7 +141,7 @@ impl Session {
         request: RequestId,
         brought: Option<Bytes>,
     ) -> Result<Option<Unproven>, Ending> {
-        if !self.facts.capabilities.has(Capabilities::TOKEN) {
+        if !self.facts.capabilities.has(Capabilities::TOKEN) || self.identity.is_some() {
             return Ok(None);
         }
         let credential = self.early.as_mut().and_then(|early| early.credential.take());

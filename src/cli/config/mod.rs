@@ -18,6 +18,7 @@
 //! ```
 
 mod access;
+mod api;
 pub(super) mod auth;
 mod limits;
 pub(super) mod observe;
@@ -53,6 +54,7 @@ pub(super) struct Config {
     pub(super) insecure_anonymous: bool,
     pub(super) tls: Option<Certificate>,
     pub(super) observe: observe::Observe,
+    pub(super) api_keys: api::Keys,
 }
 
 impl Config {
@@ -85,6 +87,7 @@ impl Config {
             insecure_anonymous: arguments.insecure_anonymous,
             tls: Certificate::of(arguments).or(file.tls),
             observe,
+            api_keys: file.api_keys,
         })
     }
 }
@@ -103,6 +106,7 @@ struct File {
     auth: Option<Auth>,
     tls: Option<Certificate>,
     observe: observe::Read,
+    api_keys: api::Keys,
 }
 
 /// A `[[class]]` of a file. What it leaves out is as for other rooms.
@@ -159,6 +163,7 @@ fn parse(name: &str, text: &str) -> Result<File, String> {
         tick: root.get("tick", read_tick)?,
         shards: root.get("shards", Value::size)?,
         observe: observe::Read::new(&root)?,
+        api_keys: api::read(&root)?,
         ..File::default()
     };
     if let Some(section) = root.section("limits")? {

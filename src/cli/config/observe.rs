@@ -30,7 +30,7 @@ impl Read {
     pub(super) fn new(root: &Section<'_>) -> Result<Self, String> {
         let mut read = Self::default();
         if let Some(section) = root.section("admin")? {
-            section.check_keys(&["listen"])?;
+            section.check_keys(&["listen", "keys"])?;
             read.admin = section.get("listen", read_listen)?;
         }
         if let Some(section) = root.section("log")? {

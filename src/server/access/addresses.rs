@@ -34,7 +34,7 @@ impl Addresses {
             connects: Bucket::full(limits.address_connects_burst, now),
             failures: Bucket::full(limits.address_failures_burst, now),
         };
-        let Some(slot) = self.table.slot(&key(address), limits.max_addresses, make) else { return Ok(()) };
+        let Some(slot) = self.table.slot(&owner(address), limits.max_addresses, make) else { return Ok(()) };
         let entry = &mut slot.entry;
         let deny = |rejected, after| Err(Denied { rejected, after });
         let (burst, per_sec) = (limits.address_failures_burst.into(), limits.address_failures_per_sec.into());
@@ -59,26 +59,26 @@ impl Addresses {
 
     /// One of its connections has said hello.
     pub(super) fn greeted(&mut self, address: IpAddr) {
-        if let Some(entry) = self.table.get(&key(address)) {
+        if let Some(entry) = self.table.get(&owner(address)) {
             entry.greeting = entry.greeting.saturating_sub(1);
         }
     }
 
     /// One of its connections is gone.
     pub(super) fn leave(&mut self, address: IpAddr) {
-        self.table.leave(&key(address));
+        self.table.leave(&owner(address));
     }
 
     /// A login of it has failed.
     pub(super) fn failed_login(&mut self, address: IpAddr, limits: &Limits, now: Time) {
-        if let Some(entry) = self.table.get(&key(address)) {
+        if let Some(entry) = self.table.get(&owner(address)) {
             entry.failures.take(limits.address_failures_burst, limits.address_failures_per_sec, now);
         }
     }
 }
 
 /// Who owns one IPv6 address owns all that share its first 64 bits.
-pub(super) fn key(address: IpAddr) -> IpAddr {
+pub(in crate::server) fn owner(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
         v4 => v4,

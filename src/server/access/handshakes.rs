@@ -65,7 +65,7 @@ impl Handshakes {
     pub(in crate::server) async fn begin(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Handshake> {
         let own = match address {
             Some(address) => {
-                let (places, user) = self.enter(addresses::key(address));
+                let (places, user) = self.enter(addresses::owner(address));
                 Some((places.acquire_owned().await.ok()?, user))
             }
             None => None,

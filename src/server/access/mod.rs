@@ -37,6 +37,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
 use self::addresses::Addresses;
+pub(super) use self::addresses::owner;
 pub use self::config::{AccessConfig, ProxyProtocol};
 use self::memory::Watch;
 pub use self::network::{Network, NotANetwork};

@@ -5,6 +5,7 @@
 //! GET /readyz                      200, or 503 while the server goes away
 //! GET /metrics                     the page for Prometheus
 //! GET /v1/rooms/{room}/events      a room as server-sent events
+//! /v1/...                          with a key: what operators ask and do, see `api`
 //! ```
 //!
 //! A further route is an arm of [`route`], which names its path, and a function that answers.
@@ -39,6 +40,10 @@ use super::sse::{Events, read_id};
 use super::text::CONTENT_TYPE;
 use super::watch::{Wanted, Watch};
 use crate::name::RoomName;
+#[cfg(feature = "api")]
+use crate::server::api;
+#[cfg(feature = "console")]
+use crate::server::console;
 use crate::server::{Handle, credential, http};
 use crate::wire::Reason;
 
@@ -81,8 +86,8 @@ async fn listen(listener: TcpListener, server: Handle) {
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(serve(stream, server.clone(), place));
+            Ok((stream, peer)) => {
+                tokio::spawn(serve(stream, peer.ip(), server.clone(), place));
             }
             Err(error) => {
                 debug!("an operator's connection cannot be accepted: {error}");
@@ -102,24 +107,29 @@ struct Watching {
     ended: Arc<Notify>,
 }
 
-async fn serve(stream: TcpStream, server: Handle, _place: OwnedSemaphorePermit) {
+async fn serve(stream: TcpStream, peer: IpAddr, server: Handle, _place: OwnedSemaphorePermit) {
     let watching = Arc::new(Watching::default());
     let is_local = stream.local_addr().is_ok_and(|addr| addr.ip().is_loopback());
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let (server, watching) = (server.clone(), Arc::clone(&watching));
         async move {
             if is_local && !names_this_machine(request.headers()) {
                 let text = "This address is for this machine: ask for localhost, or a loopback address.\n";
                 return Ok::<_, Infallible>(say(StatusCode::FORBIDDEN, text));
             }
-            Ok(route(&request, &server, &watching).await)
+            #[cfg(feature = "console")]
+            if console::http::is_here(request.uri().path()) {
+                return Ok(plain(console::http::answer(&mut request, peer, &server)));
+            }
+            Ok(route(request, peer, &server, &watching).await)
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::select! {
         served = connection => {
             if let Err(error) = served {
@@ -149,18 +159,35 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     headers.get_all(header::HOST).iter().all(is_here)
 }
 
-async fn route(request: &Request<Incoming>, server: &Handle, watching: &Watching) -> Answer {
+async fn route(request: Request<Incoming>, peer: IpAddr, server: &Handle, watching: &Watching) -> Answer {
     let (method, path) = (request.method(), request.uri().path());
+    #[cfg(feature = "api")]
+    if is_api(method, path) {
+        let from = if server.access.trusts(peer) { server.access.client(peer, request.headers()) } else { peer };
+        return plain(api::http::respond(request, from, server).await);
+    }
+    #[cfg(not(feature = "api"))]
+    let _ = peer;
     match path {
         "/healthz" => plain(http::health(method)),
         "/readyz" => plain(http::ready(method, server)),
         "/metrics" => metrics(method, server).await,
-        "/" => say(StatusCode::OK, "Tickwire: /metrics, /healthz, /readyz, /v1/rooms/{room}/events.\n"),
+        "/" => say(
+            StatusCode::OK,
+            "Tickwire: /metrics, /healthz, /readyz, /v1/rooms/{room}/events; with a key /v1/openapi.json.\n",
+        ),
         _ => match path.strip_prefix("/v1/rooms/").and_then(|rest| rest.strip_suffix("/events")) {
             Some(room) => events(method, room, request.headers(), server, watching).await,
             None => say(StatusCode::NOT_FOUND, "There is nothing here. See / for what there is.\n"),
         },
     }
+}
+
+/// Whether operators need a key for it. Watching a room is for clients' tokens.
+#[cfg(feature = "api")]
+fn is_api(method: &Method, path: &str) -> bool {
+    let watches = matches!(*method, Method::GET | Method::HEAD) && path.ends_with("/events");
+    path.starts_with("/v1/") && !(watches && path.starts_with("/v1/rooms/"))
 }
 
 async fn metrics(method: &Method, server: &Handle) -> Answer {

@@ -41,6 +41,39 @@ impl Histogram {
         self.sum
     }
 
+    /// What came since `before`, an earlier state of the same counts.
+    #[cfg(feature = "console")]
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let mut since = *self;
+        since.counts.iter_mut().zip(before.counts).for_each(|(count, less)| *count = count.saturating_sub(less));
+        since.sum = since.sum.saturating_sub(before.sum);
+        since
+    }
+
+    /// The value that so large a share of all is at most, about: values are taken to be spread evenly over
+    /// their bucket. `None` where there are none.
+    #[cfg(feature = "console")]
+    pub(super) fn quantile(&self, share: f64) -> Option<u64> {
+        let wanted = self.count() as f64 * share;
+        let mut before = 0.0;
+        for (power, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let count = *count as f64;
+            if before + count >= wanted {
+                let (low, high) =
+                    if power == 0 { (0.0, 1.0) } else { (2_f64.powi(power as i32 - 1), 2_f64.powi(power as i32)) };
+                return Some((low + (high - low) * (wanted - before) / count) as u64);
+            }
+            before += count;
+        }
+        None
+    }
+
+    /// What the largest value was at most. `None` where there are none.
+    #[cfg(feature = "console")]
+    pub(super) fn most(&self) -> Option<u64> {
+        self.counts.iter().rposition(|count| *count > 0).map(|power| 1 << power)
+    }
+
     /// Values of at most `2^power`.
     pub(super) fn up_to(&self, power: usize) -> u64 {
         self.counts.iter().take(power + 1).sum()
@@ -69,5 +102,25 @@ mod tests {
         let mut twice = histogram;
         twice += &histogram;
         assert_eq!((twice.count(), twice.up_to(0)), (18, 4));
+    }
+
+    #[cfg(feature = "console")]
+    #[test]
+    fn quantiles_lie_within_their_bucket() {
+        let mut histogram = Histogram::new();
+        assert_eq!((histogram.quantile(0.5), histogram.most()), (None, None));
+        for _ in 0..98 {
+            histogram.record(10);
+        }
+        let before = histogram;
+        histogram.record(1000);
+        histogram.record(100_000);
+        assert_eq!(
+            (histogram.quantile(0.49), histogram.quantile(0.98), histogram.quantile(0.99)),
+            (Some(12), Some(16), Some(1024))
+        );
+        assert_eq!(histogram.most(), Some(131_072));
+        let since = histogram.since(&before);
+        assert_eq!((since.count(), since.sum(), since.quantile(0.5)), (2, 101_000, Some(1024)));
     }
 }

@@ -77,7 +77,7 @@ fn put_string(text: &mut String, value: &str) {
 }
 
 /// Base64 (RFC 4648, section 4), padded.
-fn encode(bytes: &[u8]) -> String {
+pub(in crate::server) fn encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {

@@ -52,6 +52,7 @@ fn connections(page: &mut Page, scrape: &Scrape) {
         let of = |counts: &ByReason| counts.iter().find(|(found, _)| *found == reason).map_or(0, |(_, count)| count);
         failures.of("reason", label(reason), of(&tally.ended) + of(&scrape.refused));
     }
+    page.counter("tickwire_api_key_failures_total", "Requests of operators with a wrong key.").is(scrape.key_failures);
 }
 
 fn messages(page: &mut Page, scrape: &Scrape) {

@@ -14,8 +14,10 @@
 mod access;
 pub(super) mod admin;
 mod escaped;
+#[cfg(feature = "console")]
+mod figures;
 mod histogram;
-mod json;
+pub(super) mod json;
 mod metrics;
 mod scrape;
 mod sse;
@@ -30,8 +32,12 @@ use tokio::sync::Semaphore;
 
 use self::access::Access;
 pub(super) use self::access::Leaving;
+#[cfg(feature = "console")]
+pub(super) use self::figures::Figures;
 pub(super) use self::histogram::Histogram;
 pub(super) use self::scrape::{Asked, Snapshot, Ticks};
+#[cfg(feature = "api")]
+pub(super) use self::sse::read_id;
 pub(super) use self::tally::{ByReason, Flow, Tally};
 
 use super::Handle;

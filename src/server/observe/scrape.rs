@@ -97,6 +97,8 @@ pub(super) struct Scrape {
     /// By cause.
     pub(super) turned_away: Vec<(&'static str, u64)>,
     pub(super) watchers: u64,
+    /// Wrong keys of operators.
+    pub(super) key_failures: u64,
     pub(super) ready: bool,
     pub(super) uptime: Duration,
 }
@@ -216,6 +218,7 @@ impl Scrape {
         self.sessions = server.sessions();
         self.turned_away = server.rejections().entries().collect();
         self.watchers = observe.watchers.load(Ordering::Relaxed);
+        self.key_failures = server.operators.failures();
         self.ready = observe.is_ready();
         self.uptime = server.surroundings.clock.now().since(Time::ZERO);
     }

@@ -198,7 +198,7 @@ impl Events {
 }
 
 /// Where to go on: `<epoch>-<position>`, as ids have it.
-pub(super) fn read_id(id: &str) -> Option<(Epoch, Position)> {
+pub(in crate::server) fn read_id(id: &str) -> Option<(Epoch, Position)> {
     let (epoch, position) = id.split_once('-')?;
     let is_hex = epoch.len() == 16 && epoch.bytes().all(|digit| digit.is_ascii_hexdigit());
     let is_number = !position.is_empty() && position.bytes().all(|digit| digit.is_ascii_digit());

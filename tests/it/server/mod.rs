@@ -13,9 +13,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod access;
+#[cfg(feature = "api")]
+mod api;
 mod attach;
 #[cfg(feature = "auth")]
 mod auth;
+#[cfg(all(feature = "console", feature = "client"))]
+mod console;
 mod drain;
 mod flow;
 mod framing;

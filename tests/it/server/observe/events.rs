@@ -142,7 +142,7 @@ async fn what_cannot_be_watched_is_told_why() {
         ("/v1/rooms/secret/events", 403, "240"),
         ("/v1/rooms/full/events", 503, "104"),
         ("/v1/rooms/members/events", 401, "241"),
-        ("/v1/rooms/target", 404, ""),
+        ("/v2/rooms/target", 404, ""),
     ] {
         let answer = get(admin, path).await;
         assert!(answer.status == status && answer.body.contains(words), "{path}: {} {}", answer.status, answer.body);
@@ -150,8 +150,8 @@ async fn what_cannot_be_watched_is_told_why() {
     let path = "/v1/rooms/target/events";
     let id = ask(admin, "GET", path, "Last-Event-ID: 7\r\n").await;
     assert!(id.status == 400 && id.body.contains("Last-Event-ID"), "{}", id.body);
-    let post = ask(admin, "POST", path, "Content-Length: 0\r\n").await;
-    assert!(post.status == 405 && post.head.contains("allow: get, head"));
+    let put = ask(admin, "PUT", path, "Content-Length: 0\r\n").await;
+    assert!(put.status == 405 && put.head.contains("allow: get, head"));
     let head = ask(admin, "HEAD", path, "").await;
     assert!(head.status == 200 && head.head.contains("text/event-stream") && head.body.is_empty(), "{}", head.head);
     let page = metrics(&server.handle).await;

@@ -30,15 +30,15 @@ async fn observed(builder: Builder) -> TestServer {
 }
 
 /// An answer.
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     /// In small letters.
-    head: String,
-    body: String,
+    pub head: String,
+    pub body: String,
 }
 
 /// One request, and everything up to the end of the connection.
-async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
+pub async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
     let mut io = soon(TcpStream::connect(addr), "a connection").await.unwrap();
     let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     soon(io.write_all(request.as_bytes()), "the server to read").await.unwrap();
@@ -50,7 +50,7 @@ async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &str) -> Answe
     Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
 }
 
-async fn get(addr: SocketAddr, path: &str) -> Answer {
+pub async fn get(addr: SocketAddr, path: &str) -> Answer {
     ask(addr, "GET", path, "").await
 }
 

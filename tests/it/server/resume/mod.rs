@@ -33,14 +33,14 @@ const ALL: u64 = Capabilities::RESUME.0 | Capabilities::HISTORY.0 | Capabilities
 
 /// What a WELCOME says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Welcomed {
-    resumed: bool,
-    accepted: u64,
-    token: Bytes,
-    lost: Option<(u64, u64)>,
+pub struct Welcomed {
+    pub resumed: bool,
+    pub accepted: u64,
+    pub token: Bytes,
+    pub lost: Option<(u64, u64)>,
 }
 
-fn hello(capabilities: u64, resume: Option<(&[u8], u64)>) -> Vec<u8> {
+pub fn hello(capabilities: u64, resume: Option<(&[u8], u64)>) -> Vec<u8> {
     let mut content = Vec::new();
     if let Some((token, seen)) = resume {
         let mut resume = Vec::new();
@@ -83,7 +83,7 @@ fn confirming(directs: u64) -> Vec<u8> {
     bytes
 }
 
-async fn welcomed(peer: &mut Peer) -> Welcomed {
+pub async fn welcomed(peer: &mut Peer) -> Welcomed {
     let frame = peer.control().await;
     let Command::Welcome(welcome) = command(&frame) else { panic!("{:?}", command(&frame)) };
     let lost = welcome.extensions.get(kind::LOST_DIRECTS).map(|content| {
@@ -95,7 +95,7 @@ async fn welcomed(peer: &mut Peer) -> Welcomed {
 }
 
 /// A new connection that says hello, with `more` right behind it.
-async fn greeted(
+pub async fn greeted(
     server: &TestServer,
     transport: Transport,
     resume: Option<(&[u8], u64)>,

@@ -1,0 +1,111 @@
+//! The operators' requests over HTTP: read, looked at, done, answered.
+//!
+//! ```text
+//! method, path ──> Operation ──key for it?──> query, body ──> Ask ──Handle──> JSON
+//!        404, 405 <──┘          401, 403, 429 <──┘    400, 408, 411, 413, 415, 422 <──┘
+//! ```
+//!
+//! What is read of a request is plain data: `operation` and `ask` know no sockets.
+
+mod answer;
+mod ask;
+mod base64;
+mod members;
+mod operation;
+mod perform;
+mod query;
+mod refused;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderMap};
+use hyper::{Request, Response};
+use tokio::time::timeout;
+use tracing::info;
+
+use self::ask::{Ask, Media};
+use self::operation::{Body, Operation};
+use self::refused::Refused;
+use super::Denied;
+use crate::server::Handle;
+
+/// Bytes of a request's body. 1 MiB: a thousand messages of a kilobyte.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// The document that describes all of this, of OpenAPI 3.1.
+const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
+
+/// How long a body may take to come. 10 s: the network is that of operators.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers a request under `/v1/`. `from` is who sends it.
+pub(in crate::server) async fn respond(
+    request: Request<Incoming>,
+    from: IpAddr,
+    server: &Handle,
+) -> Response<Full<Bytes>> {
+    match handle(request, from, server).await {
+        Ok(answer) => answer,
+        Err(refused) => answer::refused(&refused),
+    }
+}
+
+async fn handle(request: Request<Incoming>, from: IpAddr, server: &Handle) -> Result<Response<Full<Bytes>>, Refused> {
+    let operation = Operation::read(request.method().as_str(), request.uri().path())?;
+    let now = server.surroundings.clock.now();
+    let key = server.operators.may(request.headers(), operation.scope(), from, now)?;
+    if key.is_limited() && operation.is_about_the_server() {
+        return Err(Refused::Limited);
+    }
+    let ask = read(operation, request).await?;
+    if let Some(deed) = ask.deed() {
+        info!(target: "tickwire::api", key = key.name(), "{deed}");
+    }
+    perform::perform(ask, &server.limited_to(key)).await
+}
+
+/// The rest of the request.
+async fn read(operation: Operation, request: Request<Incoming>) -> Result<Ask, Refused> {
+    let (head, body) = request.into_parts();
+    let query = head.uri.query().unwrap_or_default();
+    let media = match operation.body() {
+        Body::None => return Ask::read(operation, query, Media::Bytes, Bytes::new()),
+        Body::Json => Some(media(&head.headers)?).filter(|media| *media == Media::Json).ok_or(Refused::MediaType)?,
+        Body::Payload => media(&head.headers)?,
+    };
+    let has_length =
+        [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| head.headers.contains_key(name));
+    if !has_length {
+        return Err(Refused::Length);
+    }
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(Refused::TooLarge);
+    }
+    let collected = timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await.map_err(|_| Refused::Slow)?;
+    let body = collected.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => Refused::TooLarge,
+        None => Refused::Body,
+    })?;
+    Ask::read(operation, query, media, body.to_bytes())
+}
+
+/// What a body is, which says so once.
+fn media(headers: &HeaderMap) -> Result<Media, Refused> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (Some(one), None) if !headers.contains_key(header::CONTENT_ENCODING) => {
+            Media::read(one.to_str().map_err(|_| Refused::MediaType)?)
+        }
+        _ => Err(Refused::MediaType),
+    }
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}

@@ -1,0 +1,162 @@
+//! The page over HTTP, and the upgrade to the protocol, on the operators' listener.
+//!
+//! ```text
+//! GET /admin, /admin/{file}   the page
+//! GET /admin/key              whether a key is one: a browser does not tell why a WebSocket was refused
+//! GET /admin/ws               101 with a key, and the connection goes on as frames
+//! ```
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use tracing::debug;
+
+use super::assets::{self, POLICY};
+use super::operator;
+use crate::identity::Identity;
+use crate::server::api::{Denied, Scope};
+use crate::server::http::{self, Answer};
+use crate::server::{Handle, credential};
+use crate::wire::{Advice, Reason};
+
+/// What stands before a key among the subprotocols. The key is percent-encoded: not all of its letters may
+/// stand there.
+const SUBPROTOCOL_KEY: &str = "tickwire.key.";
+
+/// Whether a path is the console's.
+pub(in crate::server) fn is_here(path: &str) -> bool {
+    path.strip_prefix("/admin").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Answers a request below `/admin`.
+pub(in crate::server) fn answer(request: &mut Request<Incoming>, from: IpAddr, server: &Handle) -> Answer {
+    match request.uri().path() {
+        "/admin/ws" => open(request, from, server),
+        "/admin/key" => match (request.method(), operator_of(request.headers(), from, server)) {
+            (&Method::GET | &Method::HEAD, Ok(_)) => private(http::text(StatusCode::OK, "ok\n")),
+            (&Method::GET | &Method::HEAD, Err(refused)) => private(*refused),
+            _ => http::only_get(),
+        },
+        path => match assets::asset(path) {
+            Some(asset) if matches!(*request.method(), Method::GET | Method::HEAD) => page(&asset, request.headers()),
+            Some(_) => http::only_get(),
+            None => http::text(StatusCode::NOT_FOUND, "There is nothing here. The page is /admin.\n"),
+        },
+    }
+}
+
+/// A file of the page. It is asked for anew each time, and sent where it has changed.
+fn page(asset: &assets::Asset, headers: &HeaderMap) -> Answer {
+    let tag = asset.tag();
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let is_known = known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag);
+    let mut answer = Response::new(Full::default());
+    if is_known {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        *answer.body_mut() = Full::new(Bytes::from_static(asset.text.as_bytes()));
+    }
+    let fixed = [
+        (header::CONTENT_TYPE, asset.media_type),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    answer.headers_mut().extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    answer
+}
+
+/// The upgrade: a session of an operator.
+fn open(request: &mut Request<Incoming>, from: IpAddr, server: &Handle) -> Answer {
+    let answer = match http::accept(request.method(), request.version(), request.headers()) {
+        Ok(answer) => answer,
+        Err(refused) => return *refused,
+    };
+    // The key says enough of who it is; a page that got hold of it has no business here all the same.
+    if !server.access.allows_origin(request.headers(), false, from) {
+        return http::text(StatusCode::FORBIDDEN, "Pages of this origin may not connect: see origins in [access].\n");
+    }
+    let identity = match operator_of(request.headers(), from, server) {
+        Ok(identity) => identity,
+        Err(refused) => return *refused,
+    };
+    match server.place_for_operator(identity) {
+        Ok((place, identity)) => {
+            let (upgrade, server) = (hyper::upgrade::on(request), server.clone());
+            tokio::spawn(async move {
+                match upgrade.await {
+                    Ok(io) => server.run_operator(TokioIo::new(io), Bytes::new(), place, identity).await,
+                    Err(error) => debug!("an operator's connection was not upgraded: {error}"),
+                }
+            });
+            answer
+        }
+        Err(reason) => refuse(reason),
+    }
+}
+
+/// Whose key a request brings.
+fn operator_of(headers: &HeaderMap, from: IpAddr, server: &Handle) -> Result<Identity, Box<Answer>> {
+    let said = credential::bearer(headers).or_else(|| subprotocol(headers));
+    let now = server.surroundings.clock.now();
+    let key = server.operators.may_with(said.as_deref(), Scope::Read, from, now);
+    key.map(operator::with_key).map_err(|denied| Box::new(deny(denied)))
+}
+
+/// Why no key was taken, as an answer that a person can act on.
+fn deny(denied: Denied) -> Answer {
+    let (status, sentence) = match denied {
+        Denied::NoKeys => (StatusCode::FORBIDDEN, "The server has no keys: configure one with keys in [admin].\n"),
+        Denied::Missing => (StatusCode::UNAUTHORIZED, "A key is needed: Authorization: Bearer <key>.\n"),
+        Denied::Wrong => (StatusCode::UNAUTHORIZED, "The key is none of the server's: see keys in [admin].\n"),
+        Denied::Scope(_) => (StatusCode::FORBIDDEN, "The key may not read: its `may` in [admin] lacks \"read\".\n"),
+        Denied::TooOften(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "Too many keys from your address were wrong. Try again later.\n")
+        }
+    };
+    let mut answer = http::text(status, sentence);
+    if status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Denied::TooOften(after) = denied {
+        answer.headers_mut().insert(header::RETRY_AFTER, after.as_secs().saturating_add(1).into());
+    }
+    answer
+}
+
+/// The key among the subprotocols, which is where a browser can put it.
+fn subprotocol(headers: &HeaderMap) -> Option<Bytes> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let mut items = values.flat_map(|value| value.split(','));
+    let key = items.find_map(|item| item.trim().strip_prefix(SUBPROTOCOL_KEY))?;
+    Some(percent_decode_str(key).collect::<Vec<u8>>().into())
+}
+
+/// The protocol's reason as an answer.
+fn refuse(reason: Reason) -> Answer {
+    let never = reason.advice() == Advice::Never;
+    let mut answer =
+        http::text(if never { StatusCode::FORBIDDEN } else { StatusCode::SERVICE_UNAVAILABLE }, reason.sentence());
+    if !never {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    answer
+}
+
+/// Not to be kept by anybody.
+fn private(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
