@@ -177,7 +177,8 @@ pub struct Limits {
     /// Logins of one address that may fail a second, later. 1: a guess a second finds no token.
     pub address_failures_per_sec: u32,
     /// Connections of one subject (PROTOCOL 15.1); 0, which is no limit: how many devices share a token is the
-    /// operator's to know. A client that comes back while its old connection counts needs a place more.
+    /// operator's to know. A client that comes back while its old connection counts needs a place more. What an
+    /// application hands over is not counted, but for what it attaches as HTTP.
     pub subject_connections: usize,
     /// Connections of one subject at once, where they have a rate. 20: a few tabs that come back, twice.
     pub subject_connects_burst: u32,

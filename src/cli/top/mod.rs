@@ -91,16 +91,13 @@ async fn show_all(arguments: &TopArguments) -> Result<(), Failure> {
     let mut next = Instant::now();
     loop {
         match client.next().await? {
-            Event::Batch(batch) | Event::Snapshot(batch) if figures.handle(&batch) => {
-                // The first look has nothing to compare with; half a tick early is not too early.
-                if figures.has_rates() && Instant::now() + Duration::from_millis(500) >= next {
-                    next = Instant::now() + arguments.interval;
-                    show(&mut shown, &figures, arguments)?;
-                    if arguments.once {
-                        // Enough was shown; a server that does not say goodbye changes nothing.
-                        let _ = client.close().await;
-                        return Ok(());
-                    }
+            Event::Batch(batch) | Event::Snapshot(batch) if figures.handle(&batch) && is_due(&figures, next) => {
+                next = Instant::now() + arguments.interval;
+                show(&mut shown, &figures, arguments)?;
+                if arguments.once {
+                    // Enough was shown; a server that does not say goodbye changes nothing.
+                    let _ = client.close().await;
+                    return Ok(());
                 }
             }
             // Who stays holds up the server's end (PROTOCOL 6.9).
@@ -115,6 +112,11 @@ async fn show_all(arguments: &TopArguments) -> Result<(), Failure> {
             _ => {}
         }
     }
+}
+
+/// Whether it is time to show. The first look has nothing to compare with; half a look early is not too early.
+fn is_due(figures: &Figures, next: Instant) -> bool {
+    figures.has_rates() && Instant::now() + Duration::from_millis(500) >= next
 }
 
 fn show(shown: &mut Shown, figures: &Figures, arguments: &TopArguments) -> Result<(), Failure> {

@@ -118,7 +118,7 @@ impl Figures {
     /// Seconds since then, where that is long enough.
     fn seconds_since(&self, before: Option<&Self>) -> Option<f64> {
         let passed = self.uptime().checked_sub(before?.uptime())?;
-        (passed >= SHORTEST).then(|| passed.as_secs_f64())
+        (passed >= SHORTEST).then_some(passed.as_secs_f64())
     }
 
     /// What only grows.
