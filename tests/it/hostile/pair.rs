@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tickwire::wire::header::flags;
-use tickwire::wire::{FrameType, Kind, ServerData};
+use tickwire::wire::{Frame, FrameType, Kind, ServerData};
 
 use crate::server::hear::Membership;
 use crate::server::peer::Peer;
@@ -17,7 +17,7 @@ pub struct Pair {
 }
 
 /// What a member has heard: positions without a hole, ticks that never go back (PROTOCOL 8.1, 8.3).
-struct Ear {
+pub struct Ear {
     position: u64,
     /// Whether the batch of that position is whole.
     complete: bool,
@@ -27,9 +27,7 @@ struct Ear {
 
 impl Pair {
     pub fn new(members: [(Peer, Membership); 2]) -> Self {
-        let ear =
-            |joined: Membership| Ear { position: joined.position, complete: true, tick: None, events: VecDeque::new() };
-        Self { members: members.map(|(peer, joined)| (peer, ear(joined))), said: 0 }
+        Self { members: members.map(|(peer, joined)| (peer, Ear::new(joined))), said: 0 }
     }
 
     /// Each says something, and both hear it: next, and nothing else.
@@ -46,20 +44,37 @@ impl Pair {
 }
 
 impl Ear {
+    pub const fn new(joined: Membership) -> Self {
+        Self { position: joined.position, complete: true, tick: None, events: VecDeque::new() }
+    }
+
+    /// Takes a frame down: its tick, where it has events.
+    pub fn hear(&mut self, frame: &Frame) -> Option<u16> {
+        assert_eq!(frame.header.frame_type, FrameType::Data, "{frame:?}");
+        let data = ServerData::decode(frame.header.flags, &frame.payload).unwrap().unwrap();
+        if matches!(data.kind, Kind::Presence | Kind::Event) {
+            self.follow(data.head.position.0, data.head.tick, frame.header.flags & flags::MORE != 0);
+        }
+        if data.kind != Kind::Event {
+            return None;
+        }
+        let events = data.records().map(|record| frame.payload.slice_ref(record.unwrap().payload));
+        self.events.extend(events);
+        Some(data.head.tick)
+    }
+
+    /// The oldest event that was heard and not yet taken.
+    pub fn take(&mut self) -> Option<Bytes> {
+        self.events.pop_front()
+    }
+
     async fn event(&mut self, peer: &mut Peer) -> Bytes {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.take() {
                 return event;
             }
             let frame = peer.next().await.expect("a batch, and not the end");
-            assert_eq!(frame.header.frame_type, FrameType::Data, "{frame:?}");
-            let data = ServerData::decode(frame.header.flags, &frame.payload).unwrap().unwrap();
-            if matches!(data.kind, Kind::Presence | Kind::Event) {
-                self.follow(data.head.position.0, data.head.tick, frame.header.flags & flags::MORE != 0);
-            }
-            for record in data.records().map(|record| record.unwrap()).filter(|_| data.kind == Kind::Event) {
-                self.events.push_back(frame.payload.slice_ref(record.payload));
-            }
+            self.hear(&frame);
         }
     }
 
