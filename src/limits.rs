@@ -198,8 +198,9 @@ pub struct Limits {
     /// From the notice of going away to the end. 2 s: what is queued leaves on a good line within
     /// milliseconds, and on a bad one has as long. Clients that have taken it leave at once.
     pub drain_timeout: Duration,
-    /// From that end until the server is back: no client is told to return before. 1 s: a process that
-    /// ends and one that starts. 0 where another server takes the clients.
+    /// From that end until the server is back: no client is told to return before. 1 s: half of it for
+    /// those who stayed to be closed, half for the next process to start. 0 where another server takes the
+    /// clients.
     pub drain_restart: Duration,
 }
 

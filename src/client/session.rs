@@ -183,8 +183,8 @@ impl Session {
     /// be read.
     fn going_away(&self, notice: &GoingAway<'_>) -> Event {
         let mut reader = Reader::new(notice.extensions.get(kind::POSITIONS).unwrap_or_default());
-        let mut pair = || Some((RoomId(reader.varint().ok()?), Position(reader.varint().ok()?)));
-        let named = std::iter::from_fn(|| pair());
+        let pair = || Some((RoomId(reader.varint().ok()?), Position(reader.varint().ok()?)));
+        let named = std::iter::from_fn(pair);
         let positions = named.filter_map(|(room, position)| Some((self.rooms.get(&room)?.handle, position)));
         Event::GoingAway {
             reconnect: Duration::from_millis(notice.reconnect),

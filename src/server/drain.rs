@@ -122,8 +122,9 @@ async fn close_the_rest(handle: &Handle, told: &HashMap<SessionId, Instant>, slo
         let reconnect = Some(millis(slot.saturating_duration_since(now)));
         outbox.end(Ending { reconnect, ..Ending::because(Reason::GOING_AWAY) });
     }
-    // A closing takes at most so long; the second more is for the tasks to be scheduled.
-    let closing = handle.surroundings.facts.limits.discard_timeout + Duration::from_secs(1);
+    // Half of the time for a restart is the next process's: who is deaf to CLOSE is left behind.
+    let limits = &handle.surroundings.facts.limits;
+    let closing = limits.discard_timeout.min(limits.drain_restart / 2).max(SHORTEST_CLOSING);
     let _rest = timeout_at(now + closing, handle.registry.emptied()).await;
 }
 
@@ -134,6 +135,9 @@ struct Slots {
     window: Duration,
     clients: u32,
 }
+
+/// For CLOSE to leave, where no time for a restart is asked for. 100 ms: a few round trips.
+const SHORTEST_CLOSING: Duration = Duration::from_millis(100);
 
 /// Over which even a few clients are spread. 1 s.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(1);

@@ -53,7 +53,7 @@ async fn a_server_that_stops_does_not_wait_for_those_who_are_away() {
         server.stop();
         let notice = watcher.control().await;
         assert!(matches!(command(&notice), Command::GoingAway(_)));
-        presence_is(&mut watcher, since.member, Seen::Left(Reason::FINISHED)).await;
+        // PROTOCOL 6.9: who leaves now is told nobody.
         drop(watcher);
         server.stopped().await;
     }
