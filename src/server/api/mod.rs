@@ -20,6 +20,9 @@ mod publish;
 
 pub use self::ask::ApiError;
 pub(super) use self::ask::{QUESTIONS, Question};
+#[cfg(feature = "api")]
+#[doc(hidden)]
+pub use self::http::inspect;
 pub(super) use self::keys::check as check_keys;
 pub use self::keys::{ApiKey, BadKey, Scope};
 pub use self::look::{History, MemberList, PastEvent, RoomList, ValueList};

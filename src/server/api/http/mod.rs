@@ -104,6 +104,38 @@ fn media(headers: &HeaderMap) -> Result<Media, Refused> {
     }
 }
 
+/// What becomes of a request before anything is done: the scope that it needs, or the status of its refusal. For
+/// `fuzz/fuzz_targets/http.rs` alone: no part of the interface.
+///
+/// # Errors
+/// The status.
+#[doc(hidden)]
+pub fn inspect(
+    (method, path, query): (&str, &str, &str),
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Result<&'static str, u16> {
+    let read = || {
+        let operation = Operation::read(method, path)?;
+        let scope = operation.scope().name();
+        let media = match (operation.body(), content_type) {
+            (Body::None, _) => Media::Bytes,
+            (Body::Json | Body::Payload, None) => return Err(Refused::MediaType),
+            (Body::Json | Body::Payload, Some(media)) => Media::read(media)?,
+        };
+        if operation.body() == Body::Json && media != Media::Json {
+            return Err(Refused::MediaType);
+        }
+        Ask::read(operation, query, media, Bytes::copy_from_slice(body)).map(|_| scope)
+    };
+    read().map_err(|refused: Refused| {
+        // Whatever is refused can be said.
+        let answer = answer::refused(&refused);
+        debug_assert!(answer.status() == refused.status() && !refused.message().is_empty());
+        answer.status().as_u16()
+    })
+}
+
 impl From<Denied> for Refused {
     fn from(denied: Denied) -> Self {
         Self::Denied(denied)
