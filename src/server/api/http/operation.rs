@@ -208,7 +208,7 @@ mod tests {
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         let paths = document["paths"].as_object().unwrap();
-        let mut seen = BTreeSet::new();
+        let mut seen = std::collections::HashSet::new();
         for (template, item) in paths {
             let path = template.replace("{room}", "game/7").replace("{key}", "3");
             let described: BTreeSet<String> = item
