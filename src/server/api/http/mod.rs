@@ -18,6 +18,7 @@ mod refused;
 
 use std::error::Error;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,12 +91,26 @@ where
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(Refused::TooLarge);
     }
-    let collected = timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await.map_err(|_| Refused::Slow)?;
-    let body = collected.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => Refused::TooLarge,
-        None => Refused::Body,
-    })?;
-    Ask::read(operation, query, media, body.to_bytes())
+    let body = timeout(BODY_PATIENCE, collect(body)).await.map_err(|_| Refused::Slow)??;
+    Ask::read(operation, query, media, body)
+}
+
+/// A whole body.
+async fn collect<B>(body: B) -> Result<Bytes, Refused>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Error + Send + Sync + 'static>,
+{
+    let mut body = pin!(body);
+    match Limited::new(body.as_mut(), MAX_BODY).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            // What nobody has read when the connection is closed would destroy the answer on its way.
+            let mut rest = Limited::new(body, MAX_BODY);
+            while let Some(Ok(_)) = rest.frame().await {}
+            Err(Refused::TooLarge)
+        }
+        Err(_) => Err(Refused::Body),
+    }
 }
 
 /// What a body is, which says so once.
