@@ -193,7 +193,7 @@ fn key(encoded: &str) -> Result<u64, Refused> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashSet};
 
     use serde_json::Value;
 
@@ -208,7 +208,7 @@ mod tests {
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         let paths = document["paths"].as_object().unwrap();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for (template, item) in paths {
             let path = template.replace("{room}", "game/7").replace("{key}", "3");
             let described: BTreeSet<String> = item
