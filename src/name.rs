@@ -21,7 +21,7 @@ impl RoomName {
         std::str::from_utf8(bytes).ok().map(|name| Self(name.into()))
     }
 
-    /// What names of the server's own rooms begin with (PROTOCOL 15).
+    /// What names of the server's own rooms begin with (PROTOCOL 15.2).
     pub const RESERVED: &str = "@tickwire/";
 
     /// Whether it names a room of the server's own, which only operators may join.

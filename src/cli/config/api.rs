@@ -94,7 +94,7 @@ mod tests {
             (format!("name = 'c i', key = '{KEY}', may = ['read']"), "a key's name is"),
             (format!("name = 'ci', key = '{KEY}', may = ['read'], rooms = ['a b']"), "patterns of room names"),
             (format!("name = 'ci', key = '{KEY}', may = ['read'], rooms = []"), "1 to 64 patterns"),
-            (format!("name = 'ci', key = '{KEY}', mey = ['read']"), "did you mean `may`?"),
+            (format!("name = 'ci', key = '{KEY}', room = ['a']"), "did you mean `rooms`?"),
         ] {
             let error = keys(&with(&rest)).unwrap_err();
             assert!(error.contains(expected) && !error.contains(KEY), "{error}");

@@ -101,7 +101,6 @@ impl<H: Clone> Dispatcher<H> {
     ///
     /// # Errors
     /// As for [`look_at_members`](Self::look_at_members).
-    #[expect(clippy::type_complexity, reason = "two absences that are told apart")]
     pub fn look_at_value(
         &mut self,
         operator: &Operator,

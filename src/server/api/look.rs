@@ -79,8 +79,8 @@ impl Handle {
         Self { operator: key.operator().clone(), ..self.clone() }
     }
 
-    /// The first rooms of an order, over all shards. Every shard looks at all its rooms for it: about 20 ms for
-    /// 100,000. Cancel safe.
+    /// The first rooms of an order, over all shards. Every shard looks at all its rooms for it, and does nothing else
+    /// meanwhile: with very many of them not to be asked in every moment. Cancel safe.
     ///
     /// # Errors
     /// [`ApiError::Busy`] and [`ApiError::Gone`].

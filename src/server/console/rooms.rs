@@ -54,7 +54,8 @@ impl TopRooms {
         let mut total = 0;
         for order in [RoomOrder::Members, RoomOrder::Messages, RoomOrder::Bytes] {
             let list = server.rooms(&RoomQuery::new(order, TOP)).await.ok()?;
-            total = list.total;
+            // Without the one that these figures are told in.
+            total = list.total.saturating_sub(1);
             for room in list.rooms {
                 if !room.name.is_reserved() && rooms.iter().all(|known| known.name != room.name) {
                     rooms.push(room);

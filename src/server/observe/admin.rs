@@ -110,7 +110,7 @@ struct Watching {
 async fn serve(stream: TcpStream, peer: IpAddr, server: Handle, _place: OwnedSemaphorePermit) {
     let watching = Arc::new(Watching::default());
     let is_local = stream.local_addr().is_ok_and(|addr| addr.ip().is_loopback());
-    let service = service_fn(|mut request: Request<Incoming>| {
+    let service = service_fn(|request: Request<Incoming>| {
         let (server, watching) = (server.clone(), Arc::clone(&watching));
         async move {
             if is_local && !names_this_machine(request.headers()) {
@@ -119,6 +119,7 @@ async fn serve(stream: TcpStream, peer: IpAddr, server: Handle, _place: OwnedSem
             }
             #[cfg(feature = "console")]
             if console::http::is_here(request.uri().path()) {
+                let mut request = request;
                 return Ok(plain(console::http::answer(&mut request, peer, &server)));
             }
             Ok(route(request, peer, &server, &watching).await)

@@ -42,6 +42,7 @@ async fn figures_tell_what_the_server_does() {
     let rooms = news(&mut watcher, ROOMS, |rooms| rooms["rooms"][0]["messages"].as_u64() >= Some(3)).await;
     let room = &rooms["rooms"][0];
     assert_eq!((room["name"].as_str(), room["members"].as_u64()), (Some("game/1"), Some(2)), "{rooms}");
+    assert_eq!(rooms["total"].as_u64(), Some(1), "{rooms}");
     assert_eq!(rooms["rooms"].as_array().map(Vec::len), Some(1), "the server's own rooms are not among them");
     assert_eq!(now["outbox"]["filled"].as_array().map(Vec::len), Some(5));
     assert!(now["shards"].as_array().is_some_and(|shards| !shards.is_empty()));
