@@ -38,7 +38,7 @@ async fn a_body_has_an_end() {
     let answer = send(&server, "POST", EVENTS.1, &(bearer(ALL) + announced), b"").await;
     assert_eq!(answer.refused(), (413, "MESSAGE_TOO_LARGE"));
     // Nobody knows beforehand how long that is.
-    let chunk = [format!("{:x}\r\n", 1_048_577).as_bytes(), &vec![b'x'; 1_048_577], b"\r\n"].concat();
+    let chunk = [format!("{:x}\r\n", 1_048_577).as_bytes(), &vec![b'x'; 1_048_577], b"\r\n0\r\n\r\n"].concat();
     let chunked = "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n";
     let answer = send(&server, "POST", EVENTS.1, &(bearer(ALL) + chunked), &chunk).await;
     assert_eq!(answer.refused(), (413, "MESSAGE_TOO_LARGE"));
