@@ -1,17 +1,19 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | token ──> Failure ──> message, exit status
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | config | token ──> Failure ──> message, exit status
 //! ```
 
 mod bench;
 mod config;
+mod configure;
 mod contents;
 mod output;
 mod progress;
 mod pub_;
 mod reach;
 mod record;
+mod reload;
 mod replay;
 mod serve;
 mod sub;
@@ -51,6 +53,8 @@ enum Command {
     Record(record::RecordArguments),
     /// Publish a recording, or print what is in it
     Replay(replay::ReplayArguments),
+    /// Check, show and explain configurations
+    Config(configure::ConfigArguments),
     /// Make, show and verify tokens
     Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
@@ -66,6 +70,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Pub(arguments) => pub_::run(arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Config(arguments) => configure::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -200,6 +200,19 @@ impl<H: Clone> Dispatcher<H> {
         }
     }
 
+    /// Has rooms keep to other bounds from now on; rooms that are made from now on are of other classes, where those are
+    /// given. A bound that clients were told, or that frames are made by, must stay what it is while they are here:
+    /// `max_frame`, `max_message`, `max_batch`.
+    pub fn handle_rules(&mut self, limits: &Limits, classes: Option<&RoomClasses>) {
+        self.budget.set_limit(limits.kept_bytes / self.config.shards.max(1) as usize);
+        self.tools.set_limits(limits);
+        self.config.limits.clone_from(limits);
+        if let Some(changed) = classes {
+            self.classes = self::classes(changed);
+            self.config.classes.clone_from(changed);
+        }
+    }
+
     /// What was done so far.
     #[must_use]
     pub const fn counters(&self) -> Counters {

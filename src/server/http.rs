@@ -87,7 +87,7 @@ impl Caller {
             Self::Known(guest) => Ok(guest),
             Self::Behind(proxy, greeting) => {
                 let client = server.access.client(proxy, headers);
-                server.access.arrive(client, greeting, server.surroundings.clock.now())
+                server.access.arrive(client, greeting, server.surroundings().clock.now())
             }
         }
     }
@@ -98,7 +98,8 @@ pub(super) async fn serve<T>(mut io: T, caller: Caller, server: &Handle) -> Opti
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     let served = timeout(limits.hello_timeout, async {
         match head::read(&mut io, limits).await {
             Ok(read) => exchange(Rewound::new(io, read), caller, server).await,
@@ -120,7 +121,8 @@ async fn refuse_head<T: AsyncRead + AsyncWrite + Unpin>(io: &mut T, error: HeadE
     let too_large = matches!(error, HeadError::Target | HeadError::TooLarge);
     server.access.count(if too_large { Rejected::HeadTooLarge } else { Rejected::Handshake });
     debug!("a request was refused: {error:?}");
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     // Over the time, the connection is closed as it stands.
     let _over = timeout(limits.discard_timeout, closing::say(io, &answer, limits)).await;
 }
@@ -139,7 +141,7 @@ where
     });
     let connection = http1::Builder::new()
         // hyper asks for 8 KiB at least.
-        .max_buf_size(server.surroundings.facts.limits.max_http_header.max(8 * 1024))
+        .max_buf_size(server.surroundings().facts.limits.max_http_header.max(8 * 1024))
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     if let Err(error) = connection.await {
@@ -199,7 +201,7 @@ fn respond(mut request: Request<Incoming>, server: &Handle, visit: &Cell<Option<
     });
     match admitted {
         Ok((guest, place)) => {
-            let query = server.surroundings.identification.query;
+            let query = server.surroundings().identification.query;
             let token = credential::find(request.headers(), request.uri(), query);
             let on_upgrade = hyper::upgrade::on(&mut request);
             // Nobody waits any more where the time is over.

@@ -69,7 +69,8 @@ fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
         }
         return;
     };
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     if let Err(error) = prepare(&stream, limits) {
         debug!("the connection is gone: {error}");
         return;
@@ -93,7 +94,7 @@ fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
 /// Somebody has come, of whom the address is known as far as it can be before he speaks.
 fn receive(stream: TcpStream, peer: IpAddr, port: Port, greeting: OwnedSemaphorePermit, server: &Handle) {
     let access = &server.access;
-    let now = server.surroundings.clock.now();
+    let now = server.surroundings().clock.now();
     let caller = match port {
         Port::Http => Caller::new(peer, greeting, access, now),
         Port::Tcp => access.arrive(peer, greeting, now).map(Caller::Known),
@@ -119,7 +120,7 @@ fn receive(stream: TcpStream, peer: IpAddr, port: Port, greeting: OwnedSemaphore
 
 /// Speaks with somebody who may be here.
 fn begin(stream: Stream<TcpStream>, port: Port, caller: Caller, server: &Handle) {
-    let connected = server.surroundings.clock.now();
+    let connected = server.surroundings().clock.now();
     match port {
         Port::Http => {
             let server = server.clone();

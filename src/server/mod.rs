@@ -43,11 +43,13 @@ mod observe;
 mod outbox;
 mod parking;
 mod registry;
+mod reload;
 mod revoked;
 mod rooms;
 mod shard;
 mod socket;
 mod stream;
+mod swap;
 #[cfg(feature = "tls")]
 mod tls;
 mod websocket;
@@ -60,7 +62,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info};
@@ -75,8 +77,10 @@ use self::hub::Hub;
 use self::listener::Port;
 use self::observe::{Observe, admin};
 use self::registry::Registry;
+pub use self::reload::Reload;
 pub use self::revoked::{Revoke, Revoked, TooManyRevoked};
 use self::shard::{Door, Mail, Mailboxes, Shard};
+use self::swap::Swap;
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};
 use self::worker::Worker;
@@ -118,9 +122,10 @@ impl Server {
         let Builder { limits, access, classes, authorise, identification, logics, access_log, .. } = builder;
         #[cfg(feature = "tls")]
         let tls = builder.tls;
+        let identification = identification.separate();
         let observe = Observe::new(shards, access_log);
         let random = random();
-        let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
+        let mailbox = shard::mailbox_size(&limits).min(Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
         let (counting, counters): (Vec<_>, Vec<_>) = (0..shards).map(|_| watch::channel(Counters::default())).unzip();
         let shards = receivers.into_iter().zip(counting).zip(0..).map(|((receiver, counting), shard)| {
@@ -134,10 +139,10 @@ impl Server {
         let registry = Registry::new(&limits, observe);
         let facts = Facts {
             limits,
-            capabilities: match identification.identify {
+            capabilities: match identification.asks() {
                 // PROTOCOL 6.14: only who verifies tokens takes them.
-                Some(_) => Capabilities::IMPLEMENTED.with(Capabilities::TOKEN),
-                None => Capabilities::IMPLEMENTED,
+                true => Capabilities::IMPLEMENTED.with(Capabilities::TOKEN),
+                false => Capabilities::IMPLEMENTED,
             },
             // The upper half names the clock; epochs are made from the whole.
             clock: (random >> 32) as u32,
@@ -149,9 +154,12 @@ impl Server {
         let facts = Arc::new(facts);
         let local = websocket.as_ref().and_then(|listener| listener.local_addr().ok());
         let access = Access::new(access, Arc::clone(&facts), local.is_some_and(|addr| addr.ip().is_loopback()));
-        let surroundings = Arc::new(Surroundings { facts, mailboxes, clock, identification });
+        let rejections = Arc::clone(&facts.rejections);
+        let surroundings = Swap::new(Surroundings { facts, mailboxes, clock, identification });
         let handle = Handle {
-            surroundings,
+            surroundings: Arc::new(surroundings),
+            reloads: Arc::new(Semaphore::new(1)),
+            rejections,
             registry,
             access,
             counters: counters.into(),
@@ -164,7 +172,8 @@ impl Server {
 
     /// Gives each shard a thread with an event loop.
     fn with_workers(mut self) -> Result<Self, Error> {
-        let clock = self.handle.surroundings.clock;
+        let surroundings = Surroundings::clone(&self.handle.surroundings());
+        let clock = surroundings.clock;
         let shards = self.shards.drain(..).enumerate();
         let workers = shards
             .map(|(index, (shard, _))| Worker::new(index, shard, clock))
@@ -172,9 +181,8 @@ impl Server {
             .map_err(Error::Workers)?;
         self.handle.hubs = workers.iter().map(|worker| Arc::clone(worker.hub())).collect();
         let doors = self.handle.hubs.iter().map(|hub| Door::Worker(Arc::clone(hub)));
-        let surroundings = Surroundings::clone(&self.handle.surroundings);
         let mailboxes = surroundings.mailboxes.with_doors(doors.collect());
-        self.handle.surroundings = Arc::new(Surroundings { mailboxes, ..surroundings });
+        self.handle.surroundings.store(Surroundings { mailboxes, ..surroundings });
         self.workers = workers;
         Ok(self)
     }
@@ -213,7 +221,8 @@ impl Server {
     /// [`Error::Workers`], where the system gives no threads.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { websocket, tcp, admin, handle, shards, workers } = self;
-        let clock = handle.surroundings.clock;
+        let surroundings = handle.surroundings();
+        let clock = surroundings.clock;
         let mut tasks = JoinSet::new();
         for (shard, mailbox) in shards {
             tasks.spawn(shard::run(shard, mailbox, clock));
@@ -224,7 +233,7 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(false);
         // An application that accepts connections itself has its own idea of memory, unless it says.
-        if websocket.is_some() || tcp.is_some() || handle.surroundings.facts.limits.max_memory > 0 {
+        if websocket.is_some() || tcp.is_some() || surroundings.facts.limits.max_memory > 0 {
             tokio::spawn(Arc::clone(&handle.access).watch_memory(stopping.clone()));
         }
         let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];
@@ -280,7 +289,8 @@ impl Drop for Stopper {
 
 /// Tells everyone, waits, and closes who stayed (PROTOCOL 6.9).
 async fn drain(handle: &Handle) {
-    let limits = &handle.surroundings.facts.limits;
+    let surroundings = handle.surroundings();
+    let limits = &surroundings.facts.limits;
     let closes = micros(limits.drain_timeout) / 1000;
     handle.registry.tell_latecomers(RESTART + SHORTEST_SLOPE, closes);
     let outboxes = handle.registry.outboxes();

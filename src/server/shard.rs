@@ -21,6 +21,7 @@ use super::hub::Hub;
 use super::observe::{Asked, ByReason, Snapshot, Tally, Ticks};
 use super::outbox::{Outbox, Pushed};
 use super::registry::Place;
+use super::reload::Rules;
 use crate::class::RoomClasses;
 use crate::command::{Command, Hold, SessionId};
 use crate::dispatcher::{
@@ -60,6 +61,8 @@ pub(super) enum Mail {
     },
     /// Somebody wants to know what was counted.
     Observe(Asked),
+    /// There are other rules.
+    Rules(Arc<Rules>),
 }
 
 /// The mailboxes of all shards.
@@ -86,9 +89,18 @@ pub(super) struct ShardGone;
 
 impl Mailboxes {
     pub(super) fn new(doors: Arc<[Door]>, classes: &RoomClasses) -> Self {
-        let period = classes.default.period;
-        let even = classes.by_pattern.iter().all(|(_, class)| class.period == period);
-        Self { doors, patience: if even { period } else { Duration::ZERO } }
+        Self { doors, patience: patience(classes) }
+    }
+
+    /// The same, where new rooms are of other classes. Rooms that are there may be of the old ones, which a longer
+    /// patience would make late.
+    pub(super) fn with_classes(&self, classes: &RoomClasses) -> Self {
+        Self { patience: self.patience.min(patience(classes)), ..self.clone() }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.doors.len()
     }
 
     /// The same rooms, behind other doors.
@@ -127,13 +139,21 @@ impl Mailboxes {
     }
 }
 
+/// The period that all rooms have, if they do.
+fn patience(classes: &RoomClasses) -> Duration {
+    let period = classes.default.period;
+    let even = classes.by_pattern.iter().all(|(_, class)| class.period == period);
+    if even { period } else { Duration::ZERO }
+}
+
 /// Every session's own bound, those that wait for their clients included, and its end, for all of them: so a mailbox is never full, and a
 /// reader that sends too much is stopped by its own bound and by nobody else's. Between two times
 /// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
     let sessions = limits.max_connections.saturating_add(limits.max_away);
-    // One more: a scrape asks, and never twice at a time.
-    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(1)
+    // Two more: a scrape asks, and rules change, each never twice at a time.
+    let each = limits.connection_chunks.saturating_add(2).saturating_mul(2);
+    sessions.saturating_mul(each).saturating_add(2)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
@@ -185,6 +205,7 @@ impl Shard {
             Mail::Away { session } => self.dispatcher.handle_away(session, now),
             Mail::Ended { place, reason } => self.dispatcher.handle_ended(place.session, reason, now),
             Mail::Observe(asked) => asked.answer(Box::new(self.snapshot())),
+            Mail::Rules(rules) => self.dispatcher.handle_rules(&rules.limits, rules.classes.as_ref()),
         }
     }
 

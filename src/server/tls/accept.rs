@@ -31,7 +31,8 @@ pub(in crate::server) async fn accept(
     port: Port,
     server: &Handle,
 ) -> Option<(Stream<TcpStream>, Port)> {
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     match timeout(limits.handshake_timeout, shake_hands(tls, stream, port, server)).await {
         Ok(Ok(accepted)) => accepted,
         Ok(Err(error)) => {
