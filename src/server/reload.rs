@@ -57,14 +57,15 @@ macro_rules! fixed {
 }
 
 /// In the order of [`Limits`].
-const FIXED: [Fixed; 11] = fixed! {
-    max_frame max_message max_batch connection_chunks grace max_away max_connections max_greeting max_handshakes
-    max_memory memory_watermark
+const FIXED: [Fixed; 14] = fixed! {
+    max_frame max_message max_batch outbox_bytes outbox_frames low_water connection_chunks grace max_away
+    max_connections max_greeting max_handshakes max_memory memory_watermark
 };
 
 impl Reload {
     /// Names of the limits that stay until the next start: those that a room and all its receivers share
-    /// (`max_frame`, `max_message`, `max_batch`), and those by which places and mailboxes are counted.
+    /// (`max_frame`, `max_message`, `max_batch`, `outbox_bytes`, `outbox_frames`, `low_water`), and those by which
+    /// places and mailboxes are counted.
     pub const FIXED: [&'static str; FIXED.len()] = {
         let mut names = [""; FIXED.len()];
         let mut index = 0;

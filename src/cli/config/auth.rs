@@ -91,7 +91,9 @@ pub(super) fn read(section: &Section<'_>, config: &mut Config) {
 /// A key, where it is one.
 fn read_key(section: &Section<'_>) -> Option<KeyFile> {
     let mut key = KeyFile { at: section.begins(), ..KeyFile::default() };
-    section.read(ISSUER_KEY, &[], &mut key);
+    if !section.read(ISSUER_KEY, &[], &mut key) {
+        return None;
+    }
     let said = |name: &str| section.layers.origin(&format!("{}{name}", section.path)).is_some();
     let Some(algorithm) = key.algorithm else {
         if !said("algorithm") {

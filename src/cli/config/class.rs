@@ -43,9 +43,9 @@ pub(super) fn read(root: &Section<'_>, config: &mut Config) {
             Pattern::new(value.text()?).ok_or_else(|| hint.into())
         });
         let mut class = default.clone();
-        section.read(CLASS, &["pattern"], &mut class);
+        let all_known = section.read(CLASS, &["pattern"], &mut class);
         let Some(pattern) = pattern else {
-            if section.layers.origin(&format!("{}pattern", section.path)).is_none() {
+            if all_known && section.layers.origin(&format!("{}pattern", section.path)).is_none() {
                 section.problem("a class needs a pattern, such as pattern = \"game/*\"");
             }
             continue;

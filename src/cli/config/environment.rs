@@ -57,13 +57,30 @@ pub(super) fn read(environment: &[(OsString, OsString)], layers: &mut Layers<'_>
             (Some(_), None) => layers.problem(&origin, "this is not UTF-8"),
             (None, value) if OTHERS.contains(&&*name) || is_of_a_service(&name, value.unwrap_or_default()) => {}
             (None, _) => {
-                let near = nearest(&name, &names).map_or_else(
-                    || "`tickwire config default` lists the keys of which variables are made".to_owned(),
-                    |near| format!("did you mean {near}?"),
-                );
-                layers.problem(&origin, &format!("there is no such variable; {near}"));
+                layers.problem(&origin, &format!("there is no such variable; {}", advice(&name, &names)));
             }
         }
+    }
+}
+
+/// What was probably meant.
+fn advice(name: &str, known: &[&str]) -> String {
+    if name.starts_with("TICKWIRE_LOG_") {
+        return "how much is logged says TICKWIRE_LOG, such as TICKWIRE_LOG=tickwire=debug,warn".into();
+    }
+    if ["TICKWIRE_PORT", "TICKWIRE_HOST", "TICKWIRE_BIND", "TICKWIRE_ADDRESS"].contains(&name) {
+        return "addresses are TICKWIRE_LISTEN, TICKWIRE_TCP and TICKWIRE_ADMIN_LISTEN, such as 127.0.0.1:7070".into();
+    }
+    // What all begin with alike must not make them near to each other.
+    let rest = |name: &'_ str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let rests: Vec<String> = known.iter().map(|name| rest(name)).collect();
+    let short: Vec<&str> = rests.iter().map(String::as_str).collect();
+    let wrong = rest(name);
+    let ending = known.iter().find(|known| known.ends_with(&format!("_{wrong}")));
+    match (ending, nearest(&wrong, &short)) {
+        (Some(known), _) => format!("did you mean {known}?"),
+        (None, Some(near)) => format!("did you mean {PREFIX}{near}?"),
+        (None, None) => "a variable is TICKWIRE_ and a key of `tickwire config default`, its table in front".into(),
     }
 }
 

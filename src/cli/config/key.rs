@@ -97,7 +97,11 @@ fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 fn read_list<T: FromStr<Err: Display>>(value: Value<'_>) -> Result<Vec<T>, String> {
-    let read = |text: &str| text.parse().map_err(|error| format!("{text:?}: {error}"));
+    let read = |text: &str| {
+        let hint =
+            if matches!(value, Value::Text(_)) && text.contains(',') { "; items are parted by spaces" } else { "" };
+        text.parse().map_err(|error| format!("{text:?}: {error}{hint}"))
+    };
     value.texts()?.into_iter().map(read).collect()
 }
 
@@ -129,7 +133,7 @@ impl Kind for Count {
     const NAME: &'static str = "number";
 
     fn read(value: Value<'_>) -> Result<usize, String> {
-        value.size()
+        value.count()
     }
 
     fn show(of: &usize) -> String {
@@ -146,7 +150,7 @@ impl Kind for Small {
     const NAME: &'static str = "number";
 
     fn read(value: Value<'_>) -> Result<u32, String> {
-        value.size().and_then(|count| u32::try_from(count).map_err(|_| format!("this is at most {}", u32::MAX)))
+        value.count().and_then(|count| u32::try_from(count).map_err(|_| format!("this is at most {}", u32::MAX)))
     }
 
     fn show(of: &u32) -> String {
@@ -163,7 +167,7 @@ impl Kind for Shards {
 
     fn read(value: Value<'_>) -> Result<usize, String> {
         let most = "there are 1 to 1024 shards; 0 makes one per core";
-        value.size().and_then(|shards| if shards <= 1024 { Ok(shards) } else { Err(most.into()) })
+        value.count().and_then(|shards| if shards <= 1024 { Ok(shards) } else { Err(most.into()) })
     }
 
     fn show(of: &usize) -> String {
@@ -218,7 +222,7 @@ impl Kind for Leeway {
     fn read(value: Value<'_>) -> Result<Duration, String> {
         match value.duration()? {
             leeway if leeway <= auth::MAX_LEEWAY => Ok(leeway),
-            _ => Err("clocks that are off by more than 5m are to be set".into()),
+            _ => Err("at most 5m: set the clocks that are further off".into()),
         }
     }
 
@@ -254,13 +258,15 @@ impl Kind for Address {
         if value.bool() == Ok(false) {
             return Ok(None);
         }
-        let wrong = || "write an IP address and a port, such as \"0.0.0.0:7070\" or \"[::]:7070\", or false".to_owned();
-        match value.text().map_err(|_| wrong())? {
-            text if text.starts_with("localhost:") => {
-                Err(format!("{}: write \"127.0.0.1:{}\"", wrong(), text.trim_start_matches("localhost:")))
+        let wrong = "write an IP address and a port, such as \"127.0.0.1:7070\", or \"0.0.0.0:7070\" for every interface; or false";
+        let text = value.text().map_err(|_| wrong)?;
+        text.parse().map(Some).map_err(|_| match text.rsplit_once(':') {
+            Some(("localhost", port)) => format!("names are not looked up: write \"127.0.0.1:{port}\""),
+            Some((name, _)) if name.contains(|letter: char| letter.is_ascii_alphabetic()) && !name.contains(':') => {
+                format!("names are not looked up: {wrong}")
             }
-            text => text.parse().map(Some).map_err(|_| wrong()),
-        }
+            _ => wrong.into(),
+        })
     }
 
     fn show(of: &Option<SocketAddr>) -> String {

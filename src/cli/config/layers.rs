@@ -63,7 +63,9 @@ impl<'a> Layers<'a> {
             // Not the error's own picture of the line: there may be a secret in it.
             Err(error) => {
                 let line = line(text, error.span().map_or(0, |span| span.start));
-                let what = format!("this is not TOML: {}", error.message());
+                let bare = ["invalid", "string values"].iter().any(|start| error.message().starts_with(start));
+                let hint = if bare { "; is it a text? Then it needs quotes, such as \"33ms\"" } else { "" };
+                let what = format!("this is not TOML: {}{hint}", error.message());
                 self.problem(&Origin::Line { file: name.to_owned(), line }, &what);
             }
         }
@@ -79,9 +81,9 @@ impl<'a> Layers<'a> {
         self.above.get(path).map(|(text, origin)| (text.as_str(), origin))
     }
 
-    /// Whether the layers above the file say anything of what begins so.
-    pub(super) fn has_above(&self, prefix: &str) -> bool {
-        self.above.keys().any(|path| path.starts_with(prefix))
+    /// Who has said something above the file of what begins so.
+    pub(super) fn above_any(&self, prefix: &str) -> Option<Origin> {
+        self.above.iter().find(|(path, _)| path.starts_with(prefix)).map(|(_, (_, origin))| origin.clone())
     }
 
     /// A value was taken from there.

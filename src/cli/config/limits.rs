@@ -31,9 +31,9 @@ limits! {
     Bytes kept_bytes AtOnce "Bytes that all rooms together keep, history and values; the oldest history goes first.";
     Count max_directs AtOnce "Directs a room gathers for one flush.";
     Small max_early_flushes AtOnce "Early flushes of a room in a tick, for urgent messages.";
-    Bytes outbox_bytes NewConnections "Bytes queued for a connection, and for batches also what was sent and is not yet consumed.";
-    Count outbox_frames NewConnections "Frames queued for a connection; at least 16.";
-    Bytes low_water NewConnections "What a receiver may owe before it gets no more values; at least 1 KiB.";
+    Bytes outbox_bytes NextStart "Bytes queued for a connection, and for batches also what was sent and is not yet consumed.";
+    Count outbox_frames NextStart "Frames queued for a connection; at least 16.";
+    Bytes low_water NextStart "What a receiver may owe before it gets no more values; at least 1 KiB.";
     Bytes ping_bytes NewConnections "Bytes sent after which a receiver is asked how much it has consumed.";
     Count connection_chunks NextStart "Reads of one connection that wait for the shards; beyond, its socket is not read.";
     Bytes socket_send_buffer NewConnections "Bytes that the kernel may hold of a connection's output; 0 leaves it to the kernel.";

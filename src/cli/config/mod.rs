@@ -52,6 +52,7 @@ use tickwire::server::Server;
 use tickwire::server::access::AccessConfig;
 
 use self::auth::IssuerFile;
+use self::key::Key;
 use self::layers::Layers;
 pub(super) use self::layers::Origin;
 use self::section::Section;
@@ -216,10 +217,10 @@ fn fill(layers: &Layers<'_>, config: &mut Config) {
         let section = root.section(table.name);
         section.read(table.keys, table.inner, config);
         match table.name {
-            "access" => check(&section, config.access.check()),
+            "access" => check(&section, table.keys, config, config.access.check()),
             "auth" => auth::read(&section, config),
             "tls" => tls::check(&section, &config.tls),
-            "limits" => check(&section, config.limits.check()),
+            "limits" => check(&section, table.keys, config, config.limits.check()),
             _ => {}
         }
     }
@@ -227,10 +228,13 @@ fn fill(layers: &Layers<'_>, config: &mut Config) {
     check_addresses(&root, config);
 }
 
-fn check(section: &Section<'_>, checked: Result<(), &'static str>) {
-    if let Err(what) = checked {
-        section.problem(what);
-    }
+/// Says what is wrong with several values together, and what those are that the sentence names.
+fn check(section: &Section<'_>, keys: &[Key<Config>], config: &Config, checked: Result<(), &'static str>) {
+    let Err(what) = checked else { return };
+    let words: Vec<&str> = what.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
+    let named = keys.iter().filter(|key| words.contains(&key.name));
+    let values: Vec<String> = named.map(|key| format!("{} = {}", key.name, (key.show)(config))).collect();
+    section.problem(&format!("{what} ({})", values.join(", ")));
 }
 
 /// What [`Server`] would refuse, said in an operator's words.
@@ -247,8 +251,8 @@ fn check_addresses(root: &Section<'_>, config: &Config) {
         if !is_local(addr.ip()) && !config.has_auth() && !config.insecure_anonymous {
             let origin = root.layers.origin(path).unwrap_or_default();
             let what = format!(
-                "{path}: {addr} can be reached from other machines, and nobody has to prove who he is: put keys under \
-                 [[auth.issuer]], or listen on 127.0.0.1, or set insecure_anonymous where everybody may everything"
+                "{path}: {addr} can be reached from other machines, and without keys everybody there may everything: put \
+                 keys under [[auth.issuer]], listen on 127.0.0.1 only, or say insecure_anonymous = true"
             );
             root.layers.problem(&origin, &what);
         }

@@ -12,13 +12,16 @@ use toml::de::{DeTable, DeValue};
 
 use super::key::Key;
 use super::layers::{Layers, Origin};
+use super::table::TABLES;
 use crate::cli::units;
 
 /// A table of the file, and what stands above it.
 pub(super) struct Section<'a> {
     pub(super) layers: &'a Layers<'a>,
-    /// As an operator writes it, with its brackets; empty for the root.
+    /// As an operator writes it, `auth.issuer`; empty for the root.
     name: String,
+    /// Whether it may come several times.
+    is_one_of_several: bool,
     /// What stands before a key's name in its path: `limits.`, `class.2.`.
     pub(super) path: String,
     /// `None` where only the layers above say something.
@@ -29,30 +32,51 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     pub(super) fn root(layers: &'a Layers<'a>) -> Self {
         let table = layers.file.as_ref().map(|file| &file.table);
-        Self { layers, name: String::new(), path: String::new(), table, starts: 0 }
+        Self { layers, name: String::new(), is_one_of_several: false, path: String::new(), table, starts: 0 }
     }
 
-    /// Reads these keys into `target`. Others are problems, but for the tables in `inner`.
-    pub(super) fn read<T>(&self, keys: &[Key<T>], inner: &[&str], target: &mut T) {
+    /// Reads these keys into `target`. Others are problems, but for the tables in `inner`. Whether there were no others.
+    pub(super) fn read<T>(&self, keys: &[Key<T>], inner: &[&str], target: &mut T) -> bool {
         let known: Vec<&str> = keys.iter().map(|key| key.name).chain(inner.iter().copied()).collect();
-        self.check_keys(&known);
         for key in keys {
             self.get(key.name, |value| (key.read)(target, value));
         }
+        self.check_keys(&known)
     }
 
-    /// Says of keys that are none of `known` which was probably meant.
-    pub(super) fn check_keys(&self, known: &[&str]) {
-        let unknown =
-            self.table.into_iter().flat_map(DeTable::keys).filter(|key| !known.contains(&key.get_ref().as_ref()));
+    /// Says of keys that are none of `known` which was probably meant. Whether there were none.
+    pub(super) fn check_keys(&self, known: &[&str]) -> bool {
+        /// Keys that are listed. 15: beyond, nobody reads them.
+        const FEW: usize = 15;
+        let keys = self.table.into_iter().flat_map(DeTable::keys);
+        let mut unknown = keys.filter(|key| !known.contains(&key.get_ref().as_ref())).peekable();
+        let all_known = unknown.peek().is_none();
         for key in unknown {
-            let place = if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) };
-            let advice = match nearest(key.get_ref(), known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known are: {}", known.join(", ")),
+            let name: &str = key.get_ref();
+            let advice = match (nearest(name, known), home(name)) {
+                (_, Some(home)) => format!("it belongs {home}"),
+                (Some(near), None) => format!("did you mean `{near}`?"),
+                (None, None) if known.len() <= FEW => format!("known are: {}", known.join(", ")),
+                (None, None) => "`tickwire config default` lists all that are known".to_owned(),
             };
-            self.problem_at(&key.span(), &format!("unknown key `{}`{place}; {advice}", key.get_ref()));
+            let place = self.brackets().map(|name| format!(" in {name}")).unwrap_or_default();
+            self.problem_at(&key.span(), &format!("unknown key `{name}`{place}; {advice}"));
         }
+        all_known
+    }
+
+    /// Its name as it stands in a file; `None` for the root.
+    fn brackets(&self) -> Option<String> {
+        match (&*self.name, self.is_one_of_several) {
+            ("", _) => None,
+            (name, true) => Some(format!("[[{name}]]")),
+            (name, false) => Some(format!("[{name}]")),
+        }
+    }
+
+    /// What a table in it is called.
+    fn inner_name(&self, name: &str) -> String {
+        if self.name.is_empty() { name.to_owned() } else { format!("{}.{name}", self.name) }
     }
 
     /// The value of a key, read; `None` where nobody says anything, or it is a problem.
@@ -77,15 +101,14 @@ impl<'a> Section<'a> {
     /// The table of that name, or one that only the layers above fill.
     pub(super) fn section(&self, name: &str) -> Self {
         let path = format!("{}{name}.", self.path);
-        let brackets = format!("[{name}]");
-        let Some(value) = self.table.and_then(|table| table.get(name)) else {
-            return Self { layers: self.layers, name: brackets, path, table: None, starts: 0 };
-        };
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            self.problem_at(&value.span(), &format!("{name}: this must be a table: write [{name}]"));
+        let inner = self.inner_name(name);
+        let value = self.table.and_then(|table| table.get(name));
+        let table = value.and_then(|value| value.get_ref().as_table());
+        if let Some(value) = value.filter(|_| table.is_none()) {
+            self.problem_at(&value.span(), &format!("{name}: this must be a table: write [{inner}]"));
         }
-        Self { layers: self.layers, name: brackets, path, table, starts: value.span().start }
+        let starts = value.map_or(0, |value| value.span().start);
+        Self { layers: self.layers, name: inner, is_one_of_several: false, path, table, starts }
     }
 
     /// The tables of that name, in the file's order.
@@ -94,18 +117,22 @@ impl<'a> Section<'a> {
         let inner = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
             let (table, starts) = (Some(value.get_ref().as_table()?), value.span().start);
             let path = format!("{}{name}.{index}.", self.path);
-            Some(Self { layers: self.layers, name: format!("[[{name}]]"), path, table, starts })
+            let name = self.inner_name(name);
+            Some(Self { layers: self.layers, name, is_one_of_several: true, path, table, starts })
         };
         let sections = value.get_ref().as_array().and_then(|array| array.iter().enumerate().map(inner).collect());
         sections.unwrap_or_else(|| {
-            self.problem_at(&value.span(), &format!("{name}: this must be tables: write [[{name}]]"));
+            self.problem_at(
+                &value.span(),
+                &format!("{name}: this must be a list of tables: write [[{}]]", self.inner_name(name)),
+            );
             Vec::new()
         })
     }
 
     /// Whether anybody says anything of it.
     pub(super) fn is_there(&self) -> bool {
-        self.table.is_some() || self.layers.has_above(&self.path)
+        self.table.is_some() || self.layers.above_any(&self.path).is_some()
     }
 
     /// A problem of the whole section, which is where one of the keys is that the sentence names.
@@ -114,7 +141,7 @@ impl<'a> Section<'a> {
         let named = words.filter_map(|word| self.layers.origin(&format!("{}{word}", self.path))).next();
         let origin = named.unwrap_or_else(|| match self.table {
             Some(_) => self.origin(self.starts),
-            None => Origin::Default,
+            None => self.layers.above_any(&self.path).unwrap_or_default(),
         });
         self.layers.problem(&origin, what);
     }
@@ -184,20 +211,44 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A size in bytes, or a count.
+    /// A number of things.
+    pub(super) fn count(self) -> Result<usize, String> {
+        self.number(|text| {
+            let wrong = || format!("'{text}' is not a number: write a whole one, such as 128");
+            units::size(text).map_err(|_| wrong())
+        })?
+        .ok_or_else(|| "write a whole number, such as 128".into())
+    }
+
+    /// A size in bytes.
     pub(super) fn size(self) -> Result<usize, String> {
+        self.number(units::size)?.ok_or_else(|| "write a number, or a size such as \"16KiB\"".into())
+    }
+
+    /// A number as TOML has them, or a text of one; `None` where it is something else.
+    fn number(self, read: impl Fn(&str) -> Result<usize, String>) -> Result<Option<usize>, String> {
         let value = match self {
             Self::Toml(value) => value,
-            Self::Text(text) => return units::size(text),
+            Self::Text(text) => return read(text).map(Some),
         };
         match (value.as_str(), value.as_integer()) {
-            (Some(text), _) => units::size(text),
+            (Some(text), _) => read(text).map(Some),
             (_, Some(number)) if number.as_str().starts_with('-') => Err("this must not be negative".into()),
             (_, Some(number)) => usize::from_str_radix(number.as_str(), number.radix())
+                .map(Some)
                 .map_err(|_| "this number is too large".to_owned()),
-            _ => Err("write a number, or a size such as \"16KiB\"".into()),
+            _ => Ok(None),
         }
     }
+}
+
+/// Where a key belongs that has come to another table, or what does what its name says.
+fn home(name: &str) -> Option<String> {
+    if ["port", "bind", "host", "addr", "address"].contains(&name) {
+        return Some("to an address: listen, tcp, or listen in [admin], such as \"127.0.0.1:7070\"".into());
+    }
+    let table = TABLES.iter().find(|table| table.keys.iter().any(|key| key.name == name))?;
+    Some(if table.name.is_empty() { "to the top of the file".into() } else { format!("into [{}]", table.name) })
 }
 
 /// The known word that was probably meant.

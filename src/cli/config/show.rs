@@ -314,7 +314,7 @@ impl Rows {
     fn add<T>(&mut self, key: &Key<T>, default: &str, variable: &str) {
         let (name, kind, takes) = (key.name, key.kind, key.takes.words());
         add(&mut self.rows, format_args!("| `{name}` | {kind} | {default} | {takes} | {variable} |\n"));
-        add(&mut self.sentences, format_args!("- `{name}`: {}\n", key.doc.replace("<", "&lt;")));
+        add(&mut self.sentences, format_args!("- `{name}`: {}\n", key.doc.replace('*', "\\*")));
     }
 
     fn write(self, text: &mut String, title: &str, doc: &str) {

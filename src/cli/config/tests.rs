@@ -176,104 +176,258 @@ fn a_wrong_line_is_not_repeated_since_a_secret_may_be_in_it() {
 
 #[test]
 fn wrong_configurations_are_explained() {
+    let mut unlike = 0;
     for (text, expected) in WRONG {
         let error = parse("x.toml", text).expect_err(text).to_string();
-        println!("{text:?}\n    {error}");
-        assert_eq!(&error, expected, "{text}");
+        if error != *expected {
+            println!("{text:?}\n    {error:?}");
+            unlike += 1;
+        }
     }
+    assert_eq!(unlike, 0, "of {}", WRONG.len());
 }
 
 #[test]
 fn wrong_variables_are_explained() {
+    let mut unlike = 0;
     for (name, value, expected) in WRONG_VARIABLES {
         let error = with("", &[(name, value)], &[]).expect_err(name);
-        println!("{name}={value}\n    {error}");
-        assert_eq!(&error, expected);
+        if error != *expected {
+            println!("{name}={value}\n    {error:?}");
+            unlike += 1;
+        }
     }
+    assert_eq!(unlike, 0, "of {}", WRONG_VARIABLES.len());
 }
 
 const WRONG: &[(&str, &str)] = &[
-    ("a = ", ""),
-    ("tick = '1s'\ntick = '2s'", ""),
-    ("tik = '33ms'", ""),
-    ("\n\n[limits]\nmax_mesage = 1", ""),
-    ("[[class]]\npattern = 'a'\n[[class]]\npatern = 'a'", ""),
-    ("[limit]\n", ""),
-    ("port = 1", ""),
-    ("max_message = '1KiB'", ""),
-    ("[limits]\nlisten = '127.0.0.1:1'", ""),
-    ("tick = 33", ""),
-    ("tick = '33'", ""),
-    ("tick = '2m'", ""),
-    ("tick = true", ""),
-    ("shards = 'two'", ""),
-    ("shards = -1", ""),
-    ("shards = 2000", ""),
-    ("listen = 7070", ""),
-    ("listen = ':7070'", ""),
-    ("listen = 'localhost:7070'", ""),
-    ("listen = 'example.org:80'", ""),
-    ("tcp = true", ""),
-    ("listen = false\ntcp = false", ""),
-    ("listen = '127.0.0.1:7071'", ""),
-    ("listen = '0.0.0.0:7070'", ""),
-    ("[admin]\nlisten = '[::]:7072'", ""),
-    ("limits = 1", ""),
-    ("[[limits]]\nmax_rooms = 1", ""),
-    ("[class]\npattern = 'a'", ""),
-    ("[[class]]\ntick = '1s'", ""),
-    ("[[class]]\npattern = 'a b'", ""),
-    ("[[class]]\npattern = 'a'\n[[class]]\npattern = 'a'", ""),
-    ("[[class]]\npattern = 'a'\npresence = 'some'", ""),
-    ("[[class]]\npattern = 'a'\nurgent = 'no'", ""),
-    ("[[class]]\npattern = 'a'\nslow = 'kick'", ""),
-    ("[[class]]\npattern = 'a'\nhistory = false", ""),
-    ("[limits]\nmax_frame = '1MiB'", ""),
-    ("[limits]\nmax_message = '16KB'", ""),
-    ("[limits]\nmax_message = '16KiB'", ""),
-    ("[limits]\nmax_message = '99999999999GiB'", ""),
-    ("[limits]\nmax_token = '8KiB'", ""),
-    ("[limits]\nmax_rooms = 0", ""),
-    ("[limits]\nping_interval = 15", ""),
-    ("[limits]\npings_burst = '5GiB'", ""),
-    ("[limits]\nover_joins = 'kick'", ""),
-    ("[limits]\nover_pings = 'drop'", ""),
-    ("[access]\norigin = '*'", ""),
-    ("[access]\norigins = '*'", ""),
-    ("[access]\norigins = ['example.org']", ""),
-    ("[access]\ntrusted_proxies = ['10.1.0.0/8']", ""),
-    ("[access]\nproxy_protocol = 1", ""),
-    ("[access]\nproxy_protocol_tcp = true", ""),
-    ("[tls]\ncert = 'a.pem'", ""),
-    ("[tls]\ncrt = 'a.pem'", ""),
-    ("[tls]\ncert = 'a'\nkey = 'b'\nself_signed = true", ""),
-    ("[log]\naccess = -1", ""),
-    ("[auth]", ""),
-    ("[auth]\nquerry = true\n[[auth.issuer]]\njwks_url = 'http://a/'", ""),
-    ("[auth]\nleeway = '1h'\n[[auth.issuer]]\njwks_url = 'http://a/'", ""),
-    ("[auth]\nanonymous = ['x:fly']\n[[auth.issuer]]\njwks_url = 'http://a/'", ""),
-    ("[[auth.issuer]]\njwks_url = 'https://a/'", ""),
-    ("[[auth.issuer]]\njwks_url = 'a'", ""),
-    ("[[auth.issuer]]\njwks_url = 'http://a/'\njwks_file = 'b'", ""),
-    ("[[auth.issuer]]\nkey = [{ algorithm = 'none', secret = '' }]", ""),
-    ("[[auth.issuer]]\nkey = [{ secret = '' }]", ""),
-    ("[[auth.issuer]]\nkey = [{ algorithm = 'HS256' }]", ""),
-    ("[[auth.issuer]]\nkey = [{ algorithm = 'HS256', secret = 'short' }]", ""),
-    ("[[auth.issuer]]\nkey = [{ algorithm = 'ES256', secret = 'x' }]", ""),
-    ("[[auth.issuer]]\nkey = { algorithm = 'HS256' }", ""),
+    (
+        "a = ",
+        "x.toml:1: this is not TOML: string values must be quoted, expected literal string; is it a text? Then it needs quotes, such as \"33ms\"",
+    ),
+    ("tick = '1s'\ntick = '2s'", "x.toml:2: this is not TOML: duplicate key"),
+    (
+        "listen = 0.0.0.0:7070",
+        "x.toml:1: this is not TOML: invalid float, expected nothing; is it a text? Then it needs quotes, such as \"33ms\"",
+    ),
+    ("[limits\nmax_rooms = 1", "x.toml:1: this is not TOML: unclosed table, expected `]`"),
+    ("[limits]\nmax_rooms = 1.5", "x.toml:2: max_rooms: write a whole number, such as 128"),
+    ("[admin]\nlsten = '127.0.0.1:1'", "x.toml:2: unknown key `lsten` in [admin]; did you mean `listen`?"),
+    ("tik = '33ms'", "x.toml:1: unknown key `tik`; did you mean `tick`?"),
+    ("\n\n[limits]\nmax_mesage = 1", "x.toml:4: unknown key `max_mesage` in [limits]; did you mean `max_message`?"),
+    (
+        "[[class]]\npattern = 'a'\n[[class]]\npatern = 'a'",
+        "x.toml:4: unknown key `patern` in [[class]]; did you mean `pattern`?",
+    ),
+    ("[limit]\n", "x.toml:1: unknown key `limit`; did you mean `limits`?"),
+    (
+        "port = 1",
+        "x.toml:1: unknown key `port`; it belongs to an address: listen, tcp, or listen in [admin], such as \"127.0.0.1:7070\"",
+    ),
+    ("max_message = '1KiB'", "x.toml:1: unknown key `max_message`; it belongs into [limits]"),
+    (
+        "[limits]\nlisten = '127.0.0.1:1'",
+        "x.toml:2: unknown key `listen` in [limits]; it belongs to the top of the file",
+    ),
+    ("tick = 33", "x.toml:1: tick: write a duration with its unit, such as \"33ms\" or \"33s\""),
+    ("tick = '33'", "x.toml:1: tick: '33' is not a duration: write 33ms, 5s or 1m"),
+    ("tick = '2m'", "x.toml:1: tick: a tick is 0, or from 1ms to 60s"),
+    ("tick = true", "x.toml:1: tick: write a duration with its unit, such as \"33ms\" or \"5s\""),
+    ("shards = 'two'", "x.toml:1: shards: 'two' is not a number: write a whole one, such as 128"),
+    ("shards = -1", "x.toml:1: shards: this must not be negative"),
+    ("shards = 2000", "x.toml:1: shards: there are 1 to 1024 shards; 0 makes one per core"),
+    (
+        "listen = 7070",
+        "x.toml:1: listen: write an IP address and a port, such as \"127.0.0.1:7070\", or \"0.0.0.0:7070\" for every interface; or false",
+    ),
+    (
+        "listen = ':7070'",
+        "x.toml:1: listen: write an IP address and a port, such as \"127.0.0.1:7070\", or \"0.0.0.0:7070\" for every interface; or false",
+    ),
+    ("listen = 'localhost:7070'", "x.toml:1: listen: names are not looked up: write \"127.0.0.1:7070\""),
+    (
+        "listen = 'example.org:80'",
+        "x.toml:1: listen: names are not looked up: write an IP address and a port, such as \"127.0.0.1:7070\", or \"0.0.0.0:7070\" for every interface; or false",
+    ),
+    (
+        "tcp = true",
+        "x.toml:1: tcp: write an IP address and a port, such as \"127.0.0.1:7070\", or \"0.0.0.0:7070\" for every interface; or false",
+    ),
+    ("listen = false\ntcp = false", "x.toml:1: listen and tcp are both false: clients need one of them"),
+    ("listen = '127.0.0.1:7071'", "x.toml:1: tcp is the address of listen already: 127.0.0.1:7071"),
+    (
+        "listen = '0.0.0.0:7070'",
+        "x.toml:1: listen: 0.0.0.0:7070 can be reached from other machines, and without keys everybody there may everything: put keys under [[auth.issuer]], listen on 127.0.0.1 only, or say insecure_anonymous = true",
+    ),
+    (
+        "[admin]\nlisten = '[::]:7072'",
+        "x.toml:2: admin.listen: [::]:7072 can be reached from other machines, and without keys everybody there may everything: put keys under [[auth.issuer]], listen on 127.0.0.1 only, or say insecure_anonymous = true",
+    ),
+    ("limits = 1", "x.toml:1: limits: this must be a table: write [limits]"),
+    ("[[limits]]\nmax_rooms = 1", "x.toml:1: limits: this must be a table: write [limits]"),
+    ("[class]\npattern = 'a'", "x.toml:1: class: this must be a list of tables: write [[class]]"),
+    ("[[class]]\ntick = '1s'", "x.toml:1: a class needs a pattern, such as pattern = \"game/*\""),
+    (
+        "[[class]]\npattern = 'a b'",
+        "x.toml:2: pattern: a pattern is a room name with * for a part and ** for several, such as \"game/*\"",
+    ),
+    ("[[class]]\npattern = 'a'\n[[class]]\npattern = 'a'", "x.toml:3: there is a class for \"a\" already, at x.toml:1"),
+    ("[[class]]\npattern = 'a'\npresence = 'some'", "x.toml:3: presence: write \"full\", \"counts\" or \"off\""),
+    ("[[class]]\npattern = 'a'\nurgent = 'no'", "x.toml:3: urgent: write true or false"),
+    ("[[class]]\npattern = 'a'\nslow = 'kick'", "x.toml:3: slow: write \"skip\" or \"close\""),
+    (
+        "[[class]]\npattern = 'a'\nhistory = false",
+        "x.toml:3: unknown key `history` in [[class]]; did you mean `history_age`?",
+    ),
+    (
+        "[limits]\nmax_frame = '1MiB'",
+        "x.toml:2: max_frame is at most 65535: the header has 16 bits for it (max_frame = \"1MiB\")",
+    ),
+    ("[limits]\nmax_message = '16KB'", "x.toml:2: max_message: '16KB' is not a size: write 16384, 16KiB, 16kB or 1MiB"),
+    (
+        "[limits]\nmax_message = '16KiB'",
+        "x.toml:2: max_frame must be at least 37 bytes above max_message: a head and a record stand around it (max_frame = \"16KiB\", max_message = \"16KiB\")",
+    ),
+    (
+        "[limits]\nmax_message = '99999999999GiB'",
+        "x.toml:2: max_message: '99999999999GiB' is not a size: write 16384, 16KiB, 16kB or 1MiB",
+    ),
+    (
+        "[limits]\nmax_token = '8KiB'",
+        "x.toml:2: max_hello_frame must be at least 96 bytes above max_token: else the longest token fits no hello (max_hello_frame = \"4KiB\", max_token = \"8KiB\")",
+    ),
+    (
+        "[limits]\nmax_rooms = 0",
+        "x.toml:2: max_members and max_rooms must be at least 1 (max_rooms = 0, max_members = 65536)",
+    ),
+    (
+        "[limits]\nping_interval = 15",
+        "x.toml:2: ping_interval: write a duration with its unit, such as \"15ms\" or \"15s\"",
+    ),
+    ("[limits]\npings_burst = '5GiB'", "x.toml:2: pings_burst: this is at most 4294967295"),
+    ("[limits]\nover_joins = 'kick'", "x.toml:2: over_joins: write \"drop\", \"delay\" or \"close\""),
+    (
+        "[limits]\nover_pings = 'drop'",
+        "x.toml:2: over_pings and over_refusals are delay or close: a ping must be answered, and what is refused is dropped already (over_pings = \"drop\", over_refusals = \"close\")",
+    ),
+    ("[access]\norigin = '*'", "x.toml:2: unknown key `origin` in [access]; did you mean `origins`?"),
+    ("[access]\norigins = '*'", "x.toml:2: origins: write a list of strings, such as [\"...\"]"),
+    (
+        "[access]\norigins = ['example.org']",
+        "x.toml:2: origins: \"example.org\": an origin is \"https://example.org\", \"https://*.example.org\", \"http://localhost:3000\", \"null\" or \"*\"",
+    ),
+    (
+        "[access]\ntrusted_proxies = ['10.1.0.0/8']",
+        "x.toml:2: trusted_proxies: \"10.1.0.0/8\": a network is an address, or its first bits, such as 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32",
+    ),
+    ("[access]\nproxy_protocol = 1", "x.toml:2: proxy_protocol: write true or false"),
+    (
+        "[access]\nproxy_protocol_tcp = true",
+        "x.toml:2: proxy_protocol and proxy_protocol_tcp need trusted_proxies: a PROXY header is believed from nobody else (trusted_proxies = [], proxy_protocol = false, proxy_protocol_tcp = true)",
+    ),
+    (
+        "[tls]\ncert = 'a.pem'",
+        "x.toml:2: a certificate needs its key: write both, cert = \"chain.pem\" and key = \"key.pem\"",
+    ),
+    ("[tls]\ncrt = 'a.pem'", "x.toml:2: unknown key `crt` in [tls]; did you mean `cert`?"),
+    (
+        "[tls]\ncert = 'a'\nkey = 'b'\nself_signed = true",
+        "x.toml:4: self_signed makes a certificate, and cert names another: write one of them",
+    ),
+    ("[log]\naccess = -1", "x.toml:2: access: this must not be negative"),
+    ("[auth]", "x.toml:1: tokens need an issuer: write [[auth.issuer]] with a key, a jwks_file or a jwks_url"),
+    (
+        "[auth]\nquerry = true\n[[auth.issuer]]\njwks_url = 'http://a/'",
+        "x.toml:2: unknown key `querry` in [auth]; did you mean `query`?",
+    ),
+    (
+        "[auth]\nleeway = '1h'\n[[auth.issuer]]\njwks_url = 'http://a/'",
+        "x.toml:2: leeway: at most 5m: set the clocks that are further off",
+    ),
+    (
+        "[auth]\nanonymous = ['x:fly']\n[[auth.issuer]]\njwks_url = 'http://a/'",
+        "x.toml:2: anonymous: \"x:fly\": write a pattern and verbs, such as game/*:join,receive; there are join, publish, receive, values, direct, history, presence, urgent, and all",
+    ),
+    (
+        "[[auth.issuer]]\njwks_url = 'https://a/'",
+        "x.toml:2: jwks_url: keys can be fetched by http:// only, in a network that you trust; otherwise put them into a file",
+    ),
+    ("[[auth.issuer]]\njwks_url = 'a'", "x.toml:2: jwks_url: write a URL such as http://127.0.0.1:8080/jwks.json"),
+    (
+        "[[auth.issuer]]\njwks_url = 'http://a/'\njwks_file = 'b'",
+        "x.toml:3: an issuer has a jwks_file or a jwks_url, not both",
+    ),
+    (
+        "[[auth.issuer]]\nkey = [{ algorithm = 'none', secret = '' }]",
+        "x.toml:2: algorithm: write HS256, RS256, ES256 or EdDSA",
+    ),
+    ("[[auth.issuer]]\nkey = [{ secret = '' }]", "x.toml:2: a key needs its algorithm: HS256, RS256, ES256 or EdDSA"),
+    ("[[auth.issuer]]\nkey = [{ algorithm = 'HS256' }]", "x.toml:2: a key has a secret or a file"),
+    (
+        "[[auth.issuer]]\nkey = [{ algorithm = 'HS256', secret = 'short' }]",
+        "x.toml:2: secret: a secret has at least 32 bytes",
+    ),
+    (
+        "[[auth.issuer]]\nkey = [{ algorithm = 'ES256', secret = 'x' }]",
+        "x.toml:2: a key for ES256 has no secret: write file = \"...\" with the public key in PEM format",
+    ),
+    (
+        "[[auth.issuer]]\nkey = { algorithm = 'HS256' }",
+        "x.toml:2: key: this must be a list of tables: write [[auth.issuer.key]]",
+    ),
 ];
 
 const WRONG_VARIABLES: &[(&str, &str, &str)] = &[
-    ("TICKWIRE_LISTN", "127.0.0.1:1", ""),
-    ("TICKWIRE_MAX_MESSAGE", "1KiB", ""),
-    ("TICKWIRE_LIMITS_MAX_MESSAGE", "lots", ""),
-    ("TICKWIRE_TCP", "no", ""),
-    ("TICKWIRE_PORT", "7070", ""),
-    ("TICKWIRE_LOG_LEVEL", "debug", ""),
-    ("TICKWIRE_LOG_JSON", "yes", ""),
-    ("TICKWIRE_ACCESS_ORIGINS", "https://a.example,https://b.example", ""),
-    ("TICKWIRE_AUTH_LEEWAY", "1s", ""),
-    ("TICKWIRE_LIMITS_MAX_FRAME", "1MiB", ""),
-    ("TICKWIRE_LISTEN", "0.0.0.0:7070", ""),
-    ("TICKWIRE_WHATEVER_ELSE_THERE_IS", "1", ""),
+    ("TICKWIRE_LISTN", "127.0.0.1:1", "TICKWIRE_LISTN: there is no such variable; did you mean TICKWIRE_LISTEN?"),
+    (
+        "TICKWIRE_MAX_MESSAGE",
+        "1KiB",
+        "TICKWIRE_MAX_MESSAGE: there is no such variable; did you mean TICKWIRE_LIMITS_MAX_MESSAGE?",
+    ),
+    (
+        "TICKWIRE_LIMITS_MAX_MESSAGE",
+        "lots",
+        "TICKWIRE_LIMITS_MAX_MESSAGE: 'lots' is not a size: write 16384, 16KiB, 16kB or 1MiB",
+    ),
+    (
+        "TICKWIRE_TCP",
+        "no",
+        "TICKWIRE_TCP: write an IP address and a port, such as \"127.0.0.1:7070\", or \"0.0.0.0:7070\" for every interface; or false",
+    ),
+    (
+        "TICKWIRE_PORT",
+        "7070",
+        "TICKWIRE_PORT: there is no such variable; addresses are TICKWIRE_LISTEN, TICKWIRE_TCP and TICKWIRE_ADMIN_LISTEN, such as 127.0.0.1:7070",
+    ),
+    (
+        "TICKWIRE_LOG_LEVEL",
+        "debug",
+        "TICKWIRE_LOG_LEVEL: there is no such variable; how much is logged says TICKWIRE_LOG, such as TICKWIRE_LOG=tickwire=debug,warn",
+    ),
+    ("TICKWIRE_LOG_JSON", "yes", "TICKWIRE_LOG_JSON: write true or false"),
+    (
+        "TICKWIRE_ACCESS_ORIGINS",
+        "https://a.example,https://b.example",
+        "TICKWIRE_ACCESS_ORIGINS: \"https://a.example,https://b.example\": an origin is \"https://example.org\", \"https://*.example.org\", \"http://localhost:3000\", \"null\" or \"*\"; items are parted by spaces",
+    ),
+    (
+        "TICKWIRE_AUTH_LEEWAY",
+        "1s",
+        "TICKWIRE_AUTH_LEEWAY: tokens need an issuer: write [[auth.issuer]] with a key, a jwks_file or a jwks_url",
+    ),
+    (
+        "TICKWIRE_LIMITS_MAX_FRAME",
+        "1MiB",
+        "TICKWIRE_LIMITS_MAX_FRAME: max_frame is at most 65535: the header has 16 bits for it (max_frame = \"1MiB\")",
+    ),
+    (
+        "TICKWIRE_LISTEN",
+        "0.0.0.0:7070",
+        "TICKWIRE_LISTEN: listen: 0.0.0.0:7070 can be reached from other machines, and without keys everybody there may everything: put keys under [[auth.issuer]], listen on 127.0.0.1 only, or say insecure_anonymous = true",
+    ),
+    (
+        "TICKWIRE_WHATEVER_ELSE_THERE_IS",
+        "1",
+        "TICKWIRE_WHATEVER_ELSE_THERE_IS: there is no such variable; a variable is TICKWIRE_ and a key of `tickwire config default`, its table in front",
+    ),
 ];

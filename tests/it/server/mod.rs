@@ -29,6 +29,7 @@ mod observe;
 #[cfg(feature = "client")]
 mod own_client;
 mod peer;
+mod reload;
 mod resume;
 mod returns;
 mod rooms;
