@@ -161,3 +161,114 @@ fn read(sources: &Sources, certificate: Option<&Certificate>) -> Result<Fresh, P
 fn one(problem: String) -> Problems {
     Problems(vec![problem])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::PathBuf;
+
+    use tickwire::auth::{Algorithm, SigningKey};
+    use tickwire::server::Server;
+
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    /// A file that is gone with this.
+    struct File(PathBuf);
+
+    impl File {
+        fn new(name: &str) -> Self {
+            Self(std::env::temp_dir().join(format!("tickwire-{}-{name}.toml", std::process::id())))
+        }
+
+        fn write(&self, text: &str) {
+            std::fs::write(&self.0, text).unwrap();
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _gone = std::fs::remove_file(&self.0);
+        }
+    }
+
+    /// A server as `serve` starts it, which runs until the sender is dropped.
+    async fn start(file: &File) -> (Reloader, tokio::sync::oneshot::Sender<()>) {
+        let sources = Sources::of_file(file.0.clone());
+        let config = Config::load(&sources).unwrap();
+        let verifier = config.verifier().unwrap();
+        let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut builder = Server::builder().websocket(any).tcp(any).shards(1).limits(config.limits.clone());
+        if let Some(verifier) = &verifier {
+            builder = builder.identify(verifier.clone());
+        }
+        let server = builder.bind().await.unwrap();
+        let reloader = Reloader::new(sources, config, server.handle(), None, verifier);
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        tokio::spawn(server.run(async {
+            let _stopped: Result<(), _> = stopped.await;
+        }));
+        (reloader, stop)
+    }
+
+    fn issuer(kid: &str) -> String {
+        format!("[[auth.issuer]]\nkey = [{{ kid = '{kid}', algorithm = 'HS256', secret = '{SECRET}' }}]\n")
+    }
+
+    async fn told(reloader: &mut Reloader) -> Vec<String> {
+        reloader.reload().await.unwrap().iter().map(Change::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_changes_what_it_can_and_a_wrong_one_nothing() {
+        let file = File::new("reload");
+        file.write("[limits]\nmax_rooms = 7\n");
+        let (mut reloader, _stop) = start(&file).await;
+        assert_eq!(told(&mut reloader).await, [""; 0]);
+        file.write("listen = '127.0.0.1:1'\n[limits]\nmax_rooms = 8\nmax_connections = 5\n");
+        let later = [
+            "listen: \"127.0.0.1:7070\" -> \"127.0.0.1:1\" (at the next start)",
+            "limits.max_connections: 10000 -> 5 (at the next start)",
+        ];
+        let rooms = "limits.max_rooms: 7 -> 8 (for new connections)";
+        assert_eq!(told(&mut reloader).await, [&later[..], &[rooms]].concat());
+        // What waits is told until it is as it was; the rest is done.
+        assert_eq!(told(&mut reloader).await, later);
+        for (wrong, expected) in [
+            ("[limits]\nmax_rooms = 0\n", "max_rooms must be at least 1"),
+            ("[limits\n", "is not TOML"),
+            ("[tls]\ncert = '/nowhere/a'\nkey = '/nowhere/b'\n", "/nowhere/a"),
+            ("[[auth.issuer]]\njwks_file = '/nowhere/c'\n", "/nowhere/c cannot be read"),
+            // It fits itself, and not what waits for the next start.
+            ("[limits]\nmax_frame = '32KiB'\nmax_hello_frame = '20KiB'\n", "max_hello_frame must not be above"),
+        ] {
+            file.write(wrong);
+            let problems = reloader.reload().await.unwrap_err().to_string();
+            assert!(problems.contains(expected), "{problems:?} should contain {expected:?}");
+            assert_eq!(reloader.current.limits.max_rooms, 8);
+        }
+        file.write("[limits]\nmax_rooms = 7\n");
+        assert_eq!(told(&mut reloader).await, ["limits.max_rooms: 8 -> 7 (for new connections)"]);
+    }
+
+    #[tokio::test]
+    async fn keys_come_and_go_and_the_last_stays() {
+        let file = File::new("keys");
+        file.write(&issuer("a"));
+        let (mut reloader, _stop) = start(&file).await;
+        let token = SigningKey::new(Some("b"), Algorithm::Hs256, SECRET.as_bytes()).unwrap();
+        let token = token.sign(&serde_json::json!({ "sub": "ann", "exp": 4_000_000_000_u64 })).unwrap();
+        let verifies = |reloader: &Reloader| {
+            let verifier = reloader.verifier.as_ref().unwrap();
+            verifier.verify(token.as_bytes(), std::time::SystemTime::now()).is_ok()
+        };
+        assert!(!verifies(&reloader));
+        file.write(&issuer("b"));
+        let changes = told(&mut reloader).await;
+        assert!(verifies(&reloader) && !changes.is_empty() && !changes.concat().contains(SECRET), "{changes:?}");
+        file.write("");
+        let problems = reloader.reload().await.unwrap_err().to_string();
+        assert!(problems.contains("no [[auth.issuer]] is left") && verifies(&reloader), "{problems}");
+    }
+}

@@ -20,7 +20,7 @@ pub(super) struct Layers<'a> {
     pub(super) file: Option<File<'a>>,
     above: BTreeMap<String, (String, Origin)>,
     origins: RefCell<BTreeMap<String, Origin>>,
-    problems: RefCell<Vec<String>>,
+    problems: RefCell<Vec<(Origin, String)>>,
 }
 
 /// A file that is TOML.
@@ -110,12 +110,17 @@ impl<'a> Layers<'a> {
             }
             shown
         });
-        self.problems.borrow_mut().push(shown);
+        self.problems.borrow_mut().push((origin.clone(), shown));
     }
 
-    /// What was wrong, and where all values came from.
+    /// What was wrong, in the order of the file's lines, and where all values came from.
     pub(super) fn into_parts(self) -> (Vec<String>, BTreeMap<String, Origin>) {
-        (self.problems.into_inner(), self.origins.into_inner())
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(|(origin, _)| match origin {
+            Origin::Line { line, .. } => *line,
+            _ => usize::MAX,
+        });
+        (problems.into_iter().map(|(_, problem)| problem).collect(), self.origins.into_inner())
     }
 }
 

@@ -162,9 +162,9 @@ fn everything_wrong_is_found_at_once() {
         wrong.unwrap_err(),
         "4 things are wrong with the configuration:\n  \
          x.toml:1: unknown key `tik`; did you mean `tick`?\n  \
-         TICKWIRE_TICK: '0.5s' is not a duration: write 33ms, 5s or 1m\n  \
-         x.toml:3: max_rooms: 'x' is not a size: write 16384, 16KiB or 1MiB\n  \
-         x.toml:4: max_frame is at most 65535: the header has 16 bits for it"
+         x.toml:3: max_rooms: 'x' is not a number: write a whole one, such as 128\n  \
+         x.toml:4: max_frame is at most 65535: the header has 16 bits for it (max_frame = \"1MiB\")\n  \
+         TICKWIRE_TICK: '0.5s' is not a duration: write 33ms, 5s or 1m"
     );
 }
 
