@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+use proptest::sample::select;
 use tickwire::class::{HistoryBounds, PresenceMode, SlowPolicy};
 
 use super::show::{Secrets, default_file, reference};
@@ -431,3 +433,76 @@ const WRONG_VARIABLES: &[(&str, &str, &str)] = &[
         "TICKWIRE_WHATEVER_ELSE_THERE_IS: there is no such variable; a variable is TICKWIRE_ and a key of `tickwire config default`, its table in front",
     ),
 ];
+
+/// Lines of files: mostly nearly right.
+fn lines() -> impl Strategy<Value = String> {
+    let names: Vec<String> =
+        environment::paths().map(|path| path.rsplit('.').next().unwrap_or_default().to_owned()).collect();
+    let heads =
+        ["[limits]", "[access]", "[tls]", "[auth]", "[[auth.issuer]]", "[[auth.issuer.key]]", "[[class]]", "[log]"];
+    let values = [
+        "0",
+        "-1",
+        "18446744073709551615",
+        "'18446744073709551615'",
+        "'17179869183GiB'",
+        "true",
+        "false",
+        "''",
+        "[]",
+        "{}",
+        "1.5",
+        "'1ms'",
+        "'307445734561825h'",
+        "'16KiB'",
+        "'*'",
+        "['*', 'a:join']",
+        "['0.0.0.0/0']",
+        "'127.0.0.1:0'",
+        "'drop'",
+        "'delay'",
+        "'**'",
+        "'a'",
+        "'HS256'",
+        "'0123456789abcdef0123456789abcdef'",
+        "\"\\u0000\\n\"",
+        "'http://a/'",
+    ];
+    let more = [
+        "pattern",
+        "kid",
+        "algorithm",
+        "secret",
+        "file",
+        "name",
+        "audience",
+        "jwks_file",
+        "jwks_url",
+        "presence",
+        "slow",
+    ];
+    let names: Vec<String> = names.into_iter().chain(more.map(str::to_owned)).collect();
+    let line = (select(names), select(values.to_vec())).prop_map(|(name, value)| format!("{name} = {value}"));
+    prop_oneof![4 => line, 2 => select(heads.to_vec()).prop_map(str::to_owned), 1 => "\\PC{0,12}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_file_is_read_or_explained(lines in proptest::collection::vec(lines(), 0..6)) {
+        match parse("x.toml", &lines.join("\n")) {
+            Ok(config) => {
+                prop_assert_eq!(config.limits.check(), Ok(()));
+                let shown = config.to_toml(Secrets::Shown, false);
+                let again = parse("y.toml", &shown).map_err(|problems| TestCaseError::fail(problems.to_string()))?;
+                prop_assert_eq!(again.to_toml(Secrets::Shown, false), shown);
+                let _warnings = (config.warnings(), config.to_json());
+            }
+            Err(Problems(problems)) => {
+                prop_assert!(!problems.is_empty());
+                prop_assert!(problems.iter().all(|problem| !problem.contains(char::is_control)), "{:?}", problems);
+            }
+        }
+    }
+}
