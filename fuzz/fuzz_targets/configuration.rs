@@ -16,7 +16,8 @@ fuzz_target!(|data: &[u8]| {
         // Lines of names and values.
         0 => {
             let lines = text.lines().filter_map(|line| line.split_once('='));
-            let variables: Vec<(String, &str)> = lines.map(|(name, value)| (format!("TICKWIRE_{name}"), value)).collect();
+            let variables: Vec<(String, &str)> =
+                lines.map(|(name, value)| (format!("TICKWIRE_{name}"), value)).collect();
             let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
             cli::of_variables(&variables)
         }
