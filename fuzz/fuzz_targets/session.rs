@@ -25,8 +25,7 @@ fuzz_target!(|data: &[u8]| {
         0 => Session::over_websocket(facts(), room, Time::ZERO),
         _ => Session::over_tcp(facts(), Time::ZERO),
     };
-    let mut run =
-        Run { life: Life::new(session, 1), parked: None, buffer: BytesMut::new(), now: 0, sent: 0, tokens: 1 };
+    let mut run = Run { life: Life::new(session, 1), parked: None, buffer: BytesMut::new(), now: 0, sent: 0, tokens: 1 };
     if mode & 1 != 0 && mode & 4 != 0 {
         run.buffer.extend_from_slice(&[0xd7, 0x54, 0x57, 1]);
     }
@@ -188,9 +187,7 @@ impl Run {
             self.life.check(&mut output);
             result?;
             let session = &self.life.session;
-            assert!(
-                session.is_open() || session.deadline(self.time()) <= self.time().after(facts().limits.hello_timeout)
-            );
+            assert!(session.is_open() || session.deadline(self.time()) <= self.time().after(facts().limits.hello_timeout));
         }
         Ok(())
     }
@@ -225,8 +222,9 @@ impl Run {
             5 => {
                 let joining = (len & 1 == 1).then(|| hold(Handle((len >> 4).into())));
                 let number = if joining.is_some() { 0 } else { *data_frames };
-                let refusal =
-                    Refusal { request: RequestId(0), number, reason: Reason::RATE, joining, avoidable: len & 2 == 2 };
+                let refusal = Refusal {
+                    request: RequestId(0), number, reason: Reason::RATE, joining, avoidable: len & 2 == 2,
+                };
                 session.handle_refusal(&refusal, now, output)?;
             }
             6 => session.handle_websocket_ping(now)?,

@@ -7,8 +7,8 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use tickwire::deflate::Inflater;
 use tickwire::server::{Handle, Server};
+use tickwire::deflate::Inflater;
 use tickwire::wire::control::Command;
 use tickwire::wire::header::flags;
 use tickwire::wire::{Control, FrameType, Ping, Sender, ServerData, extension, split_frame};
@@ -75,7 +75,8 @@ async fn exchange(server: Handle, input: Vec<u8>) -> Vec<u8> {
 async fn connection(server: Handle, input: Vec<u8>) -> (Vec<u8>, tokio::task::JoinHandle<()>) {
     let (client, io) = duplex(4096);
     let (mut reader, mut writer) = tokio::io::split(client);
-    let attached = tokio::spawn(async move { server.attach(io, Bytes::new(), None).await.expect("there is a place") });
+    let attached =
+        tokio::spawn(async move { server.attach(io, Bytes::new(), None).await.expect("there is a place") });
     let send = async {
         // The server may close before it has read everything.
         let _closed = writer.write_all(&input).await;
