@@ -19,7 +19,8 @@ pub struct Limits {
     pub max_hello_frame: usize,
     /// Payload of a message. 15 KiB: with head and record around it, it still fits a frame.
     pub max_message: usize,
-    /// Bytes of a token in a hello. 4000: what fits the first frame with everything else.
+    /// Bytes of a token in a hello. 4000: what fits the first frame with everything else. At least 96 below
+    /// `max_hello_frame`.
     pub max_token: usize,
     /// Rooms a session may be in. 128: what players and dashboards need, and the bound on one
     /// session's share of every map.
@@ -233,6 +234,10 @@ impl Limits {
     /// their turn.
     pub(crate) const READ: usize = 16 * 1024;
 
+    /// What stands beside the token in a hello: capabilities, sizes, the token of the session to resume, heads of
+    /// extensions, and a name of the client's software.
+    pub(crate) const BESIDE_TOKEN: usize = 96;
+
     /// The most a head takes: room, position, tick.
     pub(crate) const HEAD: usize = 8 + 8 + 2;
 
@@ -285,16 +290,21 @@ impl Limits {
         if self.max_frame > 65_535 {
             return Err("max_frame is at most 65535: the header has 16 bits for it");
         }
-        if self.max_message + Self::HEAD + Record::MAX_OVERHEAD > self.max_frame {
+        if self.max_message.saturating_add(Self::HEAD + Record::MAX_OVERHEAD) > self.max_frame {
             return Err("max_frame must be at least 37 bytes above max_message: a head and a record stand around it");
         }
         if self.max_hello_frame > self.max_frame {
             return Err("max_hello_frame must not be above max_frame");
         }
-        if self.max_presence_data + 512 > self.max_message {
+        if self.max_token.saturating_add(Self::BESIDE_TOKEN) > self.max_hello_frame {
+            return Err(
+                "max_hello_frame must be at least 96 bytes above max_token: else the longest token fits no hello",
+            );
+        }
+        if self.max_presence_data.saturating_add(512) > self.max_message {
             return Err("max_message must be at least 512 bytes above max_presence_data");
         }
-        if self.max_batch + 16_384 > self.outbox_batches() {
+        if self.max_batch.saturating_add(16_384) > self.outbox_batches() {
             return Err("three quarters of outbox_bytes must be 16 KiB above max_batch: else one batch is too much");
         }
         if self.low_water < 1024 || self.low_water > self.outbox_batches() || self.ping_bytes == 0 {
@@ -448,6 +458,11 @@ mod tests {
         };
         check(|limits| limits.max_frame = 65_536, "max_frame");
         check(|limits| limits.max_message = limits.max_frame, "max_message");
+        check(|limits| limits.max_token = 4001, "max_token");
+        // Sums do not wrap around.
+        check(|limits| limits.max_message = usize::MAX, "max_message");
+        check(|limits| limits.max_token = usize::MAX, "max_token");
+        check(|limits| limits.max_batch = usize::MAX, "max_batch");
         check(|limits| limits.max_batch = limits.max_message, "max_batch");
         check(|limits| limits.outbox_bytes = limits.max_batch, "outbox_bytes");
         check(|limits| limits.low_water = limits.outbox_bytes, "low_water");

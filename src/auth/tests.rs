@@ -419,6 +419,29 @@ async fn an_unknown_key_is_fetched_once_a_minute_and_a_failure_keeps_the_old_one
 }
 
 #[tokio::test]
+async fn another_verifier_goes_on_with_keys_that_were_fetched() {
+    let (source, server) = serve(vec![ok(&key_set(&[Algorithm::Es256]))]).await;
+    let (before, token) = (by_source(source.clone()), token(Algorithm::Es256));
+    before.verify_fetching(token.as_bytes(), now()).await.unwrap();
+    // It has given its only answer.
+    server.await.unwrap();
+    let after = by_source(source.clone());
+    assert_eq!(after.verify(token.as_bytes(), now()).unwrap_err(), Rejected::UnknownKey);
+    assert!(after.with_keys_of(&before).verify(token.as_bytes(), now()).is_ok());
+    // Not those of another place.
+    let elsewhere = by_source(Source::url("http://127.0.0.1:1/jwks").unwrap()).with_keys_of(&before);
+    assert_eq!(elsewhere.verify(token.as_bytes(), now()).unwrap_err(), Rejected::UnknownKey);
+}
+
+#[test]
+fn a_token_has_at_most_as_many_bytes_as_the_server_says() {
+    let token = signed(&good());
+    let verdict = |most| verifier().with_max_token(most).verify(token.as_bytes(), now()).map(drop);
+    assert_eq!(verdict(token.len()), Ok(()));
+    assert_eq!(verdict(token.len() - 1), Err(Rejected::TooLong));
+}
+
+#[tokio::test]
 async fn many_who_wait_for_a_key_wait_for_one_fetch() {
     let (source, serving) = serve(vec![ok(&key_set(&[Algorithm::EdDsa]))]).await;
     let verifier = by_source(source);

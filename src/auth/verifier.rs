@@ -35,7 +35,7 @@ pub struct Issuer {
 #[derive(Clone, Debug)]
 pub struct Verifier(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     issuers: Vec<Known>,
     leeway: Duration,
@@ -44,11 +44,13 @@ struct Inner {
 }
 
 /// An issuer with its keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     name: Option<String>,
     audience: Option<String>,
     keys: KeySet,
+    /// Where they are fetched, unless from a file.
+    url: Option<Source>,
     cache: Option<Cache>,
 }
 
@@ -105,8 +107,9 @@ impl Verifier {
             if keys.is_empty() && source.is_none() {
                 return Err(BadIssuer::NoKeys);
             }
+            let url = source.clone().filter(|source| !matches!(source, Source::File(_)));
             let cache = source.map(start).transpose()?;
-            known.push(Known { name, audience, keys, cache });
+            known.push(Known { name, audience, keys, url, cache });
         }
         let max_token = crate::limits::Limits::default().max_token;
         Ok(Self(Arc::new(Inner { issuers: known, leeway, anonymous: None, max_token })))
@@ -114,17 +117,32 @@ impl Verifier {
 
     /// Lets clients in that have no token, with these grants.
     #[must_use]
-    pub fn with_anonymous(self, grants: Grants) -> Self {
-        let anonymous = Some(Arc::new(Identity { grants: grants.into(), ..Identity::default() }));
-        let Inner { leeway, max_token, .. } = *self.0;
-        match Arc::try_unwrap(self.0) {
-            Ok(inner) => Self(Arc::new(Inner { anonymous, ..inner })),
-            // Somebody has a clone: what that says stays as it is.
-            Err(shared) => {
-                let issuers = shared.issuers.iter().map(Known::share).collect();
-                Self(Arc::new(Inner { issuers, leeway, anonymous, max_token }))
+    pub fn with_anonymous(mut self, grants: Grants) -> Self {
+        // Where somebody has a clone, what that says stays as it is.
+        Arc::make_mut(&mut self.0).anonymous =
+            Some(Arc::new(Identity { grants: grants.into(), ..Identity::default() }));
+        self
+    }
+
+    /// Takes tokens of at most so many bytes; as many as [`Limits::max_token`](crate::limits::Limits::max_token)
+    /// says by default. A server that was told another number there needs it here too.
+    #[must_use]
+    pub fn with_max_token(mut self, bytes: usize) -> Self {
+        Arc::make_mut(&mut self.0).max_token = bytes;
+        self
+    }
+
+    /// Goes on with the keys that `before` has fetched, where an issuer's are at the same URL: a server of keys that
+    /// does not answer just then does no harm.
+    #[must_use]
+    pub fn with_keys_of(mut self, before: &Self) -> Self {
+        for known in &mut Arc::make_mut(&mut self.0).issuers {
+            let same = |other: &&Known| other.name == known.name && other.url.is_some() && other.url == known.url;
+            if let Some(other) = before.0.issuers.iter().find(same) {
+                known.cache.clone_from(&other.cache);
             }
         }
+        self
     }
 
     /// Verifies a token with the keys that are here, as of `now`.
@@ -204,13 +222,6 @@ impl Verifier {
         }
         let (issuer, audience) = (known.name.as_deref(), known.audience.as_deref());
         inspected.claims.check(&Wanted { issuer, audience, leeway: self.0.leeway, now })
-    }
-}
-
-impl Known {
-    fn share(&self) -> Self {
-        let Self { name, audience, keys, cache } = self;
-        Self { name: name.clone(), audience: audience.clone(), keys: keys.clone(), cache: cache.clone() }
     }
 }
 

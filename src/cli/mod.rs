@@ -1,11 +1,13 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | top | healthcheck | token ──> Failure ──> exit status
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | top | healthcheck | config | token
+//!                        └──> Failure ──> message, exit status
 //! ```
 
 mod bench;
 mod config;
+mod configure;
 mod contents;
 mod healthcheck;
 #[cfg(unix)]
@@ -15,6 +17,7 @@ mod progress;
 mod pub_;
 mod reach;
 mod record;
+mod reload;
 mod replay;
 mod serve;
 mod sub;
@@ -59,6 +62,8 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArguments),
     /// Show what a server does, and its rooms
     Top(top::TopArguments),
+    /// Check, show and explain configurations
+    Config(configure::ConfigArguments),
     /// Make, show and verify tokens
     Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
@@ -76,6 +81,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
+        Command::Config(arguments) => configure::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

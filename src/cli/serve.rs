@@ -17,9 +17,10 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::config::observe::Observe;
-use super::config::{Certificate, Config};
+use super::config::{Certificate, Config, Sources};
 #[cfg(unix)]
 use super::notify::{self, Notifier, State};
+use super::reload::{self, Hangups};
 use super::{Failure, units};
 
 /// What an operator may set on the command line. It wins over the file.
@@ -46,7 +47,7 @@ pub(crate) struct ServeArguments {
     /// How many threads own rooms and sockets [default: one per core]
     #[arg(long, value_name = "N")]
     pub(super) shards: Option<usize>,
-    /// A TOML file with listen, tcp, tick, shards, [limits], [[class]], [access], [auth], [tls], [admin] and [log]
+    /// A TOML file; `tickwire config default` prints one with every key [default: TICKWIRE_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Serve clients that have proved nothing and may everything on public addresses too
@@ -77,46 +78,83 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// Serves until a signal.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
-    let config = Config::load(arguments).map_err(Failure::Usage)?;
-    start_log(arguments.log_json)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Runtime(format!("the runtime does not start: {error}")))?;
-    runtime.block_on(serve(config))
+    // Before anything is read: a SIGHUP that comes meanwhile must not end us.
+    let hangups = runtime.block_on(async { Hangups::new() });
+    let hangups = hangups.map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
+    let sources = arguments.sources();
+    let config = Config::load(&sources).map_err(|problems| Failure::Usage(problems.to_string()))?;
+    start_log(config.log_json)?;
+    runtime.block_on(serve(config, sources, hangups))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+impl ServeArguments {
+    /// The file, the environment, and what the flags say.
+    pub(super) fn sources(&self) -> Sources {
+        let mut flags = Vec::new();
+        let mut put = |path, flag, value: Option<String>| flags.extend(value.map(|value| (path, flag, value)));
+        let text = |addr: SocketAddr| addr.to_string();
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let set = |is_set: bool, value: &str| is_set.then(|| value.to_owned());
+        put("listen", "--listen", self.listen.map(text));
+        put("tcp", "--tcp", self.tcp.map(text));
+        put("tcp", "--no-tcp", set(self.no_tcp, "false"));
+        put("admin.listen", "--admin", self.admin.map(text));
+        put("admin.listen", "--no-admin", set(self.no_admin, "false"));
+        put("tick", "--tick", self.tick.map(|tick| format!("{}us", tick.as_micros())));
+        put("shards", "--shards", self.shards.map(|shards| shards.to_string()));
+        put("insecure_anonymous", "--insecure-anonymous", set(self.insecure_anonymous, "true"));
+        put("log.json", "--log-json", set(self.log_json, "true"));
+        put("tls.cert", "--tls-cert", self.tls_cert.as_ref().map(path));
+        put("tls.key", "--tls-key", self.tls_key.as_ref().map(path));
+        if self.tls_cert.is_some() {
+            put("tls.self_signed", "--tls-cert", Some("false".into()));
+        }
+        if self.tls_self_signed {
+            put("tls.cert", "--tls-self-signed", Some(String::new()));
+            put("tls.key", "--tls-self-signed", Some(String::new()));
+            put("tls.self_signed", "--tls-self-signed", Some("true".into()));
+        }
+        Sources::new(self.config.clone(), flags)
+    }
+}
+
+async fn serve(config: Config, sources: Sources, hangups: Hangups) -> Result<(), Failure> {
     raise_descriptors(&config.limits);
+    let classes = config.room_classes();
+    let verifier = config.verifier().map_err(|problems| Failure::Usage(problems_of(problems)))?;
     let mut builder = Server::builder()
         .websocket(config.websocket)
         .tcp(config.tcp)
-        .limits(config.limits)
-        .access(config.access)
-        .classes(config.classes.clone());
-    builder = builder.insecure_anonymous(config.insecure_anonymous).api_keys(config.api_keys.0);
-    if let Some(auth) = &config.auth {
-        builder = builder.identify(auth.verifier().map_err(Failure::Usage)?).query_tokens(auth.query);
+        .limits(config.limits.clone())
+        .access(config.access.clone())
+        .classes(classes.clone())
+        .api_keys(config.api_keys());
+    builder = builder.insecure_anonymous(config.insecure_anonymous);
+    if let Some(verifier) = &verifier {
+        builder = builder.identify(verifier.clone()).query_tokens(config.query);
     }
-    if let Some(shards) = config.shards {
-        builder = builder.shards(shards);
+    if config.shards > 0 {
+        builder = builder.shards(config.shards);
     }
     let addresses: Vec<SocketAddr> = config.websocket.into_iter().chain(config.tcp).collect();
-    let tls = config.tls.as_ref().map(|tls| tls.load(&addresses)).transpose();
+    let certificate = config.certificate();
+    let tls = certificate.as_ref().map(|certificate| certificate.load(&addresses)).transpose();
     let tls = tls.map_err(|error| Failure::Usage(error.to_string()))?;
     if let Some(tls) = &tls {
         builder = builder.tls(tls.clone());
     }
-    let server = bind(builder, config.observe).await.map_err(explain)?;
+    let server = bind(builder, config.observe()).await.map_err(explain)?;
     let (stop, stopped) = oneshot::channel();
     let mut signals = Signals::new().map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
-    announce(&server, &config.classes, tls.as_ref(), config.tls == Some(Certificate::SelfSigned))?;
+    announce(&server, &classes, tls.as_ref(), certificate == Some(Certificate::SelfSigned))?;
     #[cfg(unix)]
     let manager = Notifier::from_env().map(Arc::new);
+    let reloader = reload::Reloader::new(sources, config, server.handle(), tls, verifier);
     #[cfg(unix)]
-    if let Some(tls) = tls {
-        let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
-        let hangups = hangups.map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
-        tokio::spawn(reload_at(hangups, tls, manager.clone()));
-    }
+    let reloader = reloader.telling(manager.clone());
+    tokio::spawn(reload::run(hangups, reloader));
     tokio::spawn(async move {
         signals.next().await;
         eprintln!("stopping: clients are told and may finish; a second signal exits at once");
@@ -182,16 +220,9 @@ fn report(counters: &Counters) {
     }
 }
 
-/// Reads the certificate again at each SIGHUP.
-#[cfg(unix)]
-async fn reload_at(mut hangups: tokio::signal::unix::Signal, tls: Tls, manager: Option<Arc<Notifier>>) {
-    while hangups.recv().await.is_some() {
-        manager.iter().for_each(|manager| manager.tell(State::Reloading));
-        let tls = tls.clone();
-        // What came of it is logged; the files may be far away.
-        let _reloaded = tokio::task::spawn_blocking(move || tls.reload()).await;
-        manager.iter().for_each(|manager| manager.tell(State::Ready));
-    }
+/// Several problems as one text.
+fn problems_of(problems: Vec<String>) -> String {
+    super::config::Problems(problems).to_string()
 }
 
 /// What the server says, and what to do about it.

@@ -1,7 +1,7 @@
 //! `tickwire token`: makes tokens, shows them, and says whether a server would take them.
 
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
@@ -10,8 +10,7 @@ use tickwire::auth::{Algorithm, Claims, SigningKey, inspect};
 use tickwire::grants::{Grants, Verbs};
 use tickwire::name::{Pattern, RoomName};
 
-use super::config::{Auth, Config, auth};
-use super::serve::ServeArguments;
+use super::config::{Config, Problems, Sources, auth};
 use super::{Failure, output, run_on_one_thread, units};
 
 /// What to do with a token.
@@ -145,25 +144,27 @@ fn signing_key(arguments: &CreateArguments) -> Result<(SigningKey, Option<String
     let usage = |error: String| Failure::Usage(error);
     let (iss, aud) = (arguments.iss.clone(), arguments.aud.clone());
     if let (Some(path), Some(algorithm)) = (&arguments.key, arguments.algorithm) {
-        let material = auth::material(path, algorithm).map_err(usage)?;
+        let material = auth::material(Path::new(path), algorithm).map_err(usage)?;
         let key = SigningKey::new(arguments.kid.as_deref(), algorithm, &material);
         return Ok((key.map_err(|error| Failure::Usage(format!("{path}: {error}")))?, iss, aud));
     }
-    let auth = configured(arguments.config.clone())?;
+    let auth = configured(arguments.config.clone().unwrap_or_default())?;
     let named = |kid: &Option<String>| arguments.kid.is_none() || *kid == arguments.kid;
     let keys = auth.issuers.iter().flat_map(|issuer| issuer.keys.iter().map(move |key| (issuer, key)));
-    let mut signing = keys.filter(|(_, key)| key.algorithm == Algorithm::Hs256 && named(&key.kid));
+    let mut signing = keys.filter(|(_, key)| key.algorithm == Some(Algorithm::Hs256) && named(&key.kid));
     let (issuer, key) = signing.next().ok_or_else(|| {
         Failure::Usage("the configuration has no such key with a secret: name a private key with --key".into())
     })?;
-    let read = SigningKey::new(key.kid.as_deref(), key.algorithm, &key.material.0);
+    let material = key.material().map_err(usage)?;
+    let read = SigningKey::new(key.kid.as_deref(), Algorithm::Hs256, &material);
     let read = read.map_err(|error| Failure::Usage(error.to_string()))?;
     Ok((read, iss.or_else(|| issuer.name.clone()), aud.or_else(|| issuer.audience.clone())))
 }
 
-fn configured(path: Option<PathBuf>) -> Result<Auth, Failure> {
-    let config = Config::load(&ServeArguments { config: path, ..ServeArguments::default() }).map_err(Failure::Usage)?;
-    config.auth.ok_or_else(|| Failure::Usage("the configuration has no [auth]".into()))
+/// A configuration with issuers: only what its file says, whatever the environment does.
+fn configured(path: PathBuf) -> Result<Config, Failure> {
+    let config = Config::load(&Sources::of_file(path)).map_err(|problems| Failure::Usage(problems.to_string()))?;
+    if config.has_auth() { Ok(config) } else { Err(Failure::Usage("the configuration has no [auth]".into())) }
 }
 
 fn show(arguments: &InspectArguments) -> Result<(), Failure> {
@@ -192,7 +193,9 @@ async fn check(arguments: CheckArguments) -> Result<(), Failure> {
         RoomName::new(room.as_bytes()).ok_or_else(|| Failure::Usage("--room: this is not a room name".into()))
     });
     let room = room.transpose()?;
-    let verifier = configured(Some(arguments.config))?.verifier().map_err(Failure::Usage)?;
+    let verifier = configured(arguments.config)?.verifier();
+    let verifier = verifier.map_err(|problems| Failure::Usage(Problems(problems).to_string()))?;
+    let verifier = verifier.ok_or_else(|| Failure::Usage("the configuration has no [auth]".into()))?;
     let verified = verifier.verify_fetching(token.as_bytes(), SystemTime::now()).await;
     let mut out = io::stdout().lock();
     let identified = match verified {
@@ -331,7 +334,7 @@ mod tests {
         );
         let path = config("create", &text);
         let file = path.to_str().unwrap();
-        let verifier = configured(Some(path.clone())).unwrap().verifier().unwrap();
+        let verifier = configured(path.clone()).unwrap().verifier().unwrap().unwrap();
         let verify = |token: &str| verifier.verify(token.as_bytes(), SystemTime::now());
         for kid in [&[][..], &["--kid", "b"]] {
             let rooms = ["--sub", "ann", "--config", file, "--room", "game/*:join,receive", "--room", "a:b:all"];

@@ -17,7 +17,7 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
     let units =
         [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("kB", 1000), ("MB", 1_000_000)];
     let bytes = amount(text, &units).and_then(|bytes| usize::try_from(bytes).ok());
-    bytes.ok_or_else(|| format!("'{text}' is not a size: write 16384, 16KiB or 1MiB"))
+    bytes.ok_or_else(|| format!("'{text}' is not a size: write 16384, 16KiB, 16kB or 1MiB"))
 }
 
 /// A whole number with one of these units, multiplied.

@@ -29,6 +29,11 @@ impl Budget {
         Self { limit, used: 0, batches: 0, order: VecDeque::new() }
     }
 
+    /// From now on so much is kept. What is beyond goes with the next flush.
+    pub(super) const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     pub(super) const fn used(&self) -> usize {
         self.used
     }

@@ -208,6 +208,21 @@ impl<H: Clone> Dispatcher<H> {
         }
     }
 
+    /// Has rooms keep to other bounds from now on; rooms that are made from now on are of other classes, where those are
+    /// given. Those that a room and all its receivers must agree on have to be what they were: frames, messages, batches
+    /// and outboxes.
+    pub fn handle_rules(&mut self, limits: &Limits, classes: Option<&RoomClasses>) {
+        self.budget.set_limit(limits.kept_bytes / self.config.shards.max(1) as usize);
+        self.tools.set_limits(limits);
+        // A session sees to the number that it was told itself.
+        let max_rooms = limits.max_rooms.max(self.config.limits.max_rooms);
+        self.config.limits = Limits { max_rooms, ..limits.clone() };
+        if let Some(changed) = classes {
+            self.classes = self::classes(changed);
+            self.config.classes.clone_from(changed);
+        }
+    }
+
     /// What was done so far.
     #[must_use]
     pub const fn counters(&self) -> Counters {

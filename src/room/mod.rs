@@ -138,6 +138,11 @@ impl Tools {
         let (deflater, fanout) = (Deflater::new(limits.deflate_threshold), Fanout::new(limits));
         Self { deflater, fanout, ..Self::default() }
     }
+
+    /// Other bounds. Called between commands: nobody is about to pay.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        (self.deflater, self.fanout) = (Deflater::new(limits.deflate_threshold), Fanout::new(limits));
+    }
 }
 
 impl<H: Clone> Room<H> {

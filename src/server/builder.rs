@@ -115,7 +115,7 @@ impl Builder {
     /// may everything, and only addresses of this machine are served.
     #[must_use]
     pub fn identify(mut self, identify: impl Identify) -> Self {
-        self.identification.identify = Some(Arc::new(identify));
+        self.identification = self.identification.with(Arc::new(identify));
         self
     }
 

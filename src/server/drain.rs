@@ -51,7 +51,8 @@ impl Drain {
 
 /// Brings rooms to rest, tells everyone, waits, and closes who stayed.
 pub(super) async fn run(handle: &Handle) {
-    let limits = &handle.surroundings.facts.limits;
+    let surroundings = handle.surroundings();
+    let limits = &surroundings.facts.limits;
     let deadline = Instant::now() + limits.drain_timeout;
     let mut positions = bring_to_rest(handle, deadline).await;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -85,8 +86,9 @@ pub(super) async fn run(handle: &Handle) {
 
 /// Every shard flushes its rooms and takes nothing more. For each session: its rooms and where they end.
 async fn bring_to_rest(handle: &Handle, deadline: Instant) -> HashMap<SessionId, Vec<u8>> {
-    let Limits { max_frame, .. } = handle.surroundings.facts.limits;
-    let mailboxes = &handle.surroundings.mailboxes;
+    let surroundings = handle.surroundings();
+    let Limits { max_frame, .. } = surroundings.facts.limits;
+    let mailboxes = &surroundings.mailboxes;
     // Every shard is told before one is waited for.
     let asked = (0..mailboxes.len()).filter_map(|shard| {
         let (reply, answer) = oneshot::channel();
@@ -123,7 +125,8 @@ async fn close_the_rest(handle: &Handle, told: &HashMap<SessionId, Instant>, slo
         outbox.end(Ending { reconnect, ..Ending::because(Reason::GOING_AWAY) });
     }
     // Half of the time for a restart is the next process's: who is deaf to CLOSE is left behind.
-    let limits = &handle.surroundings.facts.limits;
+    let surroundings = handle.surroundings();
+    let limits = &surroundings.facts.limits;
     let closing = limits.discard_timeout.min(limits.drain_restart / 2).max(SHORTEST_CLOSING);
     let _rest = timeout_at(now + closing, handle.registry.emptied()).await;
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 #[cfg(feature = "tls")]
 use super::Tls;
@@ -24,6 +24,7 @@ use super::drain::Drain;
 use super::hub::Hub;
 use super::registry::{Place, Registry};
 use super::stream::Stream;
+use super::swap::Swap;
 use super::{Counters, Revoke, TooManyRevoked, http, observe};
 use crate::dispatcher::operate::Operator;
 use crate::rejections::Rejections;
@@ -32,7 +33,10 @@ use crate::time::Time;
 /// A server that is running, or will be: for connections that an application accepted itself.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) surroundings: Arc<Swap<Surroundings>>,
+    /// Whoever changes them has this.
+    pub(super) reloads: Arc<Semaphore>,
+    pub(super) rejections: Arc<Rejections>,
     pub(super) registry: Arc<Registry>,
     pub(super) access: Arc<Access>,
     pub(super) counters: Arc<[watch::Receiver<Counters>]>,
@@ -126,11 +130,11 @@ impl Handle {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let greeting = self.registry.greet().ok_or(Full)?;
-        let connected = self.surroundings.clock.now();
+        let connected = self.surroundings().clock.now();
         let caller = http::Caller::new(peer, greeting, &self.access, connected).map_err(|_| Full)?;
         if let Some(upgraded) = http::serve(io, caller, self).await {
             let http::Upgraded { io, speaks, place, guest } = upgraded;
-            let surroundings = Arc::clone(&self.surroundings);
+            let surroundings = self.surroundings();
             let connection = Connection::new(io, speaks, surroundings, place, Some(guest), connected);
             connection::task::run(connection).await;
         }
@@ -195,15 +199,19 @@ impl Handle {
     /// What was turned away so far.
     #[must_use]
     pub fn rejections(&self) -> &Rejections {
-        &self.surroundings.facts.rejections
+        &self.rejections
+    }
+
+    /// What a connection needs that comes now.
+    pub(super) fn surroundings(&self) -> Arc<Surroundings> {
+        self.surroundings.load()
     }
 
     async fn run<T: AsyncRead + AsyncWrite + Unpin>(&self, io: T, speaks: Speaks) -> Result<(), Full> {
         self.access.check_memory().map_err(|_| Full)?;
         let place = self.registry.take_place().ok_or(Full)?;
-        let connected = self.surroundings.clock.now();
-        connection::task::run(Connection::new(io, speaks, Arc::clone(&self.surroundings), place, None, connected))
-            .await;
+        let connected = self.surroundings().clock.now();
+        connection::task::run(Connection::new(io, speaks, self.surroundings(), place, None, connected)).await;
         Ok(())
     }
 
@@ -219,7 +227,7 @@ impl Handle {
     /// Gives one of our own sockets to a worker.
     pub(super) fn admit(&self, stream: Stream<TcpStream>, speaks: Speaks, place: Place, guest: Guest, connected: Time) {
         let Some(hub) = self.hubs.get(place.turn(self.hubs.len())) else { return };
-        let surroundings = Arc::clone(&self.surroundings);
+        let surroundings = self.surroundings();
         let connection = Connection::new(stream, speaks, surroundings, place, Some(guest), connected);
         if let Some(connection) = connection.try_map_io(|stream| stream.try_map(TcpStream::into_std)) {
             hub.arrive(connection);

@@ -115,7 +115,7 @@ impl Caller {
             Self::Known(guest) | Self::Introduced(guest) => Ok(guest),
             Self::Behind(proxy, greeting) => {
                 let client = server.access.client(proxy, headers);
-                server.access.arrive(client, greeting, server.surroundings.clock.now())
+                server.access.arrive(client, greeting, server.surroundings().clock.now())
             }
         }
     }
@@ -126,7 +126,8 @@ pub(super) async fn serve<T>(mut io: T, caller: Caller, server: &Handle) -> Opti
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     let until = Instant::now() + limits.hello_timeout;
     let read = match head::read(&mut io, limits, until).await {
         Ok(read) => read,
@@ -155,7 +156,8 @@ async fn refuse_head<T: AsyncRead + AsyncWrite + Unpin>(io: &mut T, error: HeadE
     let too_large = matches!(error, HeadError::Target | HeadError::TooLarge);
     server.access.count(if too_large { Rejected::HeadTooLarge } else { Rejected::Handshake });
     debug!("a request was refused: {error:?}");
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     // Over the time, the connection is closed as it stands.
     let _over = timeout(limits.discard_timeout, closing::say(io, &answer, limits)).await;
 }
@@ -167,7 +169,7 @@ async fn give_up<T: AsyncWrite + Unpin>(io: &mut T, error: HeadError, server: &H
     debug!("a request did not come in time");
     let Some(answer) = error.answer() else { return };
     let told = async { io.write_all(&answer).await.is_ok() && io.shutdown().await.is_ok() };
-    let _over = timeout(server.surroundings.facts.limits.discard_timeout, told).await;
+    let _over = timeout(server.surroundings().facts.limits.discard_timeout, told).await;
 }
 
 /// The request, of which the head is there, and its answer.
@@ -186,7 +188,7 @@ where
         // Who has asked and says no more still listens.
         .half_close(true)
         // hyper asks for 8 KiB at least.
-        .max_buf_size(server.surroundings.facts.limits.max_http_header.max(8 * 1024))
+        .max_buf_size(server.surroundings().facts.limits.max_http_header.max(8 * 1024))
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     if let Err(error) = connection.await {
@@ -246,7 +248,7 @@ fn respond(mut request: Request<Incoming>, server: &Handle, visit: &Cell<Option<
     });
     match admitted {
         Ok((guest, place)) => {
-            let query = server.surroundings.identification.query;
+            let query = server.surroundings().identification.query;
             let token = credential::find(request.headers(), request.uri(), query);
             let on_upgrade = hyper::upgrade::on(&mut request);
             // Nobody waits any more where the time is over.

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::swap::Swap;
 use crate::identity::Identity;
 use crate::time::{Time, micros};
 use crate::wire::Reason;
@@ -64,7 +65,8 @@ impl fmt::Debug for Identifying {
 /// How a server learns who its clients are.
 #[derive(Clone, Default)]
 pub(super) struct Identification {
-    pub(super) identify: Option<Arc<dyn Identify>>,
+    /// Sessions that are there ask whoever is here now when they renew their tokens.
+    identify: Arc<Swap<Option<Arc<dyn Identify>>>>,
     /// Whether the query of a request is looked at.
     pub(super) query: bool,
     /// The operator wants anonymous clients from everywhere.
@@ -72,17 +74,41 @@ pub(super) struct Identification {
 }
 
 impl Identification {
+    /// Who verifies tokens.
+    pub(super) fn identify(&self) -> Option<Arc<dyn Identify>> {
+        Option::clone(&self.identify.load())
+    }
+
+    /// Whether somebody does.
+    pub(super) fn asks(&self) -> bool {
+        self.identify.load().is_some()
+    }
+
+    /// From now on this one verifies tokens, for all that share this.
+    pub(super) fn replace(&self, identify: Arc<dyn Identify>) {
+        self.identify.store(Some(identify));
+    }
+
+    /// As it is, but with one that verifies tokens. Others do not share it.
+    pub(super) fn with(self, identify: Arc<dyn Identify>) -> Self {
+        Self { identify: Arc::new(Swap::new(Some(identify))), ..self }
+    }
+
+    /// As it is, for a server of its own: clones of a builder make several.
+    pub(super) fn separate(self) -> Self {
+        Self { identify: Arc::new(Swap::new(self.identify.load())), ..self }
+    }
+
     /// Whether clients may come in by an address: where nobody asks who they are, only those of this
     /// machine.
     pub(super) fn allows(&self, ip: IpAddr) -> bool {
-        self.identify.is_some() || self.insecure || ip.to_canonical().is_loopback()
+        self.asks() || self.insecure || ip.to_canonical().is_loopback()
     }
 }
 
 impl fmt::Debug for Identification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { identify, query, insecure } = self;
-        let asks = identify.is_some();
+        let (Self { query, insecure, .. }, asks) = (self, self.asks());
         f.debug_struct("Identification").field("asks", &asks).field("query", query).field("insecure", insecure).finish()
     }
 }

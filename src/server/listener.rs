@@ -71,7 +71,8 @@ fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
         }
         return;
     };
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     if let Err(error) = prepare(&stream, limits) {
         debug!("the connection is gone: {error}");
         return;
@@ -110,7 +111,7 @@ fn receive(
     server: &Handle,
 ) {
     let access = &server.access;
-    let now = server.surroundings.clock.now();
+    let now = server.surroundings().clock.now();
     let caller = match port {
         Port::Http => Caller::new(peer, greeting, access, now),
         Port::Tcp => access.arrive(peer, greeting, now).map(Caller::Known),
@@ -139,7 +140,7 @@ fn receive(
 
 /// Speaks with somebody who may be here, for whom the server has worked so long.
 fn begin(stream: Stream<TcpStream>, port: Port, caller: Caller, spent: Duration, server: &Handle) {
-    let (connected, begun) = (server.surroundings.clock.now(), Instant::now());
+    let (connected, begun) = (server.surroundings().clock.now(), Instant::now());
     match port {
         Port::Http => {
             let server = server.clone();

@@ -48,11 +48,13 @@ mod observe;
 mod outbox;
 mod parking;
 mod registry;
+mod reload;
 mod revoked;
 mod rooms;
 mod shard;
 mod socket;
 mod stream;
+mod swap;
 #[cfg(feature = "tls")]
 mod tls;
 mod websocket;
@@ -65,7 +67,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::error;
 
@@ -80,8 +82,10 @@ use self::hub::Hub;
 use self::listener::Port;
 use self::observe::{Observe, admin};
 use self::registry::Registry;
+pub use self::reload::Reload;
 pub use self::revoked::{Revoke, Revoked, TooManyRevoked};
 use self::shard::{Door, Mail, Mailboxes, Shard};
+use self::swap::Swap;
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};
 use self::worker::Worker;
@@ -126,10 +130,11 @@ impl Server {
         let Builder { limits, access, classes, authorise, identification, logics, access_log, api_keys, .. } = builder;
         #[cfg(feature = "tls")]
         let tls = builder.tls;
+        let identification = identification.separate();
         let observe = Observe::new(shards, access_log);
         let operators = Operators::new(api_keys, shards);
         let random = random();
-        let mailbox = shard::mailbox_size(&limits).min(tokio::sync::Semaphore::MAX_PERMITS);
+        let mailbox = shard::mailbox_size(&limits).min(Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
         let (counting, counters): (Vec<_>, Vec<_>) = (0..shards).map(|_| watch::channel(Counters::default())).unzip();
         // The server's own rooms are not the operator's: they have no say in when mail is due.
@@ -148,10 +153,10 @@ impl Server {
         let registry = Registry::new(&limits, observe);
         let facts = Facts {
             limits,
-            capabilities: match identification.identify {
+            capabilities: match identification.asks() {
                 // PROTOCOL 6.14: only who verifies tokens takes them.
-                Some(_) => Capabilities::IMPLEMENTED.with(Capabilities::TOKEN),
-                None => Capabilities::IMPLEMENTED,
+                true => Capabilities::IMPLEMENTED.with(Capabilities::TOKEN),
+                false => Capabilities::IMPLEMENTED,
             },
             // The upper half names the clock; epochs are made from the whole.
             clock: (random >> 32) as u32,
@@ -163,9 +168,12 @@ impl Server {
         let facts = Arc::new(facts);
         let local = websocket.as_ref().and_then(|listener| listener.local_addr().ok());
         let access = Access::new(access, Arc::clone(&facts), local.map(|addr| addr.ip().is_loopback()));
-        let surroundings = Arc::new(Surroundings { facts, mailboxes, clock, identification });
+        let rejections = Arc::clone(&facts.rejections);
+        let surroundings = Swap::new(Surroundings { facts, mailboxes, clock, identification });
         let handle = Handle {
-            surroundings,
+            surroundings: Arc::new(surroundings),
+            reloads: Arc::new(Semaphore::new(1)),
+            rejections,
             registry,
             access,
             counters: counters.into(),
@@ -190,7 +198,8 @@ impl Server {
 
     /// Gives each shard a thread with an event loop.
     fn with_workers(mut self) -> Result<Self, Error> {
-        let clock = self.handle.surroundings.clock;
+        let surroundings = Surroundings::clone(&self.handle.surroundings());
+        let clock = surroundings.clock;
         let shards = self.shards.drain(..).enumerate();
         let workers = shards
             .map(|(index, (shard, _))| Worker::new(index, shard, clock))
@@ -198,9 +207,8 @@ impl Server {
             .map_err(Error::Workers)?;
         self.handle.hubs = workers.iter().map(|worker| Arc::clone(worker.hub())).collect();
         let doors = self.handle.hubs.iter().map(|hub| Door::Worker(Arc::clone(hub)));
-        let surroundings = Surroundings::clone(&self.handle.surroundings);
         let mailboxes = surroundings.mailboxes.with_doors(doors.collect());
-        self.handle.surroundings = Arc::new(Surroundings { mailboxes, ..surroundings });
+        self.handle.surroundings.store(Surroundings { mailboxes, ..surroundings });
         self.workers = workers;
         Ok(self)
     }
@@ -241,7 +249,8 @@ impl Server {
         #[cfg(feature = "console")]
         let _sampler = console::start(self.feed, self.handle.clone());
         let Self { websocket, tcp, admin, handle, shards, workers, .. } = self;
-        let clock = handle.surroundings.clock;
+        let surroundings = handle.surroundings();
+        let clock = surroundings.clock;
         let mut tasks = JoinSet::new();
         for (shard, mailbox) in shards {
             tasks.spawn(shard::run(shard, mailbox, clock));
@@ -252,7 +261,7 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(false);
         // An application that accepts connections itself has its own idea of memory, unless it says.
-        if websocket.is_some() || tcp.is_some() || handle.surroundings.facts.limits.max_memory > 0 {
+        if websocket.is_some() || tcp.is_some() || surroundings.facts.limits.max_memory > 0 {
             tokio::spawn(Arc::clone(&handle.access).watch_memory(stopping.clone()));
         }
         let ports = [(websocket, Port::Http), (tcp, Port::Tcp)];

@@ -22,6 +22,7 @@ use super::hub::Hub;
 use super::observe::{Asked, ByReason, Snapshot, Tally, Ticks};
 use super::outbox::{Outbox, Pushed};
 use super::registry::Place;
+use super::reload::Rules;
 use crate::class::RoomClasses;
 use crate::command::{Command, Hold, SessionId};
 use crate::dispatcher::{
@@ -65,6 +66,8 @@ pub(super) enum Mail {
     GoAway(oneshot::Sender<Finals>),
     /// Somebody asks something of the rooms.
     Ask(Question),
+    /// There are other rules.
+    Rules(Arc<Rules>),
 }
 
 /// Who receives which room, and the room's last position.
@@ -97,9 +100,14 @@ pub(super) struct ShardGone;
 
 impl Mailboxes {
     pub(super) fn new(doors: Arc<[Door]>, classes: &RoomClasses) -> Self {
-        let period = classes.default.period;
-        let even = classes.by_pattern.iter().all(|(_, class)| class.period == period);
-        Self(Arc::new(Doors { doors, patience: if even { period } else { Duration::ZERO } }))
+        Self(Arc::new(Doors { doors, patience: patience(classes) }))
+    }
+
+    /// The same, where new rooms are of other classes. Rooms that are there may be of the old ones, which a longer
+    /// patience would make late.
+    pub(super) fn with_classes(&self, classes: &RoomClasses) -> Self {
+        let patience = self.0.patience.min(patience(classes));
+        Self(Arc::new(Doors { doors: Arc::clone(&self.0.doors), patience }))
     }
 
     /// The same rooms, behind other doors.
@@ -143,13 +151,22 @@ impl Mailboxes {
     }
 }
 
+/// The period that all rooms have, if they do.
+fn patience(classes: &RoomClasses) -> Duration {
+    let period = classes.default.period;
+    let even = classes.by_pattern.iter().all(|(_, class)| class.period == period);
+    if even { period } else { Duration::ZERO }
+}
+
 /// Every session's own bound, those that wait for their clients included, and its end, for all of them: so a mailbox is never full, and a
 /// reader that sends too much is stopped by its own bound and by nobody else's. Between two times
 /// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
     let sessions = limits.max_connections.saturating_add(limits.max_away);
-    // Two more: a scrape asks, and never twice at a time; and the server goes away once. Operators ask too.
-    sessions.saturating_mul((limits.connection_chunks + 2) * 2).saturating_add(2 + QUESTIONS)
+    // Three more: a scrape asks, and rules change, each never twice at a time; and the server goes away once.
+    // Operators ask too.
+    let each = limits.connection_chunks.saturating_add(2).saturating_mul(2);
+    sessions.saturating_mul(each).saturating_add(3 + QUESTIONS)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
@@ -206,6 +223,7 @@ impl Shard {
                 let _gone = reply.send(self.dispatcher.handle_going_away(now, &mut self.out));
             }
             Mail::Ask(question) => question.answer(&mut self.dispatcher, &mut self.out, now),
+            Mail::Rules(rules) => self.dispatcher.handle_rules(&rules.limits, rules.classes.as_ref()),
         }
     }
 

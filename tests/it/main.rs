@@ -20,6 +20,8 @@ mod rooms_agree;
 #[cfg(feature = "server")]
 mod server;
 mod session;
+#[cfg(all(feature = "cli", unix))]
+mod signals;
 #[cfg(feature = "server")]
 mod simulation;
 mod spec;

@@ -1,4 +1,4 @@
-//! What an operator configured: flags over a TOML file over defaults.
+//! What an operator configured: flags over the environment over a TOML file over defaults.
 //!
 //! ```toml
 //! listen = "0.0.0.0:7070"
@@ -16,363 +16,252 @@
 //! tick = "200ms"
 //! presence = "counts"
 //! ```
+//!
+//! There is one table of keys (`table`), from which reading, the variables, `config default`, `config show` and the
+//! reference in `docs/configuration.md` come. Everything wrong is found in one go.
 
-mod access;
 mod api;
 pub(super) mod auth;
+pub(super) mod change;
+mod class;
+#[cfg(test)]
+mod deployed;
+pub(super) mod environment;
+pub(super) mod key;
+mod layers;
 mod limits;
 pub(super) mod observe;
 mod section;
+pub(super) mod show;
+mod table;
+#[cfg(test)]
+mod tests;
 mod tls;
+mod warnings;
 
-use std::net::SocketAddr;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tickwire::class::{PresenceMode, RoomClass, RoomClasses, SlowPolicy};
+use tickwire::auth::Verifier;
+use tickwire::class::RoomClass;
+use tickwire::grants::Grants;
 use tickwire::limits::Limits;
 use tickwire::name::Pattern;
 use tickwire::server::Server;
 use tickwire::server::access::AccessConfig;
-use toml::de::DeTable;
 
-pub(super) use self::auth::Auth;
-use self::section::{Section, Value};
+use self::api::KeyEntry;
+use self::auth::IssuerFile;
+use self::key::Key;
+use self::layers::Layers;
+pub(super) use self::layers::Origin;
+use self::section::Section;
+use self::table::TABLES;
 pub(super) use self::tls::Certificate;
-use super::serve::ServeArguments;
+use self::tls::TlsFile;
 
 /// A server's configuration, complete.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Config {
     pub(super) websocket: Option<SocketAddr>,
     pub(super) tcp: Option<SocketAddr>,
-    pub(super) shards: Option<usize>,
+    tick: Duration,
+    /// 0 for one per core.
+    pub(super) shards: usize,
+    pub(super) insecure_anonymous: bool,
     pub(super) limits: Limits,
     pub(super) access: AccessConfig,
-    pub(super) classes: RoomClasses,
-    pub(super) auth: Option<Auth>,
-    pub(super) insecure_anonymous: bool,
-    pub(super) tls: Option<Certificate>,
-    pub(super) observe: observe::Observe,
-    pub(super) api_keys: api::Keys,
+    leeway: Duration,
+    pub(super) query: bool,
+    anonymous: Option<Grants>,
+    pub(super) issuers: Vec<IssuerFile>,
+    tls: TlsFile,
+    pub(super) admin: Option<SocketAddr>,
+    api_keys: Vec<KeyEntry>,
+    access_log: usize,
+    pub(super) log_json: bool,
+    classes: Vec<(Pattern, RoomClass)>,
+    /// Who has said what is not a default.
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let local = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        Self {
+            websocket: local(Server::WEBSOCKET_PORT),
+            tcp: local(Server::TCP_PORT),
+            tick: RoomClass::default().period,
+            shards: 0,
+            insecure_anonymous: false,
+            limits: Limits::default(),
+            access: AccessConfig::default(),
+            leeway: Verifier::LEEWAY,
+            query: false,
+            anonymous: None,
+            issuers: Vec::new(),
+            tls: TlsFile::default(),
+            admin: local(Server::ADMIN_PORT),
+            api_keys: Vec::new(),
+            access_log: 0,
+            log_json: false,
+            classes: Vec::new(),
+            origins: BTreeMap::new(),
+        }
+    }
+}
+
+/// Where a configuration is read from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources {
+    pub(super) file: Option<PathBuf>,
+    /// The path of a key, the flag that sets it, and the value as a variable would say it.
+    pub(super) flags: Vec<(&'static str, &'static str, String)>,
+    pub(super) environment: Vec<(OsString, OsString)>,
+}
+
+/// Everything that is wrong with a configuration, a sentence each; at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problems(pub(super) Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0[..] {
+            [only] => f.write_str(only),
+            all => {
+                write!(f, "{} things are wrong with the configuration:", all.len())?;
+                all.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl Sources {
+    /// The file that a flag names, or a variable; then what variables say, and then these flags.
+    pub(super) fn new(file: Option<PathBuf>, flags: Vec<(&'static str, &'static str, String)>) -> Self {
+        let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let named = || environment.iter().find(|(name, value)| name == environment::FILE && !value.is_empty());
+        let file = file.or_else(|| named().map(|(_, path)| path.into()));
+        Self { file, flags, environment }
+    }
+
+    /// Only a file.
+    pub(super) fn of_file(file: PathBuf) -> Self {
+        Self { file: Some(file), ..Self::default() }
+    }
 }
 
 impl Config {
-    /// Reads the file that the arguments name, if they do, and puts the arguments over it.
-    pub(super) fn load(arguments: &ServeArguments) -> Result<Self, String> {
-        let file = match &arguments.config {
-            Some(path) => read(path)?,
-            None => File::default(),
-        };
-        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let tcp = match arguments.tcp {
-            _ if arguments.no_tcp => None,
-            Some(addr) => Some(addr),
-            None => file.tcp.unwrap_or_else(|| Some(local(Server::TCP_PORT))),
-        };
-        let mut default = RoomClass::default();
-        if let Some(period) = arguments.tick.or(file.tick) {
-            default.period = check_tick(period).map_err(|what| format!("tick: {what}"))?;
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub(super) fn load(sources: &Sources) -> Result<Self, Problems> {
+        let mut file = None;
+        if let Some(path) = &sources.file {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|error| Problems(vec![format!("{name} cannot be read: {error}")]))?;
+            file = Some((name, text));
         }
-        let observe = file.observe.under(arguments);
-        let by_pattern = file.classes.into_iter().map(|class| class.over(&default)).collect();
-        Ok(Self {
-            websocket: Some(arguments.listen.or(file.listen).unwrap_or_else(|| local(Server::WEBSOCKET_PORT))),
-            tcp,
-            shards: arguments.shards.or(file.shards),
-            limits: file.limits,
-            access: file.access,
-            classes: RoomClasses { default, by_pattern },
-            auth: file.auth,
-            insecure_anonymous: arguments.insecure_anonymous,
-            tls: Certificate::of(arguments).or(file.tls),
-            observe,
-            api_keys: file.api_keys,
-        })
+        read(file.as_ref().map(|(name, text)| (name.as_str(), text.as_str())), sources)
+    }
+
+    /// Who has said the value at a path.
+    pub(super) fn origin(&self, path: &str) -> &Origin {
+        self.origins.get(path).unwrap_or(&Origin::Default)
+    }
+
+    /// Where clients and operators come in.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let all = [("listen", self.websocket), ("tcp", self.tcp), ("admin.listen", self.admin)];
+        all.into_iter().filter_map(|(path, addr)| Some((path, addr?)))
     }
 }
 
-/// What a file says.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct File {
-    listen: Option<SocketAddr>,
-    /// Outside: whether the file says anything; inside: where, or nowhere.
-    tcp: Option<Option<SocketAddr>>,
-    tick: Option<Duration>,
-    shards: Option<usize>,
-    limits: Limits,
-    access: AccessConfig,
-    classes: Vec<Class>,
-    auth: Option<Auth>,
-    tls: Option<Certificate>,
-    observe: observe::Read,
-    api_keys: api::Keys,
+/// Whether only this machine reaches an address.
+fn is_local(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
 }
 
-/// A `[[class]]` of a file. What it leaves out is as for other rooms.
-#[derive(Debug, PartialEq, Eq)]
-struct Class {
-    pattern: Pattern,
-    tick: Option<Duration>,
-    presence: Option<PresenceMode>,
-    linger: Option<Duration>,
-    urgent: Option<bool>,
-    slow: Option<SlowPolicy>,
-    compress: Option<bool>,
-    history: Past,
-}
-
-/// What a `[[class]]` says about history.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Past {
-    batches: Option<usize>,
-    bytes: Option<usize>,
-    age: Option<Duration>,
-}
-
-impl Class {
-    fn over(self, default: &RoomClass) -> (Pattern, RoomClass) {
-        let mut class = default.clone();
-        class.period = self.tick.unwrap_or(class.period);
-        class.presence = self.presence.unwrap_or(class.presence);
-        class.linger = self.linger.unwrap_or(class.linger);
-        class.urgent = self.urgent.unwrap_or(class.urgent);
-        class.slow = self.slow.unwrap_or(class.slow);
-        class.compress = self.compress.unwrap_or(class.compress);
-        class.history.batches = self.history.batches.unwrap_or(class.history.batches);
-        class.history.bytes = self.history.bytes.unwrap_or(class.history.bytes);
-        class.history.age = self.history.age.unwrap_or(class.history.age);
-        (self.pattern, class)
-    }
-}
-
-fn read(path: &Path) -> Result<File, String> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
-    parse(&name, &text)
-}
-
-/// Reads a file's text; `name` is for errors.
-fn parse(name: &str, text: &str) -> Result<File, String> {
-    let table = DeTable::parse(text).map_err(|error| format!("{name} is not TOML: {error}"))?;
-    let root = Section::root(name, text, table.get_ref());
-    root.check_keys(&["listen", "tcp", "tick", "shards", "limits", "class", "access", "auth", "tls", "admin", "log"])?;
-    let mut file = File {
-        listen: root.get("listen", read_address)?,
-        tcp: root.get("tcp", read_tcp)?,
-        tick: root.get("tick", read_tick)?,
-        shards: root.get("shards", Value::size)?,
-        observe: observe::Read::new(&root)?,
-        api_keys: api::read(&root)?,
-        ..File::default()
-    };
-    if let Some(section) = root.section("limits")? {
-        limits::read(&section, &mut file.limits)?;
-        file.limits.check().map_err(|what| section.error(what))?;
-    }
-    file.auth = root.section("auth")?.map(|section| auth::read(&section)).transpose()?;
-    file.tls = root.section("tls")?.map(|section| tls::read(&section)).transpose()?;
-    if let Some(section) = root.section("access")? {
-        file.access = access::read(&section)?;
-    }
-    for section in root.sections("class")? {
-        file.classes.push(read_class(&section)?);
-    }
-    Ok(file)
-}
-
-fn read_class(section: &Section<'_>) -> Result<Class, String> {
-    section.check_keys(&[
-        "pattern",
-        "tick",
-        "presence",
-        "linger",
-        "urgent",
-        "slow",
-        "compress",
-        "history_batches",
-        "history_bytes",
-        "history_age",
-    ])?;
-    let pattern = section.get("pattern", |value| {
-        let pattern = Pattern::new(value.text()?);
-        pattern
-            .ok_or_else(|| "a pattern is a room name with * for a part and ** for several, such as \"game/*\"".into())
-    })?;
-    Ok(Class {
-        pattern: pattern.ok_or_else(|| section.error("a class needs a pattern, such as pattern = \"game/*\""))?,
-        tick: section.get("tick", read_tick)?,
-        presence: section.get("presence", read_presence)?,
-        linger: section.get("linger", Value::duration)?,
-        urgent: section.get("urgent", Value::bool)?,
-        slow: section.get("slow", read_slow)?,
-        compress: section.get("compress", Value::bool)?,
-        history: Past {
-            batches: section.get("history_batches", Value::size)?,
-            bytes: section.get("history_bytes", Value::size)?,
-            age: section.get("history_age", Value::duration)?,
-        },
-    })
-}
-
-fn read_address(value: Value<'_>) -> Result<SocketAddr, String> {
-    let wrong = || "write an IP address and a port, such as \"0.0.0.0:7070\"".to_owned();
-    value.text().and_then(|text| text.parse().map_err(|_| wrong()))
-}
-
-fn read_tcp(value: Value<'_>) -> Result<Option<SocketAddr>, String> {
-    match value.bool() {
-        Ok(false) => Ok(None),
-        Ok(true) => Err("write an address, such as \"0.0.0.0:7071\", or false".into()),
-        Err(_) => read_address(value).map(Some),
-    }
-}
-
-fn read_tick(value: Value<'_>) -> Result<Duration, String> {
-    value.duration().and_then(check_tick)
-}
-
-fn check_tick(period: Duration) -> Result<Duration, String> {
-    RoomClass::is_valid_period(period).then_some(period).ok_or_else(|| "a tick is 0, or from 1ms to 60s".into())
-}
-
-fn read_presence(value: Value<'_>) -> Result<PresenceMode, String> {
-    match value.text()? {
-        "full" => Ok(PresenceMode::Full),
-        "counts" => Ok(PresenceMode::Counts),
-        "off" => Ok(PresenceMode::Off),
-        _ => Err("write \"full\", \"counts\" or \"off\"".into()),
-    }
-}
-
-fn read_slow(value: Value<'_>) -> Result<SlowPolicy, String> {
-    match value.text()? {
-        "skip" => Ok(SlowPolicy::Skip),
-        "close" => Ok(SlowPolicy::Close),
-        _ => Err("write \"skip\" or \"close\"".into()),
-    }
-}
-
+/// Reads a file's text alone; `name` is for errors.
 #[cfg(test)]
-mod tests {
-    use tickwire::class::HistoryBounds;
+pub(super) fn parse(name: &str, text: &str) -> Result<Config, Problems> {
+    read(Some((name, text)), &Sources::default())
+}
 
-    use super::*;
-
-    #[test]
-    fn what_is_deployed_can_be_read() {
-        let package = parse("tickwire.toml", include_str!("../../../deploy/tickwire.toml")).unwrap();
-        assert_eq!((package.auth, package.tls, package.classes.len()), (None, None, 0));
-        assert!(package.listen.is_some_and(|addr| addr.ip().is_loopback()), "it starts without keys");
-        // Defaults are as they are said, and examples can be used: without their #, all keys are known.
-        let text = include_str!("../../../deploy/tickwire.toml");
-        let whole: String = text.lines().map(|line| format!("{}\n", uncomment(line))).collect();
-        let all = parse("tickwire.toml", &whole).unwrap();
-        assert_eq!(all.limits, Limits::default());
-        assert_eq!(all.tick, Some(RoomClass::default().period));
-        assert_eq!((all.classes.len(), all.auth.map_or(0, |auth| auth.issuers.len())), (1, 1));
-        let image = parse("tickwire.toml", include_str!("../../../deploy/docker/tickwire.toml")).unwrap();
-        assert_eq!((image.listen, image.auth), ("0.0.0.0:7070".parse().ok(), None), "it starts with keys only");
+/// Reads a file's name and text, and what stands above it.
+pub(super) fn read(file: Option<(&str, &str)>, sources: &Sources) -> Result<Config, Problems> {
+    let mut layers = Layers::default();
+    if let Some((name, text)) = file {
+        layers.add_file(name, text);
     }
-
-    /// A line whose # is in front of a key or a section, and of no sentence.
-    fn uncomment(line: &str) -> &str {
-        let Some(rest) = line.strip_prefix('#') else { return line };
-        if rest.starts_with(' ') { line } else { rest }
+    environment::read(&sources.environment, &mut layers);
+    for (path, flag, value) in &sources.flags {
+        layers.put((*path).to_owned(), value.clone(), Origin::Flag(flag));
     }
+    let mut config = Config::default();
+    fill(&layers, &mut config);
+    let (problems, origins) = layers.into_parts();
+    config.origins = origins;
+    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+}
 
-    fn check_error(text: &str, expected: &str) {
-        let error = parse("x.toml", text).unwrap_err();
-        assert!(error.contains(expected), "{error:?} should contain {expected:?}");
+fn fill(layers: &Layers<'_>, config: &mut Config) {
+    let root = Section::root(layers);
+    let names: Vec<&str> = TABLES.iter().map(|table| table.name).filter(|name| !name.is_empty()).collect();
+    for table in TABLES {
+        if table.name.is_empty() {
+            let inner = [table.inner, &names[..]].concat();
+            root.read(table.keys, &inner, config);
+            continue;
+        }
+        let section = root.section(table.name);
+        section.read(table.keys, table.inner, config);
+        match table.name {
+            "access" => check(&section, table.keys, config, config.access.check()),
+            "auth" => auth::read(&section, config),
+            "admin" => api::read(&section, config),
+            "tls" => tls::check(&section, &config.tls),
+            "limits" => check(&section, table.keys, config, config.limits.check()),
+            _ => {}
+        }
     }
+    class::read(&root, config);
+    check_addresses(&root, config);
+}
 
-    #[test]
-    fn a_file_sets_what_it_names() {
-        let text = "
-            listen = '0.0.0.0:80'
-            tcp = false
-            tick = '33ms'
-            shards = 3
-            [limits]
-            max_message = '8KiB'
-            max_rooms = 7
-            refusals_per_sec = 9
-            ping_interval = '1m'
-            [[class]]
-            pattern = 'game/*'
-            tick = 0
-            presence = 'counts'
-            [[class]]
-            pattern = '**'
-            linger = '5s'
-            urgent = false
-            slow = 'close'
-            compress = false
-            history_batches = 0
-            history_age = '5s'
-        ";
-        let file = parse("x.toml", text).unwrap();
-        assert_eq!(file.listen.unwrap().to_string(), "0.0.0.0:80");
-        assert_eq!((file.tcp, file.shards), (Some(None), Some(3)));
-        assert_eq!((file.limits.max_message, file.limits.max_rooms), (8192, 7));
-        assert_eq!((file.limits.refusals_per_sec, file.limits.ping_interval), (9, Duration::from_secs(60)));
-        let default = RoomClass::default();
-        let [game, all] = file.classes.try_into().unwrap();
-        let (_, game) = Class::over(game, &default);
-        assert_eq!((game.period, game.presence, game.urgent), (Duration::ZERO, PresenceMode::Counts, true));
-        let (_, all) = Class::over(all, &default);
-        assert_eq!((all.period, all.linger, all.urgent), (default.period, Duration::from_secs(5), false));
-        assert_eq!((all.slow, all.compress), (SlowPolicy::Close, false));
-        let history = HistoryBounds { batches: 0, age: Duration::from_secs(5), ..default.history };
-        assert_eq!(all.history, history);
-        assert_eq!(parse("x.toml", "").unwrap(), File::default());
+/// Says what is wrong with several values together, and what those are that the sentence names.
+fn check(section: &Section<'_>, keys: &[Key<Config>], config: &Config, checked: Result<(), &'static str>) {
+    let Err(what) = checked else { return };
+    let words: Vec<&str> = what.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
+    let named = keys.iter().filter(|key| words.contains(&key.name));
+    let values: Vec<String> = named.map(|key| format!("{} = {}", key.name, (key.show)(config))).collect();
+    section.problem(&format!("{what} ({})", values.join(", ")));
+}
+
+/// What [`Server`] would refuse, said in an operator's words.
+fn check_addresses(root: &Section<'_>, config: &Config) {
+    if config.websocket.is_none() && config.tcp.is_none() {
+        root.problem("listen and tcp are both false: clients need one of them");
     }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_line_and_what_to_do() {
-        check_error("tik = '33ms'", "x.toml:1: unknown key `tik`; did you mean `tick`?");
-        check_error(
-            "\n\n[limits]\nmax_mesage = 1",
-            "x.toml:4: unknown key `max_mesage` in [limits]; did you mean `max_message`?",
-        );
-        check_error(
-            "[[class]]\npattern = 'a'\n[[class]]\npatern = 'a'",
-            "x.toml:4: unknown key `patern` in [[class]]; did you",
-        );
-        check_error("[limit]\n", "did you mean `limits`?");
-        check_error("quantum_entanglement = 1", "known are: listen, tcp, tick");
-        check_error("tick = 33", "x.toml:1: tick: write a duration with its unit");
-        check_error("tick = '33'", "'33' is not a duration");
-        check_error("tick = '2m'", "from 1ms to 60s");
-        check_error("shards = 'two'", "shards: 'two' is not a size");
-        check_error("shards = -1", "must not be negative");
-        check_error("listen = 7070", "listen: write a string, such as");
-        check_error("listen = 'localhost'", "listen: write an IP address and a port");
-        check_error("tcp = true", "or false");
-        check_error("limits = 1", "x.toml:1: limits: this must be a table");
-        check_error("[class]\npattern = 'a'", "[[class]]");
-        check_error("[[class]]\ntick = '1s'", "x.toml:1: a class needs a pattern");
-        check_error("[[class]]\npattern = 'a b'", "game/*");
-        check_error("[[class]]\npattern = 'a'\npresence = 'some'", "\"counts\"");
-        check_error("[[class]]\npattern = 'a'\nurgent = 'no'", "urgent: write true or false");
-        check_error("[[class]]\npattern = 'a'\nslow = 'kick'", "slow: write \"skip\" or \"close\"");
-        check_error("[[class]]\npattern = 'a'\nhistory = false", "did you mean `history_age`?");
-        check_error("[limits]\nmax_frame = '1MiB'", "x.toml:1: max_frame is at most 65535");
-        check_error("[limits]\npings_burst = '5GiB'", "at most 4294967295");
-        check_error("[limits]\nover_joins = 'kick'", "over_joins: write \"drop\", \"delay\" or \"close\"");
-        check_error("[limits]\nover_pings = 'drop'", "x.toml:1: over_pings");
-        check_error("a = ", "x.toml is not TOML");
-    }
-
-    #[test]
-    fn flags_win() {
-        let mut arguments = ServeArguments { no_tcp: true, tick: Some(Duration::from_millis(5)), ..Default::default() };
-        let config = Config::load(&arguments).unwrap();
-        assert_eq!(config.websocket.unwrap().to_string(), "127.0.0.1:7070");
-        assert_eq!((config.tcp, config.classes.default.period), (None, Duration::from_millis(5)));
-        arguments.tick = Some(Duration::from_secs(61));
-        assert!(Config::load(&arguments).unwrap_err().contains("tick: a tick is 0"));
-        arguments = ServeArguments { config: Some("/nowhere/x.toml".into()), ..Default::default() };
-        assert!(Config::load(&arguments).unwrap_err().contains("/nowhere/x.toml cannot be read"));
+    let taken = |one: SocketAddr, other: SocketAddr| one == other && one.port() != 0;
+    let all: Vec<_> = config.addresses().collect();
+    for (index, (path, addr)) in all.iter().enumerate() {
+        if let Some((other, _)) = all.iter().take(index).find(|(_, other)| taken(*addr, *other)) {
+            root.problem(&format!("{path} is the address of {other} already: {addr}"));
+        }
+        if !is_local(addr.ip()) && !config.has_auth() && !config.insecure_anonymous {
+            let origin = root.layers.origin(path).unwrap_or_default();
+            let what = format!(
+                "{path}: {addr} can be reached from other machines, and without keys everybody there may everything: put \
+                 keys under [[auth.issuer]], listen on 127.0.0.1 only, or say insecure_anonymous = true"
+            );
+            root.layers.problem(&origin, &what);
+        }
     }
 }

@@ -5,8 +5,16 @@ use std::path::PathBuf;
 
 use tickwire::server::{Tls, TlsError};
 
-use super::section::{Section, Value};
-use crate::cli::serve::ServeArguments;
+use super::Config;
+use super::section::Section;
+
+/// What the section says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) struct TlsFile {
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) self_signed: bool,
+}
 
 /// The certificate that an operator wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,25 +25,28 @@ pub(in crate::cli) enum Certificate {
     SelfSigned,
 }
 
-/// What the section says.
-pub(super) fn read(section: &Section<'_>) -> Result<Certificate, String> {
-    section.check_keys(&["cert", "key"])?;
-    let path = |key| section.get(key, |value: Value<'_>| value.text().map(PathBuf::from));
-    match (path("cert")?, path("key")?) {
-        (Some(certificate), Some(key)) => Ok(Certificate::Files { certificate, key }),
-        _ => Err(section.error("write both, cert = \"chain.pem\" and key = \"key.pem\"")),
+/// Checks what was read.
+pub(super) fn check(section: &Section<'_>, tls: &TlsFile) {
+    if tls.cert.is_some() != tls.key.is_some() {
+        section.problem("a certificate needs its key: write both, cert = \"chain.pem\" and key = \"key.pem\"");
+    } else if tls.self_signed && tls.cert.is_some() {
+        section.problem("self_signed makes a certificate, and cert names another: write one of them");
+    }
+}
+
+impl Config {
+    /// What was asked for.
+    pub(in crate::cli) fn certificate(&self) -> Option<Certificate> {
+        match (&self.tls.cert, &self.tls.key) {
+            (Some(certificate), Some(key)) => {
+                Some(Certificate::Files { certificate: certificate.clone(), key: key.clone() })
+            }
+            _ => self.tls.self_signed.then_some(Certificate::SelfSigned),
+        }
     }
 }
 
 impl Certificate {
-    /// What the arguments say; they see to it that both files are there.
-    pub(super) fn of(arguments: &ServeArguments) -> Option<Self> {
-        match (&arguments.tls_cert, &arguments.tls_key) {
-            (Some(certificate), Some(key)) => Some(Self::Files { certificate: certificate.clone(), key: key.clone() }),
-            _ => arguments.tls_self_signed.then_some(Self::SelfSigned),
-        }
-    }
-
     /// Reads the files, or makes one that is good for these addresses.
     pub(in crate::cli) fn load(&self, addresses: &[SocketAddr]) -> Result<Tls, TlsError> {
         match self {
@@ -56,13 +67,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_needs_its_key() {
-        let tls = |text: &str| parse("x.toml", text).map(|file| file.tls);
+    fn a_certificate_is_two_files_or_one_of_our_own() {
+        let certificate = |text: &str| parse("x.toml", text).unwrap().certificate();
         let files = Certificate::Files { certificate: "a.pem".into(), key: "b.pem".into() };
-        assert_eq!(tls("[tls]\ncert = 'a.pem'\nkey = 'b.pem'"), Ok(Some(files)));
-        assert_eq!(tls(""), Ok(None));
-        assert!(tls("\n[tls]\ncert = 'a.pem'").unwrap_err().contains("x.toml:2: write both"));
-        assert!(tls("[tls]\ncrt = 'a.pem'").unwrap_err().contains("did you mean `cert`?"));
-        assert!(tls("[tls]\ncert = 1").unwrap_err().contains("cert: write a string"));
+        assert_eq!(certificate("[tls]\ncert = 'a.pem'\nkey = 'b.pem'"), Some(files));
+        assert_eq!(certificate("[tls]\nself_signed = true"), Some(Certificate::SelfSigned));
+        assert_eq!(certificate(""), None);
+        assert_eq!(certificate("[tls]\ncert = ''\nkey = ''"), None);
     }
 }

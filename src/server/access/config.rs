@@ -50,7 +50,9 @@ impl AccessConfig {
     pub const fn check(&self) -> Result<(), &'static str> {
         let ProxyProtocol { websocket, tcp } = self.proxy_protocol;
         if (websocket || tcp) && self.trusted_proxies.is_empty() {
-            return Err("proxy_protocol needs trusted_proxies: a PROXY header is believed from nobody else");
+            return Err(
+                "proxy_protocol and proxy_protocol_tcp need trusted_proxies: a PROXY header is believed from nobody else",
+            );
         }
         Ok(())
     }

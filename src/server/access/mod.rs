@@ -46,6 +46,7 @@ pub(super) use self::origin::is_authority;
 pub use self::origin::{NotAnOrigin, Origin};
 use self::subjects::Subjects;
 use super::listener::Port;
+use super::swap::Swap;
 use crate::rejections::Rejected;
 use crate::session::Facts;
 use crate::time::Time;
@@ -57,8 +58,7 @@ type Lock<T> = std::sync::Mutex<T>;
 /// Decides who may connect.
 #[derive(Debug)]
 pub(super) struct Access {
-    config: AccessConfig,
-    facts: Arc<Facts>,
+    rules: Swap<Rules>,
     /// Whether HTTP is served on this machine only; `None` where an application accepts connections itself.
     is_local: Option<bool>,
     addresses: Lock<Addresses>,
@@ -66,6 +66,13 @@ pub(super) struct Access {
     short_of_memory: AtomicBool,
     /// Those who are told why they may not stay.
     partings: Arc<Semaphore>,
+}
+
+/// What newcomers meet.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) config: AccessConfig,
+    pub(super) facts: Arc<Facts>,
 }
 
 /// Somebody who may not stay, and when to come again.
@@ -100,14 +107,24 @@ pub(super) const LATER: Duration = Duration::from_secs(5);
 impl Access {
     pub(super) fn new(config: AccessConfig, facts: Arc<Facts>, is_local: Option<bool>) -> Arc<Self> {
         Arc::new(Self {
-            config,
-            facts,
+            rules: Swap::new(Rules { config, facts }),
             is_local,
             addresses: Lock::default(),
             subjects: Lock::default(),
             short_of_memory: AtomicBool::new(false),
             partings: Arc::new(Semaphore::new(PARTINGS)),
         })
+    }
+
+    /// What newcomers meet now.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.rules.load()
+    }
+
+    /// From now on they meet this.
+    pub(super) fn replace(&self, config: Option<AccessConfig>, facts: &Arc<Facts>) {
+        let config = config.unwrap_or_else(|| self.rules().config.clone());
+        self.rules.store(Rules { config, facts: Arc::clone(facts) });
     }
 
     /// Lets somebody in who has a place among those without hello.
@@ -117,9 +134,9 @@ impl Access {
         greeting: OwnedSemaphorePermit,
         now: Time,
     ) -> Result<Guest, Denied> {
-        let counted = !self.config.exempt.iter().any(|network| network.contains(address));
+        let counted = !self.rules().config.exempt.iter().any(|network| network.contains(address));
         if counted {
-            let arrived = self.lock().arrive(address, &self.facts.limits, now);
+            let arrived = self.lock().arrive(address, &self.rules().facts.limits, now);
             arrived.inspect_err(|denied| self.count(denied.rejected))?;
         }
         Ok(Guest { access: Arc::clone(self), address, counted, greeting: Some(greeting), subject: None })
@@ -127,19 +144,19 @@ impl Access {
 
     /// The client of a request that a listed proxy has passed on.
     pub(super) fn client(&self, proxy: IpAddr, headers: &HeaderMap) -> IpAddr {
-        forwarded::client(proxy, headers, &self.config.trusted_proxies)
+        forwarded::client(proxy, headers, &self.rules().config.trusted_proxies)
     }
 
     /// Whether what this address says of others is believed.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
-        self.config.trusted_proxies.iter().any(|network| network.contains(address))
+        self.rules().config.trusted_proxies.iter().any(|network| network.contains(address))
     }
 
     /// Whether listed proxies begin with a PROXY header there.
-    pub(super) const fn expects_proxy_header(&self, port: Port) -> bool {
+    pub(super) fn expects_proxy_header(&self, port: Port) -> bool {
         match port {
-            Port::Http => self.config.proxy_protocol.websocket,
-            Port::Tcp => self.config.proxy_protocol.tcp,
+            Port::Http => self.rules().config.proxy_protocol.websocket,
+            Port::Tcp => self.rules().config.proxy_protocol.tcp,
         }
     }
 
@@ -153,8 +170,8 @@ impl Access {
         if origins.next().is_some() {
             return false;
         }
-        if !self.config.origins.is_empty() {
-            return self.config.origins.iter().any(|listed| listed.allows(origin));
+        if !self.rules().config.origins.is_empty() {
+            return self.rules().config.origins.iter().any(|listed| listed.allows(origin));
         }
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         // An application that accepts connections itself knows what it listens on, and we know who came.
@@ -175,12 +192,12 @@ impl Access {
     }
 
     pub(super) fn count(&self, rejected: Rejected) {
-        self.facts.rejections.count(rejected);
+        self.rules().facts.rejections.count(rejected);
     }
 
     /// Watches memory until the server stops; returns at once where nothing limits it.
     pub(super) async fn watch_memory(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
-        let limits = &self.facts.limits;
+        let limits = &self.rules().facts.limits;
         let Some(watch) = Watch::new(limits.max_memory).filter(|_| limits.memory_watermark < 100) else { return };
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -256,7 +273,8 @@ impl Guest {
 
     /// The peer has proved to be this subject, which takes a place among its connections, once.
     pub(super) fn identified(&mut self, subject: &Bytes, now: Time) -> Result<(), Denied> {
-        let limits = &self.access.facts.limits;
+        let rules = self.access.rules();
+        let limits = &rules.facts.limits;
         if subject.is_empty() || self.subject.is_some() || !Subjects::are_limited(limits) {
             return Ok(());
         }
@@ -269,7 +287,7 @@ impl Guest {
     /// The session ended for this reason; where it was a token, its address is remembered for that.
     pub(super) fn ended(&self, reason: Reason, now: Time) {
         if self.counted && matches!(reason, Reason::TOKEN | Reason::TOKEN_EXPIRED) {
-            self.access.lock().failed_login(self.address, &self.access.facts.limits, now);
+            self.access.lock().failed_login(self.address, &self.access.rules().facts.limits, now);
         }
     }
 }

@@ -45,6 +45,17 @@ impl fmt::Display for NotAnOrigin {
 
 impl std::error::Error for NotAnOrigin {}
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Null => f.write_str("null"),
+            Self::Exact(exact) => f.write_str(exact),
+            Self::Below { scheme, suffix } => write!(f, "{scheme}*{suffix}"),
+        }
+    }
+}
+
 impl FromStr for Origin {
     type Err = NotAnOrigin;
 

@@ -26,7 +26,7 @@ use crate::session::Ending;
 pub(in crate::server) fn part(mut stream: Stream<TcpStream>, port: Port, denied: Denied, access: &Access) {
     let words = words(port, denied);
     let Ok(place) = Arc::clone(&access.partings).try_acquire_owned() else { return part_at_once(stream, &words) };
-    let facts = Arc::clone(&access.facts);
+    let facts = Arc::clone(&access.rules().facts);
     tokio::spawn(async move {
         let _place = place;
         let limits: &Limits = &facts.limits;

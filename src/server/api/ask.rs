@@ -102,8 +102,8 @@ impl fmt::Debug for Question {
 impl Handle {
     /// The shard of a room.
     pub(super) fn shard(&self, room: &RoomName) -> usize {
-        let route = Route(self.surroundings.facts.hasher.hash_one(room));
-        self.surroundings.mailboxes.shard(route)
+        let route = Route(self.surroundings().facts.hasher.hash_one(room));
+        self.surroundings().mailboxes.shard(route)
     }
 
     /// Asks the shard of a room.
@@ -135,7 +135,7 @@ impl Handle {
         &self,
         work: impl Fn(Rooms<'_>, &Operator) -> R + Clone + Send + 'static,
     ) -> Result<Vec<R>, ApiError> {
-        let shards = 0..self.surroundings.mailboxes.len();
+        let shards = 0..self.surroundings().mailboxes.len();
         let asked = shards.map(|shard| self.put(shard, work.clone())).collect::<Result<Vec<_>, _>>()?;
         let answers = async {
             let mut answers = Vec::with_capacity(asked.len());
@@ -162,7 +162,7 @@ impl Handle {
             let _late = reply.send(work(rooms, &operator));
         });
         let mail = Mail::Ask(Question { work, _place: place });
-        self.surroundings.mailboxes.send(shard, mail, Time::ZERO).map_err(|_| ApiError::Gone)?;
+        self.surroundings().mailboxes.send(shard, mail, Time::ZERO).map_err(|_| ApiError::Gone)?;
         Ok(answer)
     }
 }

@@ -12,6 +12,7 @@ use super::ask::QUESTIONS;
 use super::guesses::Guesses;
 use super::keys::{self, ApiKey, Scope};
 use crate::server::credential;
+use crate::server::swap::Swap;
 use crate::time::Time;
 
 #[expect(clippy::disallowed_types, reason = "taken for a wrong key, and where an address has said one")]
@@ -20,7 +21,7 @@ type Lock<T> = std::sync::Mutex<T>;
 /// What a server knows of its operators.
 #[derive(Debug)]
 pub(in crate::server) struct Operators {
-    keys: Box<[ApiKey]>,
+    keys: Swap<Vec<ApiKey>>,
     guesses: Lock<Guesses>,
     /// Wrong keys so far.
     failures: AtomicU64,
@@ -46,11 +47,16 @@ pub(in crate::server) enum Denied {
 impl Operators {
     pub(in crate::server) fn new(keys: Vec<ApiKey>, shards: u32) -> Arc<Self> {
         Arc::new(Self {
-            keys: keys.into(),
+            keys: Swap::new(keys),
             guesses: Lock::new(Guesses::new()),
             failures: AtomicU64::new(0),
             places: (0..shards).map(|_| Arc::new(Semaphore::new(QUESTIONS))).collect(),
         })
+    }
+
+    /// From now on there are these keys. Who has come with one that is gone stays.
+    pub(in crate::server) fn replace(&self, keys: Vec<ApiKey>) {
+        self.keys.store(keys);
     }
 
     /// Wrong keys so far.
@@ -66,7 +72,7 @@ impl Operators {
         scope: Scope,
         from: IpAddr,
         now: Time,
-    ) -> Result<&ApiKey, Denied> {
+    ) -> Result<ApiKey, Denied> {
         self.may_with(credential::bearer(headers).as_deref(), scope, from, now)
     }
 
@@ -77,18 +83,19 @@ impl Operators {
         scope: Scope,
         from: IpAddr,
         now: Time,
-    ) -> Result<&ApiKey, Denied> {
-        if self.keys.is_empty() {
+    ) -> Result<ApiKey, Denied> {
+        let keys = self.keys.load();
+        if keys.is_empty() {
             return Err(Denied::NoKeys);
         }
         let said = said.ok_or(Denied::Missing)?;
         self.guesses().check(from, now).map_err(Denied::TooOften)?;
-        let Some(key) = keys::find(&self.keys, said) else {
+        let Some(key) = keys::find(&keys, said) else {
             self.failures.fetch_add(1, Ordering::Relaxed);
             self.guesses().failed(from, now);
             return Err(Denied::Wrong);
         };
-        if key.has(scope) { Ok(key) } else { Err(Denied::Scope(scope)) }
+        if key.has(scope) { Ok(key.clone()) } else { Err(Denied::Scope(scope)) }
     }
 
     /// The places for questions to a shard.
@@ -112,9 +119,10 @@ mod tests {
     fn a_key_is_for_what_it_is_for() {
         let key = ApiKey::new("ci", "0123456789abcdef", &[Scope::Read, Scope::Manage]).unwrap();
         let operators = Operators::new(vec![key], 1);
-        let may = |said: Option<&[u8]>, scope| operators.may_with(said, scope, HERE, Time::ZERO).map(ApiKey::name);
+        let name = |key: ApiKey| key.name().to_owned();
+        let may = |said: Option<&[u8]>, scope| operators.may_with(said, scope, HERE, Time::ZERO).map(name);
         let right = Some(&b"0123456789abcdef"[..]);
-        assert_eq!((may(right, Scope::Read), may(right, Scope::Manage)), (Ok("ci"), Ok("ci")));
+        assert_eq!((may(right, Scope::Read), may(right, Scope::Manage)), (Ok("ci".into()), Ok("ci".into())));
         assert_eq!(
             (may(right, Scope::Publish), may(None, Scope::Read)),
             (Err(Denied::Scope(Scope::Publish)), Err(Denied::Missing))
@@ -126,6 +134,10 @@ mod tests {
         assert!(matches!(may(right, Scope::Read), Err(Denied::TooOften(_))), "the right one too, or guessing goes on");
         assert_eq!(operators.failures(), 10);
         let none = Operators::new(Vec::new(), 1);
-        assert_eq!(none.may_with(right, Scope::Read, HERE, Time::ZERO).map(ApiKey::name), Err(Denied::NoKeys));
+        assert_eq!(none.may_with(right, Scope::Read, HERE, Time::ZERO).map(name), Err(Denied::NoKeys));
+        // Others come, and those before are gone.
+        none.replace(vec![ApiKey::new("ops", "fedcba9876543210", &[Scope::Read]).unwrap()]);
+        let may = |said: &[u8]| none.may_with(Some(said), Scope::Read, HERE, Time::ZERO).map(name);
+        assert_eq!((may(b"fedcba9876543210"), may(b"0123456789abcdef")), (Ok("ops".into()), Err(Denied::Wrong)));
     }
 }

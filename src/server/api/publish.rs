@@ -133,7 +133,7 @@ impl Handle {
         let all = sessions.len();
         let shards = match room {
             Some(room) => self.shard(room)..self.shard(room) + 1,
-            None => 0..self.surroundings.mailboxes.len(),
+            None => 0..self.surroundings().mailboxes.len(),
         };
         for (asked, shard) in shards.enumerate() {
             // One is asked in any case: whether this may be done at all.

@@ -57,7 +57,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let Some(token) = self.session.unproven() else { return Ok(true) };
         let asked = match self.asked.take() {
             Some(asked) => Identifying::Later(asked.0),
-            None => match &self.surroundings.identification.identify {
+            None => match self.surroundings.identification.identify() {
                 Some(identify) => identify.identify(token),
                 // Only a server that verifies tokens has the capability.
                 None => Identifying::Now(Err(Reason::TOKEN)),

@@ -36,10 +36,18 @@ pub(super) type Published = Arc<[(u64, Bytes)]>;
 
 impl Feed {
     /// The room among the others of a server. Its class and its rules come first, so that no pattern takes it.
-    pub(in crate::server) fn among(mut classes: RoomClasses, logics: Logics) -> (Self, RoomClasses, Logics) {
+    pub(in crate::server) fn among(classes: RoomClasses, logics: Logics) -> (Self, RoomClasses, Logics) {
         let feed = Self { watchers: watch::Sender::new(0), published: watch::Sender::new(Arc::default()) };
+        let classes = Self::among_classes(classes);
         // It is a name, and so a pattern.
         let Some(pattern) = Pattern::new(FEED) else { return (feed, classes, logics) };
+        let shared = feed.clone();
+        let make = move |_: &_| FeedLogic { feed: shared.clone(), published: shared.published.subscribe() };
+        (feed, classes, logics.with_first(pattern, make))
+    }
+
+    /// The room's class before those of an operator.
+    pub(in crate::server) fn among_classes(mut classes: RoomClasses) -> RoomClasses {
         let class = RoomClass {
             period: PERIOD,
             presence: PresenceMode::Off,
@@ -48,10 +56,8 @@ impl Feed {
             history: HistoryBounds::NONE,
             ..RoomClass::default()
         };
-        classes.by_pattern.insert(0, (pattern.clone(), class));
-        let shared = feed.clone();
-        let make = move |_: &_| FeedLogic { feed: shared.clone(), published: shared.published.subscribe() };
-        (feed, classes, logics.with_first(pattern, make))
+        classes.by_pattern.splice(0..0, Pattern::new(FEED).map(|pattern| (pattern, class)));
+        classes
     }
 
     /// How many look on, from now on.

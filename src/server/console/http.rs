@@ -110,9 +110,9 @@ fn open(request: &mut Request<Incoming>, from: IpAddr, server: &Handle) -> Answe
 /// Whose key a request brings.
 fn operator_of(headers: &HeaderMap, from: IpAddr, server: &Handle) -> Result<Identity, Box<Answer>> {
     let said = credential::bearer(headers).or_else(|| subprotocol(headers));
-    let now = server.surroundings.clock.now();
+    let now = server.surroundings().clock.now();
     let key = server.operators.may_with(said.as_deref(), Scope::Read, from, now);
-    key.map(operator::with_key).map_err(|denied| Box::new(deny(denied)))
+    key.map(|key| operator::with_key(&key)).map_err(|denied| Box::new(deny(denied)))
 }
 
 /// Why no key was taken, as an answer that a person can act on.

@@ -82,8 +82,8 @@ impl Handle {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let (connected, speaks) = (self.surroundings.clock.now(), Speaks::Operator { read, identity });
-        let surroundings = Arc::clone(&self.surroundings);
+        let (connected, speaks) = (self.surroundings().clock.now(), Speaks::Operator { read, identity });
+        let surroundings = self.surroundings();
         connection::task::run(Connection::new(io, speaks, surroundings, place, None, connected)).await;
     }
 }

@@ -46,7 +46,7 @@ impl TopRooms {
     /// The next list as JSON of at most so many bytes; `None` where it is too early for one, or the shards are too
     /// busy. Cancel safe.
     pub(super) async fn look(&mut self, server: &Handle, most: usize) -> Option<Bytes> {
-        let now = server.surroundings.clock.now();
+        let now = server.surroundings().clock.now();
         if now < self.due {
             return None;
         }

@@ -60,7 +60,7 @@ struct Looks {
 impl Looks {
     async fn look(&mut self, server: &Handle) -> super::feed::Published {
         let figures = Figures::take(server).await;
-        let wall_ms = server.surroundings.facts.wall.saturating_add(micros(&figures)) / 1000;
+        let wall_ms = server.surroundings().facts.wall.saturating_add(micros(&figures)) / 1000;
         let first = self.before.is_none();
         let mut values = Vec::with_capacity(4);
         if first {
@@ -75,7 +75,7 @@ impl Looks {
             values.push((POINTS + self.points % KEPT, text(point)));
             self.points += 1;
         }
-        let most = server.surroundings.facts.limits.max_message;
+        let most = server.surroundings().facts.limits.max_message;
         if let Some(rooms) = self.rooms.look(server, most).await {
             values.push((ROOMS, rooms));
         }
@@ -90,7 +90,8 @@ fn micros(figures: &Figures) -> u64 {
 
 /// What does not change while the server runs.
 fn about(server: &Handle) -> Map<String, Value> {
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     let pairs = [
         ("feed", json!(1)),
         ("version", json!(env!("CARGO_PKG_VERSION"))),

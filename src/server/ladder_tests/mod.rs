@@ -100,6 +100,7 @@ impl World {
         let mut limits = Limits::default();
         limits.max_frame = 1024;
         limits.max_hello_frame = 1024;
+        limits.max_token = 512;
         limits.max_message = 800;
         limits.max_presence_data = 16;
         limits.max_batch = 2048;

@@ -28,7 +28,7 @@ pub(in crate::server) struct Figures {
 impl Figures {
     /// Looks at everything. Takes a second at most. Cancel safe.
     pub(in crate::server) async fn take(server: &Handle) -> Self {
-        Self { scrape: scrape(server).await, outbox: server.surroundings.facts.limits.outbox_bytes }
+        Self { scrape: scrape(server).await, outbox: server.surroundings().facts.limits.outbox_bytes }
     }
 
     /// Since the server's start.

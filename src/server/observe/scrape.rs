@@ -138,7 +138,8 @@ impl Outboxes {
 /// Looks at everything. Cancel safe.
 pub(super) async fn scrape(server: &Handle) -> Scrape {
     let observe = server.registry.observe();
-    let mailboxes = &server.surroundings.mailboxes;
+    let surroundings = server.surroundings();
+    let mailboxes = &surroundings.mailboxes;
     // It is never closed.
     let _one = observe.scraping.acquire().await;
     let depths: Vec<usize> = (0..observe.shards.len()).map(|shard| mailboxes.depth(shard)).collect();
@@ -149,7 +150,8 @@ pub(super) async fn scrape(server: &Handle) -> Scrape {
     for row in &observe.rows {
         scrape.tally += &lock(row);
     }
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     for (_, outbox) in server.registry.outboxes() {
         let charge = outbox.charged();
         scrape.outboxes.add(charge.bytes, charge.frames, limits.outbox_bytes);
@@ -168,7 +170,8 @@ pub(super) async fn answers(server: &Handle) -> bool {
 /// Asks every shard. How many did not answer.
 async fn ask_all(server: &Handle) -> u64 {
     let observe = server.registry.observe();
-    let mailboxes = &server.surroundings.mailboxes;
+    let surroundings = server.surroundings();
+    let mailboxes = &surroundings.mailboxes;
     let mut asked = Vec::with_capacity(observe.shards.len());
     for (index, shard) in observe.shards.iter().enumerate() {
         // It still owes an answer to somebody who has given up.
@@ -214,13 +217,13 @@ impl Scrape {
     fn add_server(&mut self, server: &Handle, observe: &Observe) {
         self.refused += &self.tally.refused.clone();
         self.connections = server.connections();
-        self.max_connections = server.surroundings.facts.limits.max_connections;
+        self.max_connections = server.surroundings().facts.limits.max_connections;
         self.sessions = server.sessions();
         self.turned_away = server.rejections().entries().collect();
         self.watchers = observe.watchers.load(Ordering::Relaxed);
         self.key_failures = server.operators.failures();
         self.ready = observe.is_ready();
-        self.uptime = server.surroundings.clock.now().since(Time::ZERO);
+        self.uptime = server.surroundings().clock.now().since(Time::ZERO);
     }
 }
 

@@ -33,7 +33,8 @@ pub(in crate::server) async fn accept(
     address: Option<IpAddr>,
     server: &Handle,
 ) -> Option<(Stream<TcpStream>, Port)> {
-    let limits = &server.surroundings.facts.limits;
+    let surroundings = server.surroundings();
+    let limits = &surroundings.facts.limits;
     match timeout(limits.handshake_timeout, shake_hands(tls, stream, port, address, server)).await {
         Ok(Ok(accepted)) => accepted,
         Ok(Err(error)) => {

@@ -206,6 +206,7 @@ async fn messages_have_a_rate_and_what_is_beyond_is_refused_delayed_or_closed() 
     let slow = |limits: &mut Limits| (limits.messages_burst, limits.messages_per_sec) = (2, 1);
     let slow_bytes = |limits: &mut Limits| {
         (limits.max_frame, limits.max_message, limits.max_hello_frame) = (1040, 1000, 1000);
+        limits.max_token = 900;
         (limits.bytes_burst, limits.bytes_per_sec) = (1040, 1);
     };
     let large = [say::event(1, &[1; 900]), say::event(1, &[2; 900])];

@@ -33,6 +33,7 @@ mod observe;
 #[cfg(feature = "client")]
 mod own_client;
 pub mod peer;
+mod reload;
 mod resume;
 mod returns;
 mod rooms;

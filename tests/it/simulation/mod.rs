@@ -49,6 +49,7 @@ fn slow(seed: u64, cuts: usize) -> Plan {
     let limits = &mut plan.limits;
     (limits.max_message, limits.max_presence_data, limits.max_frame, limits.max_hello_frame) =
         (1_024, 16, 2_048, 2_048);
+    limits.max_token = 1_024;
     (limits.max_batch, limits.outbox_bytes, limits.low_water, limits.ping_bytes) = (4_096, 27_500, 2_048, 1_024);
     Plan { slow_lines: true, longest_silence: 250, ..plan }
 }

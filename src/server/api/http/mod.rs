@@ -59,7 +59,7 @@ where
     B: hyper::body::Body<Data = Bytes, Error: Error + Send + Sync + 'static>,
 {
     let operation = Operation::read(request.method().as_str(), request.uri().path())?;
-    let now = server.surroundings.clock.now();
+    let now = server.surroundings().clock.now();
     let key = server.operators.may(request.headers(), operation.scope(), from, now)?;
     if key.is_limited() && operation.is_about_the_server() {
         return Err(Refused::Limited);
@@ -68,7 +68,7 @@ where
     if let Some(deed) = ask.deed() {
         info!(target: "tickwire::api", key = key.name(), "{deed}");
     }
-    perform::perform(ask, &server.limited_to(key)).await
+    perform::perform(ask, &server.limited_to(&key)).await
 }
 
 /// The rest of the request.

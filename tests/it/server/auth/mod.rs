@@ -4,10 +4,12 @@
 //! matrix    what each verb gives: every transport, live, from history and resumed
 //! entry     where a token may come in, and what does not come in
 //! renewal   newer tokens, expiry, revocation
+//! reload    keys that come and go
 //! ```
 
 mod entry;
 mod matrix;
+mod reload;
 mod renewal;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
