@@ -426,11 +426,11 @@ async fn another_verifier_goes_on_with_keys_that_were_fetched() {
     // It has given its only answer.
     server.await.unwrap();
     let after = by_source(source.clone());
-    assert_eq!(after.verify(token.as_bytes(), now()).unwrap_err(), Rejected::UnknownKey);
+    assert_eq!(after.verify(token.as_bytes(), now()).unwrap_err(), Rejected::KeysMissing);
     assert!(after.with_keys_of(&before).verify(token.as_bytes(), now()).is_ok());
     // Not those of another place.
     let elsewhere = by_source(Source::url("http://127.0.0.1:1/jwks").unwrap()).with_keys_of(&before);
-    assert_eq!(elsewhere.verify(token.as_bytes(), now()).unwrap_err(), Rejected::UnknownKey);
+    assert_eq!(elsewhere.verify(token.as_bytes(), now()).unwrap_err(), Rejected::KeysMissing);
 }
 
 #[test]

@@ -351,10 +351,10 @@ const WRONG: &[(&str, &str)] = &[
         "x.toml:2: anonymous: \"x:fly\": write a pattern and verbs, such as game/*:join,receive; there are join, publish, receive, values, direct, history, presence, urgent, and all",
     ),
     (
-        "[[auth.issuer]]\njwks_url = 'https://a/'",
-        "x.toml:2: jwks_url: keys can be fetched by http:// only, in a network that you trust; otherwise put them into a file",
+        "[[auth.issuer]]\njwks_url = 'ftp://a/'",
+        "x.toml:2: jwks_url: keys are fetched by https://, or by http:// from this machine",
     ),
-    ("[[auth.issuer]]\njwks_url = 'a'", "x.toml:2: jwks_url: write a URL such as http://127.0.0.1:8080/jwks.json"),
+    ("[[auth.issuer]]\njwks_url = 'a'", "x.toml:2: jwks_url: write a URL such as https://id.example/jwks.json"),
     (
         "[[auth.issuer]]\njwks_url = 'http://a/'\njwks_file = 'b'",
         "x.toml:3: an issuer has a jwks_file or a jwks_url, not both",

@@ -340,6 +340,8 @@ async fn rooms_beyond_their_rate_are_delayed_or_close() {
         server.finish().await;
         let (server, mut peer) = sent(transport, &joins[..1], |limits| {
             (limits.rooms_burst, limits.rooms_per_sec, limits.over_rooms) = (1, 0, Over::Delay);
+            // Who is delayed is not read, and its end not seen before the delay's.
+            limits.drain_timeout = Duration::from_millis(100);
         })
         .await;
         assert_eq!(peer.refused().await, (5, 0, Reason::TOO_MANY_ROOMS));
