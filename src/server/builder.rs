@@ -214,7 +214,7 @@ impl Builder {
     }
 
     /// A server without addresses of its own, for connections that an application accepts and
-    /// hands over: see [`Handle::attach`].
+    /// hands over: see [`Handle::attach`](super::Handle::attach).
     ///
     /// # Errors
     /// Where what was configured contradicts itself.

@@ -238,7 +238,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` is there or [`Handle::drain`] is called; then tells every client, waits for them at most
-    /// [`Limits::drain_timeout`], closes those that stayed, and returns.
+    /// [`Limits::drain_timeout`](crate::limits::Limits::drain_timeout), closes those that stayed, and returns.
     ///
     /// Not cancel safe: dropped, connections end without a word.
     ///
