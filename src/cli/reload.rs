@@ -86,8 +86,9 @@ pub(super) async fn run(mut hangups: Hangups, mut reloader: Reloader) {
             Ok(changes) => tell(&changes),
             Err(problems) => error!("the configuration is not changed, the one before stays: {problems}"),
         }
+        // Whoever goes away meanwhile has said so.
         #[cfg(unix)]
-        reloader.manager.iter().for_each(|manager| manager.tell(State::Ready));
+        reloader.manager.iter().filter(|_| reloader.handle.is_ready()).for_each(|manager| manager.tell(State::Ready));
     }
 }
 
@@ -179,8 +180,15 @@ impl Reloader {
 fn read(sources: &Sources, certificate: Option<&Certificate>) -> Result<Fresh, Problems> {
     let config = Config::load(sources)?;
     let verifier = config.verifier().map_err(Problems)?;
-    for certificate in [certificate, config.certificate().as_ref()].into_iter().flatten() {
-        certificate.load(&[]).map_err(|error| one(error.to_string()))?;
+    let wanted = config.certificate();
+    if let Some(wanted) = &wanted {
+        wanted.load(&[]).map_err(|error| one(error.to_string()))?;
+    }
+    // Where others are wanted at the next start, those in use are in memory: their files may be gone.
+    if let Some(used) = certificate.filter(|used| Some(*used) != wanted.as_ref())
+        && let Err(error) = used.load(&[])
+    {
+        warn!("the certificate that is used until the next start cannot be read again: {error}");
     }
     Ok(Fresh { config, verifier })
 }

@@ -9,8 +9,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Ok(Duration::ZERO);
     }
     let micros = amount(text, &units).ok_or_else(|| format!("'{text}' is not a duration: write 33ms, 5s or 1m"))?;
+    if micros > LONGEST {
+        return Err(format!("'{text}' is more than ten years: at most 87600h"));
+    }
     Ok(Duration::from_micros(micros))
 }
+
+/// Microseconds of the longest duration. 87,600 h: beyond ten years nobody waits, and sums of times would leave what the
+/// protocol can say.
+const LONGEST: u64 = 87_600 * 3_600_000_000;
 
 /// Reads a size in bytes: a number, alone or with `B`, `KiB`, `MiB`, `GiB`, `kB` or `MB`.
 pub(crate) fn size(text: &str) -> Result<usize, String> {

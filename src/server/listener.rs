@@ -88,7 +88,7 @@ fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
             Ok(Some(source)) => receive(stream, source.ip(), port, greeting, Introduced::Yes, &server),
             Err(error) => {
                 server.access.count(Rejected::ProxyHeader);
-                debug!("the proxy {peer} is turned away: {error}");
+                debug!("a listed proxy, {peer}, is turned away: {error}");
             }
         }
     });

@@ -17,13 +17,18 @@ find_browser() { command -v chromium || command -v chromium-browser || command -
 if [ -n "${CI:-}" ] && [ -z "$(find_browser)" ]; then
   as_root=; [ "$(id -u)" = 0 ] || as_root=sudo
   $as_root apt-get update -q
-  $as_root apt-get install -qy --no-install-recommends chromium
+  # Ubuntu has no such package: there the browser comes from playwright.
+  $as_root apt-get install -qy --no-install-recommends chromium || fetched=yes
 fi
-browser=$(find_browser)
-[ -n "$browser" ] || { echo "SKIPPED: the operators' page needs chromium"; [ -z "${CI:-}" ]; exit; }
-
 cp ./*.mjs package.json package-lock.json "$work/"
 (cd "$work" && npm ci --silent --no-audit --no-fund)
+if [ -n "${fetched:-}" ]; then
+  (cd "$work" && PLAYWRIGHT_BROWSERS_PATH=$work/browsers npx playwright-core install --with-deps chromium)
+fi
+browser=$(find_browser)
+[ -n "$browser" ] || browser=$(find "$work/browsers" -type f -name chrome 2>/dev/null | head -1)
+[ -n "$browser" ] || { echo "SKIPPED: the operators' page needs chromium"; [ -z "${CI:-}" ]; exit; }
+
 key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 cat >"$work/server.toml" <<TOML
 listen = "127.0.0.1:17074"

@@ -155,7 +155,7 @@ class Site:
             "listen 7443 ssl": f"listen 127.0.0.1:{self.tls} ssl",
             "server 127.0.0.1:7070;": f"server 127.0.0.1:{self.ws};",
             "#server 127.0.0.1:7080 backup": f"server 127.0.0.1:{self.second} backup",
-            "proxy_pass 127.0.0.1:7071": f"proxy_pass 127.0.0.1:{self.tcp}",
+            "server 127.0.0.1:7071": f"server 127.0.0.1:{self.tcp}",
             # Shorter, so that the test needs seconds; the relation to the server's pings stays.
             "proxy_read_timeout 75s": "proxy_read_timeout 2s",
             "proxy_send_timeout 75s": "proxy_send_timeout 2s",

@@ -83,6 +83,11 @@ impl Config {
 
     /// Whether others may read a file with a secret in it.
     fn warn_of_secrets(&self, warn: &mut impl FnMut(&str, &str)) {
+        let mut look = |path: &str, file: &Path| {
+            if is_for_everybody(file) {
+                warn(path, &format!("every user of this machine can read {}: chmod o-r", file.display()));
+            }
+        };
         for (index, issuer) in self.issuers.iter().enumerate() {
             for (number, key) in issuer.keys.iter().enumerate() {
                 let path = format!("auth.issuer.{index}.key.{number}.");
@@ -93,11 +98,19 @@ impl Config {
                     }
                     _ => None,
                 };
-                if let Some((file, name)) = file.filter(|(file, _)| is_for_everybody(file)) {
-                    let what = format!("every user of this machine can read {}: chmod o-r", file.display());
-                    warn(&format!("{path}{name}"), &what);
+                if let Some((file, name)) = file {
+                    look(&format!("{path}{name}"), file);
                 }
             }
+        }
+        for index in 0..self.api_keys.len() {
+            let path = format!("admin.keys.{index}.key");
+            if let super::Origin::Line { file, .. } = self.origin(&path) {
+                look(&path, Path::new(file));
+            }
+        }
+        if let Some(file) = &self.tls.key {
+            look("tls.key", file);
         }
     }
 }

@@ -33,6 +33,13 @@ impl Operator {
     /// The application that embeds the server: it may everything.
     pub const APPLICATION: Self = Self(None);
 
+    /// Whether it may see a room, as far as its key says: what the server's application decides comes later, and
+    /// costs more.
+    pub(super) fn may_know(&self, room: &RoomName) -> bool {
+        let Some((_, identity)) = &self.0 else { return true };
+        !room.is_reserved() && identity.grants.verbs(room).rights().is_ok()
+    }
+
     /// Whoever has the key of this name, which grants this.
     #[must_use]
     pub fn new(key: &str, identity: Arc<Identity>) -> Self {

@@ -41,6 +41,7 @@ impl<H: Clone> Dispatcher<H> {
     /// delete a value. `None` where there is no room.
     ///
     /// # Errors
+    /// [`Reason::GOING_AWAY`] where nothing is taken any more;
     /// [`Reason::NOT_ALLOWED`]; [`Reason::MESSAGE_TOO_LARGE`], [`Reason::BATCH_FULL`], [`Reason::VALUES_FULL`] and
     /// [`Reason::TOO_MANY_ROOMS`] at the limits; [`Reason::NO_SUCH_MEMBER`]; [`Reason::ARGUMENT`] for a value that is none
     /// of the room's.
@@ -52,6 +53,9 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) -> Result<Option<Published>, Reason> {
+        if self.going_away {
+            return Err(Reason::GOING_AWAY);
+        }
         let OwnMessage { target, urgent, payload } = message;
         if !self.operator_rights(operator, name, Mode::PUBLISH)?.publish.allows(target, urgent) {
             return Err(Reason::NOT_ALLOWED);
@@ -70,7 +74,12 @@ impl<H: Clone> Dispatcher<H> {
         };
         let index = match self.names.get(name).copied() {
             Some(index) => index,
-            None if makes => self.room(name, now)?,
+            None if makes => {
+                let made = self.room(name, now);
+                // Beyond the rate of rooms an operator is refused; no connection is delayed or closed for it.
+                self.beyond_rooms = None;
+                made?
+            }
             None => return Ok(None),
         };
         let taken = self.take_own(index, message, now, out);
@@ -84,7 +93,7 @@ impl<H: Clone> Dispatcher<H> {
     /// `room` alone, where one is named. Those who were not reached stay in `sessions`.
     ///
     /// # Errors
-    /// Why not, where it is for all: [`Reason::MESSAGE_TOO_LARGE`], and of `room` why it is not allowed.
+    /// Why not, where it is for all: [`Reason::GOING_AWAY`], [`Reason::MESSAGE_TOO_LARGE`], and of `room` why it is not allowed.
     pub fn direct_to_sessions(
         &mut self,
         operator: &Operator,
@@ -94,6 +103,9 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
+        if self.going_away {
+            return Err(Reason::GOING_AWAY);
+        }
         if message.payload.len() > self.config.limits.max_message {
             return Err(Reason::MESSAGE_TOO_LARGE);
         }

@@ -108,7 +108,7 @@ impl<H: Clone> Dispatcher<H> {
     /// of the shard, and decides about those only that come into the list.
     pub fn list_rooms(&mut self, operator: &Operator, query: &RoomQuery) -> Vec<RoomSummary> {
         let candidate = |(name, index): (&RoomName, &RoomIndex)| -> Option<Candidate> {
-            if !name.as_str().starts_with(&query.prefix) {
+            if !name.as_str().starts_with(&query.prefix) || !operator.may_know(name) {
                 return None;
             }
             let room = &self.rooms.get(index.place())?.as_ref()?.room;

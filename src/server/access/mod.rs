@@ -271,16 +271,27 @@ impl Guest {
         }
     }
 
-    /// The peer has proved to be this subject, which takes a place among its connections, once.
-    pub(super) fn identified(&mut self, subject: &Bytes, now: Time) -> Result<(), Denied> {
+    /// The peer has proved to be this subject, which takes a place among its connections, once. Whether it `returns`
+    /// to a session that another connection may still have.
+    pub(super) fn identified(&mut self, subject: &Bytes, returns: bool, now: Time) -> Result<(), Denied> {
         let rules = self.access.rules();
         let limits = &rules.facts.limits;
         if subject.is_empty() || self.subject.is_some() || !Subjects::are_limited(limits) {
             return Ok(());
         }
-        let arrived = self.access.subjects().arrive(subject, limits, now);
+        let arrived = self.access.subjects().arrive(subject, returns, limits, now);
         arrived.inspect_err(|denied| self.access.count(denied.rejected))?;
         self.subject = Some(subject.clone());
+        Ok(())
+    }
+
+    /// The session that it wanted is not there: whether its subject has too many connections now.
+    pub(super) fn check_seat(&self) -> Result<(), Denied> {
+        let rules = self.access.rules();
+        let beyond = |subject| self.access.subjects().is_beyond(subject, &rules.facts.limits);
+        if self.subject.as_ref().is_some_and(beyond) {
+            return Err(self.access.deny(Rejected::SubjectConnections));
+        }
         Ok(())
     }
 

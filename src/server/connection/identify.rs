@@ -99,10 +99,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if !same {
             return Err(Reason::NOT_ALLOWED.into());
         }
-        self.place.identify(identified, wall)?;
-        if let Some(guest) = &mut self.guest {
-            guest.identified(&identity.subject, now)?;
+        // A renewal takes no seat. Whoever is refused one is not put down, so that the token before stays what is revoked.
+        let returns = self.session.waiting().is_some_and(|greeting| greeting.wanted().is_some());
+        if let Some(guest) = self.guest.as_mut().filter(|_| self.session.identity().is_none()) {
+            guest.identified(&identity.subject, returns, now)?;
         }
+        self.place.identify(identified, wall)?;
         let expires = expires.map(|expires| server_time(expires, wall, now));
         Ok(Proof { identity: Arc::clone(identity), expires })
     }

@@ -42,7 +42,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         };
         match found {
             Some(handover) => self.go_on_with(handover, seen, now)?,
-            None => self.session.handle_not_resumed(now, &mut self.output)?,
+            None => {
+                if let Some(Err(denied)) = self.guest.as_ref().map(|guest| guest.check_seat()) {
+                    let ending = Ending::because(denied.reason());
+                    return Err(Ending { reconnect: Some(denied.after_millis()), ..ending }.into());
+                }
+                self.session.handle_not_resumed(now, &mut self.output)?;
+            }
         }
         self.handle_greeted();
         // It may be another one than when this turn began.

@@ -1,10 +1,12 @@
 //! Publishing as the room itself.
 
+use tickwire::limits::Over;
 use tickwire::name::RoomName;
 use tickwire::server::api::{ApiError, Publication};
 use tickwire::wire::{Key, Kind, Reason};
 
 use super::*;
+use crate::server::hear::command;
 use crate::server::say;
 
 const EVENTS: &str = "/v1/rooms/game/1/events";
@@ -230,5 +232,37 @@ async fn a_direct_reaches_every_session_of_a_subject_once() {
     let large = direct(json!({ "subject": "nobody", "text": "x".repeat(16 * 1024) })).await;
     assert_eq!(large.refused(), (413, "MESSAGE_TOO_LARGE"));
     drop((first, second, other));
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn nothing_is_taken_when_the_server_goes_away() {
+    let mut server = start().await;
+    let (mut peer, _) = Peer::joined(&server, Transport::Tcp, "game/1").await;
+    server.handle.drain();
+    while !matches!(command(&peer.control().await), Command::GoingAway(_)) {}
+    let late = put(&server, PUBLISH, ("POST", EVENTS), "text/plain", b"late").await;
+    assert_eq!(late.refused(), (503, "GOING_AWAY"));
+    let new = put(&server, PUBLISH, ("POST", "/v1/rooms/new/events"), "text/plain", b"late").await;
+    assert_eq!(new.refused(), (503, "GOING_AWAY"));
+    let direct = server.handle.direct(b"nobody", None, Bytes::from_static(b"late"), false).await;
+    assert!(direct.is_err(), "{direct:?}");
+    drop(peer);
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn an_operator_who_makes_too_many_rooms_is_refused_and_nobody_is_closed_for_it() {
+    let few = limits(|limits| {
+        (limits.rooms_burst, limits.rooms_per_sec, limits.over_rooms) = (1, 0, Over::Close);
+    });
+    let server = build(Server::builder().limits(few).shards(1).api_keys(keys())).await;
+    let (mut peer, _) = Peer::joined(&server, Transport::Tcp, "game/1").await;
+    let new = put(&server, PUBLISH, ("POST", "/v1/rooms/new/events"), "text/plain", b"late").await;
+    assert_eq!(new.refused(), (503, "TOO_MANY_ROOMS"));
+    let (mut other, _) = Peer::joined(&server, Transport::Tcp, "game/1").await;
+    put(&server, PUBLISH, ("POST", EVENTS), "text/plain", b"both").await.ok();
+    assert_eq!((peer.event(b"both").await.member, other.event(b"both").await.member), (0, 0));
+    drop((peer, other));
     server.finish().await;
 }

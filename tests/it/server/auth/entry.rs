@@ -230,3 +230,30 @@ async fn a_subject_connects_so_often() {
     come(&server, Transport::Tcp, &token("bob", everything())).await;
     drop((first, second));
 }
+
+#[tokio::test]
+async fn who_returns_takes_the_seat_that_its_connection_still_has() {
+    let server = start_counting(verifier(), |limits| limits.subject_connections = 1).await;
+    let ann = token("ann", everything());
+    for transport in BOTH {
+        // As far as the server knows, the first connection is there.
+        let (first, welcome) = come(&server, transport, &ann).await;
+        let mut second = Peer::preamble(&server, transport).await;
+        second.send(&hello(Some(&ann), Some(&welcome.resume))).await;
+        assert!(welcomed(&mut second).await.resumed);
+        // What is no session of its own takes nobody's seat.
+        let mut third = Peer::preamble(&server, transport).await;
+        third.send(&hello(Some(&ann), Some(&[7; 24]))).await;
+        assert_eq!(third.ended().await.reason, Reason::RATE);
+        drop((first, third));
+        second.send(&say::close(9)).await;
+        assert_eq!(second.ended().await.reason, Reason::FINISHED);
+        let emptied = async {
+            while server.handle.connections() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        support::soon(emptied, "all connections to be gone").await;
+    }
+    server.finish().await;
+}
