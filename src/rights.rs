@@ -236,7 +236,9 @@ pub struct Asking<'a> {
     /// What the client asked for.
     pub mode: Mode,
     /// The name of the key that an operator has said over HTTP; `None` for clients. With it, [`mode`](Self::mode) is
-    /// to publish or to receive, and the rights count for this one request.
+    /// to publish or to receive, and the rights count for this one request. Whoever kicks a member or closes the room is
+    /// asked about as one who looks, with [`Mode::RECEIVE`]: these cannot be told apart here. What a key may do beyond
+    /// looking is what its scopes say.
     pub key: Option<&'a str>,
 }
 

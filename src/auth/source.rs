@@ -21,8 +21,8 @@ use tracing::{info, warn};
 
 use super::{KeySet, fetch};
 
-/// Where a key set comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a key set comes from. Shown without a query, which may hold a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file.
     File(PathBuf),
@@ -45,10 +45,28 @@ pub enum Source {
     },
 }
 
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &str| path.split('?').next().unwrap_or_default().to_owned();
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Http { authority, path } => {
+                f.debug_struct("Http").field("authority", authority).field("path", &shown(path)).finish()
+            }
+            #[cfg(feature = "tls")]
+            Self::Https { authority, path, roots } => {
+                let mut fields = f.debug_struct("Https");
+                fields.field("authority", authority).field("path", &shown(path)).field("roots", &roots.is_some());
+                fields.finish()
+            }
+        }
+    }
+}
+
 /// A URL from which no keys can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadSource {
-    /// It is not a URL with a host.
+    /// It is not a URL with a host; or it names a user, with whom nobody would log in.
     Url,
     /// It is neither one of HTTPS, which needs the feature `tls`, nor one of HTTP.
     Scheme,
@@ -59,7 +77,7 @@ pub enum BadSource {
 impl fmt::Display for BadSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Url => "write a URL such as https://id.example/jwks.json",
+            Self::Url => "write a URL such as https://id.example/jwks.json, without a user",
             Self::Scheme => "keys are fetched by https://, or by http:// from this machine",
             Self::Roots => "authorities are certificates in PEM, for a URL with https://",
         })
@@ -84,13 +102,17 @@ pub(super) const RETRY: Duration = Duration::from_secs(5);
 const REFRESH: Duration = Duration::from_secs(600);
 
 impl Source {
-    /// Reads a URL of HTTP or HTTPS.
+    /// Reads a URL of HTTP or HTTPS. It names no user and no password: nobody would log in with them,
+    /// and the log would show them.
     ///
     /// # Errors
     /// Where no keys can be had from it.
     pub fn url(url: &str) -> Result<Self, BadSource> {
         let uri: Uri = url.parse().map_err(|_| BadSource::Url)?;
         let authority = uri.authority().ok_or(BadSource::Url)?.to_string();
+        if authority.contains('@') {
+            return Err(BadSource::Url);
+        }
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         match uri.scheme_str() {
             Some("http") => Ok(Self::Http { authority, path }),

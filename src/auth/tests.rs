@@ -352,6 +352,12 @@ fn keys_are_fetched_from_where_they_may_be() {
     assert_eq!(url("ftp://id.example/jwks"), Err(BadSource::Scheme));
     assert_eq!(url("file:///etc/passwd"), Err(BadSource::Url));
     assert_eq!(url("/etc/passwd"), Err(BadSource::Url));
+    for secret in ["http://ann:hunter2@id.example/", "https://hunter2@id.example/", "http://@id.example/"] {
+        assert_eq!(url(secret), Err(BadSource::Url), "{secret}");
+    }
+    let shown = format!("{:?}", url("http://id.example/keys?token=hunter2"));
+    assert_eq!(shown, r#"Ok(Http { authority: "id.example", path: "/keys" })"#);
+    assert_eq!(url("http://id.example/@a?b@c").map(|_| ()), Ok(()), "there it is a letter like others");
 }
 
 /// A server that answers each request with what `answers` has next, and counts.

@@ -167,7 +167,7 @@ impl Server {
         let mailboxes = Mailboxes::new(senders.into_iter().map(Door::Task).collect(), &classes);
         let facts = Arc::new(facts);
         let local = websocket.as_ref().and_then(|listener| listener.local_addr().ok());
-        let access = Access::new(access, Arc::clone(&facts), local.map(|addr| addr.ip().is_loopback()));
+        let access = Access::new(access, Arc::clone(&facts), local.map(|addr| addr.ip().to_canonical().is_loopback()));
         let rejections = Arc::clone(&facts.rejections);
         let surroundings = Swap::new(Surroundings { facts, mailboxes, clock, identification });
         let handle = Handle {

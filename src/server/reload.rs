@@ -137,7 +137,9 @@ impl Handle {
     /// Gives a server other rules, before it runs or while it does. Returns the names of limits that should change
     /// and cannot before the next start (see [`Reload::FIXED`]); everything else has changed.
     ///
-    /// Changes are made one after the other: this waits until all shards have taken the one before. Cancel safe: it
+    /// Changes are made one after the other: this waits until all shards have taken the one before. They do so while
+    /// the server runs. So before [`Server::run`](super::Server::run) one reload can be awaited, and a second one
+    /// waits until that has begun: whoever awaits it first, and runs the server then, waits forever. Cancel safe: it
     /// has done everything, or nothing.
     ///
     /// # Errors

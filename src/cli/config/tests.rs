@@ -354,7 +354,10 @@ const WRONG: &[(&str, &str)] = &[
         "[[auth.issuer]]\njwks_url = 'ftp://a/'",
         "x.toml:2: jwks_url: keys are fetched by https://, or by http:// from this machine",
     ),
-    ("[[auth.issuer]]\njwks_url = 'a'", "x.toml:2: jwks_url: write a URL such as https://id.example/jwks.json"),
+    (
+        "[[auth.issuer]]\njwks_url = 'a'",
+        "x.toml:2: jwks_url: write a URL such as https://id.example/jwks.json, without a user",
+    ),
     (
         "[[auth.issuer]]\njwks_url = 'http://a/'\njwks_file = 'b'",
         "x.toml:3: an issuer has a jwks_file or a jwks_url, not both",

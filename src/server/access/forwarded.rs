@@ -17,6 +17,11 @@ use super::Network;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
+/// Whether a request says for whom it is passed on.
+pub(super) fn is_said(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED) || headers.contains_key(X_FORWARDED_FOR)
+}
+
 /// The client of a request that `peer`, a listed proxy, has passed on. It is the proxy itself where the
 /// headers name nobody, or name somebody in words that are no address.
 pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {

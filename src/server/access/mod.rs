@@ -41,9 +41,8 @@ pub(super) use self::addresses::owner;
 pub use self::config::{AccessConfig, ProxyProtocol};
 use self::memory::Watch;
 pub use self::network::{Network, NotANetwork};
-use self::origin::Unlisted;
-pub(super) use self::origin::is_authority;
 pub use self::origin::{NotAnOrigin, Origin};
+pub(super) use self::origin::{Unlisted, is_authority};
 use self::subjects::Subjects;
 use super::listener::Port;
 use super::swap::Swap;
@@ -150,6 +149,11 @@ impl Access {
     /// Whether what this address says of others is believed.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         self.rules().config.trusted_proxies.iter().any(|network| network.contains(address))
+    }
+
+    /// Whether a request from this address is somebody else's, whom a listed proxy names.
+    pub(super) fn passes_on(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        forwarded::is_said(headers) && self.trusts(peer)
     }
 
     /// Whether listed proxies begin with a PROXY header there.

@@ -97,17 +97,17 @@ impl Origin {
 
 /// What is allowed where no origin is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unlisted {
+pub(in crate::server) struct Unlisted {
     /// Pages of this machine, whatever their port: where the server listens on loopback, and whoever
     /// develops a page serves that from another port.
-    pub(super) loopback: bool,
+    pub(in crate::server) loopback: bool,
     /// Pages of the host that the request names. Not on loopback: there a stranger's page can name any
     /// host whose address it has made ours (DNS rebinding), unless a listed proxy has passed it on.
-    pub(super) same_host: bool,
+    pub(in crate::server) same_host: bool,
 }
 
 impl Unlisted {
-    pub(super) fn allows(self, origin: &str, host_header: &str) -> bool {
+    pub(in crate::server) fn allows(self, origin: &str, host_header: &str) -> bool {
         let Some(origin) = read(origin) else { return false };
         let Some((scheme, authority)) = parts(&origin) else { return false };
         if self.loopback && is_loopback(host(authority)) {
@@ -173,7 +173,9 @@ fn without_usual_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
 
 fn is_loopback(host: &str) -> bool {
     let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host == "localhost" || host.ends_with(".localhost") || plain.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || plain.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -261,6 +263,7 @@ mod tests {
             (local, "http://127.0.0.1:7070", "127.0.0.1:7070", true),
             (local, "http://127.8.0.1", "x", true),
             (local, "http://[::1]:1", "x", true),
+            (local, "http://[::ffff:127.0.0.1]:1", "x", true),
             (local, "http://app.localhost", "x", true),
             (local, "http://notlocalhost", "x", false),
             (local, "http://localhost.evil.com", "x", false),

@@ -6,8 +6,6 @@
 //! GET /admin/ws               101 with a key, and the connection goes on as frames
 //! ```
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -22,6 +20,7 @@ use super::operator;
 use crate::identity::Identity;
 use crate::server::api::{Denied, Scope};
 use crate::server::http::{self, Answer};
+use crate::server::observe::visitor::Visitor;
 use crate::server::{Handle, credential};
 use crate::wire::{Advice, Reason};
 
@@ -35,12 +34,11 @@ pub(in crate::server) fn is_here(path: &str) -> bool {
 }
 
 /// Answers a request below `/admin`.
-pub(in crate::server) fn answer(request: &mut Request<Incoming>, from: IpAddr, server: &Handle) -> Answer {
+pub(in crate::server) fn answer(request: &mut Request<Incoming>, visitor: Visitor, server: &Handle) -> Answer {
     match request.uri().path() {
-        "/admin/ws" => open(request, from, server),
-        "/admin/key" => match (request.method(), operator_of(request.headers(), from, server)) {
-            (&Method::GET | &Method::HEAD, Ok(_)) => private(http::text(StatusCode::OK, "ok\n")),
-            (&Method::GET | &Method::HEAD, Err(refused)) => private(*refused),
+        "/admin/ws" => open(request, visitor, server),
+        "/admin/key" => match *request.method() {
+            Method::GET | Method::HEAD => private(key(request.headers(), visitor, server)),
             _ => http::only_get(),
         },
         path => match assets::asset(path) {
@@ -78,17 +76,25 @@ fn page(asset: &assets::Asset, headers: &HeaderMap) -> Answer {
     answer
 }
 
+/// Whether a key is one. It comes in a header that a page of another host cannot set: anybody's page can offer
+/// subprotocols, and would spend the tries of its visitor's address.
+fn key(headers: &HeaderMap, visitor: Visitor, server: &Handle) -> Answer {
+    let said = credential::bearer(headers);
+    operator_with(said, visitor, server).map_or_else(|refused| *refused, |_| http::text(StatusCode::OK, "ok\n"))
+}
+
 /// The upgrade: a session of an operator.
-fn open(request: &mut Request<Incoming>, from: IpAddr, server: &Handle) -> Answer {
+fn open(request: &mut Request<Incoming>, visitor: Visitor, server: &Handle) -> Answer {
     let answer = match http::accept(request.method(), request.version(), request.headers()) {
         Ok(answer) => answer,
         Err(refused) => return *refused,
     };
-    // The key says enough of who it is; a page that got hold of it has no business here all the same.
-    if !server.access.allows_origin(request.headers(), false, from) {
-        return http::text(StatusCode::FORBIDDEN, "Pages of this origin may not connect: see origins in [access].\n");
+    // Before the key is looked at: a stranger's page must not spend the tries of its visitor's address.
+    if !visitor.allows_origin(request.headers()) {
+        return http::text(StatusCode::FORBIDDEN, "Pages of other hosts may not connect here.\n");
     }
-    let identity = match operator_of(request.headers(), from, server) {
+    let said = credential::bearer(request.headers()).or_else(|| subprotocol(request.headers()));
+    let identity = match operator_with(said, visitor, server) {
         Ok(identity) => identity,
         Err(refused) => return *refused,
     };
@@ -107,11 +113,10 @@ fn open(request: &mut Request<Incoming>, from: IpAddr, server: &Handle) -> Answe
     }
 }
 
-/// Whose key a request brings.
-fn operator_of(headers: &HeaderMap, from: IpAddr, server: &Handle) -> Result<Identity, Box<Answer>> {
-    let said = credential::bearer(headers).or_else(|| subprotocol(headers));
+/// Whose key this is.
+fn operator_with(said: Option<Bytes>, visitor: Visitor, server: &Handle) -> Result<Identity, Box<Answer>> {
     let now = server.surroundings().clock.now();
-    let key = server.operators.may_with(said.as_deref(), Scope::Read, from, now);
+    let key = server.operators.may_with(said.as_deref(), Scope::Read, visitor.from, now);
     key.map(|key| operator::with_key(&key)).map_err(|denied| Box::new(deny(denied)))
 }
 

@@ -23,7 +23,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -38,6 +37,7 @@ use tracing::debug;
 use super::Observe;
 use super::sse::{Events, read_id};
 use super::text::CONTENT_TYPE;
+use super::visitor::Visitor;
 use super::watch::{Wanted, Watch};
 use crate::name::RoomName;
 #[cfg(feature = "api")]
@@ -109,20 +109,21 @@ struct Watching {
 
 async fn serve(stream: TcpStream, peer: IpAddr, server: Handle, _place: OwnedSemaphorePermit) {
     let watching = Arc::new(Watching::default());
-    let is_local = stream.local_addr().is_ok_and(|addr| addr.ip().is_loopback());
+    let local = stream.local_addr().ok().map(|addr| addr.ip());
     let service = service_fn(|request: Request<Incoming>| {
         let (server, watching) = (server.clone(), Arc::clone(&watching));
         async move {
-            if is_local && !names_this_machine(request.headers()) {
+            let visitor = Visitor::new(peer, local, request.headers(), &server.access);
+            if !visitor.means_us(request.headers()) {
                 let text = "This address is for this machine: ask for localhost, or a loopback address.\n";
                 return Ok::<_, Infallible>(say(StatusCode::FORBIDDEN, text));
             }
             #[cfg(feature = "console")]
             if console::http::is_here(request.uri().path()) {
                 let mut request = request;
-                return Ok(plain(console::http::answer(&mut request, peer, &server)));
+                return Ok(plain(console::http::answer(&mut request, visitor, &server)));
             }
-            Ok(route(request, peer, &server, &watching).await)
+            Ok(route(request, visitor, &server, &watching).await)
         }
     });
     let connection = http1::Builder::new()
@@ -149,26 +150,14 @@ async fn overdue(watching: &Watching) {
     }
 }
 
-/// Whether a request means this machine, as far as it says. A web page whose name somebody has pointed at a
-/// loopback address would say its own name, and read what only this machine's user may.
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let is_here = |value: &HeaderValue| {
-        let Some(authority) = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok()) else { return false };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|addr| addr.is_loopback())
-    };
-    headers.get_all(header::HOST).iter().all(is_here)
-}
-
-async fn route(request: Request<Incoming>, peer: IpAddr, server: &Handle, watching: &Watching) -> Answer {
+async fn route(request: Request<Incoming>, visitor: Visitor, server: &Handle, watching: &Watching) -> Answer {
     let (method, path) = (request.method(), request.uri().path());
     #[cfg(feature = "api")]
     if is_api(method, path) {
-        let from = if server.access.trusts(peer) { server.access.client(peer, request.headers()) } else { peer };
-        return plain(api::http::respond(request, from, server).await);
+        return plain(api::http::respond(request, visitor.from, server).await);
     }
     #[cfg(not(feature = "api"))]
-    let _ = peer;
+    let _ = visitor.from;
     match path {
         "/healthz" => plain(http::health(method)),
         "/readyz" => plain(http::ready(method, server)),
@@ -177,7 +166,7 @@ async fn route(request: Request<Incoming>, peer: IpAddr, server: &Handle, watchi
             StatusCode::OK,
             "Tickwire: /metrics, /healthz, /readyz, /v1/rooms/{room}/events; with a key /v1/openapi.json.\n",
         ),
-        _ => match path.strip_prefix("/v1/rooms/").and_then(|rest| rest.strip_suffix("/events")) {
+        _ => match watched(path) {
             Some(room) => events(method, room, request.headers(), server, watching).await,
             None => say(StatusCode::NOT_FOUND, "There is nothing here. See / for what there is.\n"),
         },
@@ -187,8 +176,13 @@ async fn route(request: Request<Incoming>, peer: IpAddr, server: &Handle, watchi
 /// Whether operators need a key for it. Watching a room is for clients' tokens.
 #[cfg(feature = "api")]
 fn is_api(method: &Method, path: &str) -> bool {
-    let watches = matches!(*method, Method::GET | Method::HEAD) && path.ends_with("/events");
-    path.starts_with("/v1/") && !(watches && path.starts_with("/v1/rooms/"))
+    let watches = matches!(*method, Method::GET | Method::HEAD) && watched(path).is_some();
+    path.starts_with("/v1/") && !watches
+}
+
+/// The room of which the events are at a path. `/v1/rooms/events` is a room of that name, and not its events.
+fn watched(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/rooms/")?.strip_suffix("/events")
 }
 
 async fn metrics(method: &Method, server: &Handle) -> Answer {

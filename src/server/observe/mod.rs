@@ -23,6 +23,7 @@ mod scrape;
 mod sse;
 pub(super) mod tally;
 mod text;
+pub(super) mod visitor;
 mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

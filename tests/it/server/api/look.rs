@@ -135,3 +135,11 @@ async fn what_is_not_kept_is_told() {
     drop(peer);
     server.finish().await;
 }
+
+#[tokio::test]
+async fn a_room_may_be_called_events() {
+    let server = start().await;
+    put(&server, PUBLISH, ("POST", "/v1/rooms/events/events"), "text/plain", b"hi").await.ok();
+    let room = get(&server, "/v1/rooms/events").await.ok();
+    assert_eq!(room["name"], "events");
+}

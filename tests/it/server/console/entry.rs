@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tickwire::client::{Client, ClientConfig, Error, Event};
 use tickwire::name::Pattern;
 use tickwire::rights::{Authorise, Rights};
+use tickwire::server::access::AccessConfig;
 use tickwire::server::console::FEED;
 use tickwire::server::{Revoke, Server};
 use tickwire::wire::Reason;
@@ -20,9 +21,14 @@ use crate::server::support::{BOTH, TestServer, Transport, limits, soon};
 
 /// The status that a request for the WebSocket is answered with.
 async fn upgrade(server: &TestServer, headers: &str) -> String {
+    upgrade_at(server, "localhost", headers).await
+}
+
+/// The same, asking for this host.
+async fn upgrade_at(server: &TestServer, host: &str, headers: &str) -> String {
     let mut io = TcpStream::connect(server.admin.unwrap()).await.unwrap();
     let request = format!(
-        "GET /admin/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /admin/ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
     io.write_all(request.as_bytes()).await.unwrap();
@@ -72,6 +78,8 @@ async fn whether_a_key_is_one_is_told_over_http() {
         (format!("Authorization: Bearer {WRITER}\r\n"), 403),
         ("Authorization: Bearer 0123456789abcdeg\r\n".to_owned(), 401),
         (String::new(), 401),
+        // Any page can offer that to any host.
+        (format!("Sec-WebSocket-Protocol: tickwire.v1, tickwire.key.{KEY}\r\n"), 401),
     ] {
         let answer = ask(admin, "GET", "/admin/key", &headers).await;
         assert_eq!(answer.status, status, "{headers}");
@@ -97,6 +105,59 @@ async fn without_keys_nobody_looks_and_guessing_is_slow() {
     soon(guessed, "guesses to be too many").await;
     let right = ask(server.admin.unwrap(), "GET", "/admin/key", &format!("Authorization: Bearer {KEY}\r\n")).await;
     assert!(right.status == 429 && right.head.contains("retry-after: "), "{}", right.head);
+}
+
+#[tokio::test]
+async fn pages_are_those_of_the_operators_listener() {
+    let mut access = AccessConfig::default();
+    access.origins = vec!["https://game.example".parse().unwrap()];
+    access.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let server = build(Server::builder().access(access)).await;
+    let key = format!("Sec-WebSocket-Protocol: tickwire.v1, tickwire.key.{KEY}\r\n");
+    let passed = "X-Forwarded-For: 192.0.2.1\r\n";
+    for (host, headers, status) in [
+        ("localhost", "Origin: http://localhost:7072\r\n".to_owned(), "101"),
+        // That is a page for clients.
+        ("localhost", "Origin: https://game.example\r\n".to_owned(), "403"),
+        ("ops.example", "Origin: https://ops.example\r\n".to_owned(), "403"),
+        // Behind a proxy that speaks TLS, and passes on what is asked for.
+        ("ops.example", format!("Origin: https://ops.example\r\n{passed}"), "101"),
+        ("ops.example", format!("Origin: https://game.example\r\n{passed}"), "403"),
+        ("ops.example", format!("Origin: http://localhost\r\n{passed}"), "403"),
+        ("ops.example", passed.to_owned(), "101"),
+    ] {
+        let head = upgrade_at(&server, host, &format!("{key}{headers}")).await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{host} {headers}{head}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_keys_are_counted_where_they_come_from() {
+    let mut access = AccessConfig::default();
+    access.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let server = build(Server::builder().access(access)).await;
+    let admin = server.admin.unwrap();
+    let said = |from: &str, key: &str| format!("X-Forwarded-For: {from}\r\nAuthorization: Bearer {key}\r\n");
+    let guessed = async {
+        while ask(admin, "GET", "/admin/key", &said("192.0.2.1", "guessed-guessed-guessed")).await.status != 429 {}
+    };
+    soon(guessed, "guesses to be too many").await;
+    assert_eq!(ask(admin, "GET", "/admin/key", &said("192.0.2.2", KEY)).await.status, 200);
+    let offered = format!("Sec-WebSocket-Protocol: tickwire.v1\r\n{}", said("192.0.2.2", KEY));
+    assert!(upgrade(&server, &offered).await.starts_with("http/1.1 101 "));
+    assert_eq!(ask(admin, "GET", "/v1/rooms", &said("192.0.2.2", KEY)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_strangers_page_spends_no_tries() {
+    let server = start().await;
+    let offered = "Sec-WebSocket-Protocol: tickwire.v1, tickwire.key.guessed-guessed-guessed\r\n";
+    let page = format!("{offered}Origin: https://elsewhere.example\r\n");
+    for _ in 0..20 {
+        assert_eq!(ask(server.admin.unwrap(), "GET", "/admin/key", &page).await.status, 401);
+        assert!(upgrade(&server, &page).await.starts_with("http/1.1 403 "));
+    }
+    drop(operator(&server).await);
 }
 
 #[tokio::test]
