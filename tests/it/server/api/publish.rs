@@ -237,7 +237,7 @@ async fn a_direct_reaches_every_session_of_a_subject_once() {
 
 #[tokio::test]
 async fn nothing_is_taken_when_the_server_goes_away() {
-    let mut server = start().await;
+    let server = start().await;
     let (mut peer, _) = Peer::joined(&server, Transport::Tcp, "game/1").await;
     server.handle.drain();
     while !matches!(command(&peer.control().await), Command::GoingAway(_)) {}
