@@ -90,8 +90,8 @@ pub(super) struct Guest {
     counted: bool,
     /// Until hello is accepted.
     greeting: Option<OwnedSemaphorePermit>,
-    /// Whose connection it is, where subjects have limits.
-    subject: Option<Bytes>,
+    /// Whose connection it is, where subjects have limits. Mostly nobody's, and every connection has the place for it.
+    subject: Option<Box<Bytes>>,
 }
 
 /// Partings at once. 64: enough for whoever has made a mistake; a flood is only told, and not waited for.
@@ -285,15 +285,15 @@ impl Guest {
         }
         let arrived = self.access.subjects().arrive(subject, returns, limits, now);
         arrived.inspect_err(|denied| self.access.count(denied.rejected))?;
-        self.subject = Some(subject.clone());
+        self.subject = Some(Box::new(subject.clone()));
         Ok(())
     }
 
     /// The session that it wanted is not there: whether its subject has too many connections now.
     pub(super) fn check_seat(&self) -> Result<(), Denied> {
         let rules = self.access.rules();
-        let beyond = |subject| self.access.subjects().is_beyond(subject, &rules.facts.limits);
-        if self.subject.as_ref().is_some_and(beyond) {
+        let beyond = |subject: &Bytes| self.access.subjects().is_beyond(subject, &rules.facts.limits);
+        if self.subject.as_deref().is_some_and(beyond) {
             return Err(self.access.deny(Rejected::SubjectConnections));
         }
         Ok(())
