@@ -247,13 +247,13 @@ pub(in crate::cli) fn default_file() -> String {
         }
         if table.name == "auth" {
             add(&mut text, format_args!("\n# Who signs tokens; as many as there are.\n# [[auth.issuer]]\n"));
-            ISSUER.iter().for_each(|key| example(&mut text, key));
+            ISSUER.iter().for_each(|key| example(&mut text, key, "https://id.example"));
             add(&mut text, format_args!("\n# A key of that issuer; as many as there are.\n# [[auth.issuer.key]]\n"));
-            ISSUER_KEY.iter().for_each(|key| example(&mut text, key));
+            ISSUER_KEY.iter().for_each(|key| example(&mut text, key, ""));
         }
         if table.name == "admin" {
             add(&mut text, format_args!("\n# A key of operators; as many as there are.\n# [[admin.keys]]\n"));
-            API_KEY.iter().for_each(|key| example(&mut text, key));
+            API_KEY.iter().for_each(|key| example(&mut text, key, "ci"));
         }
     }
     add(
@@ -271,10 +271,11 @@ pub(in crate::cli) fn default_file() -> String {
     text
 }
 
-/// A key without a default.
-fn example<T>(text: &mut String, key: &Key<T>) {
+/// A key without a default; `name` is of what the table is about.
+fn example<T>(text: &mut String, key: &Key<T>, name: &str) {
+    let name = quoted(name);
     let value = match key.name {
-        "name" => "\"https://id.example\"",
+        "name" => &*name,
         "audience" => "\"game\"",
         "jwks_file" => "\"/etc/tickwire/jwks.json\"",
         "jwks_url" => "\"http://127.0.0.1:8080/jwks.json\"",
