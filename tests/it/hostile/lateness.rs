@@ -36,7 +36,7 @@ const GROWS: Duration = Duration::from_millis(2);
 const AT_ONCE: usize = 2;
 
 #[test]
-#[ignore = "takes half a minute, and measures"]
+#[ignore = "takes half a minute and measures: .ci/run runs it, in release"]
 fn batches_are_hardly_later_while_hostile_clients_are_there() {
     let crowd = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let servers = Servers::start(PERIOD, |limits| limits.pong_timeout = Duration::from_secs(600));

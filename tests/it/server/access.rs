@@ -427,7 +427,7 @@ fn resident() -> u64 {
 /// 10,000 half-open handshakes, as many at once as the server holds, while others come and talk. Prints
 /// what they take: `cargo test --release --test it half_open -- --ignored --nocapture`
 #[tokio::test]
-#[ignore = "takes a minute, and measures the whole process"]
+#[ignore = "takes a minute and measures the whole process: .ci/run runs it, in release"]
 async fn half_open_handshakes_hold_little_and_are_gone_in_time() {
     const WAVES: usize = 11;
     const AT_ONCE: usize = 950;
