@@ -129,7 +129,7 @@ impl Handle {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let greeting = self.registry.greet().ok_or(Full)?;
+        let greeting = self.access.greet().ok_or(Full)?;
         let connected = self.surroundings().clock.now();
         let caller = http::Caller::new(peer, greeting, &self.access, connected).map_err(|_| Full)?;
         if let Some(upgraded) = http::serve(io, caller, self).await {

@@ -64,7 +64,7 @@ pub(super) async fn run(listener: TcpListener, port: Port, server: Handle, mut s
 /// Gives a connection its place, or turns it away before anything is allocated for it.
 fn admit(mut stream: TcpStream, peer: IpAddr, port: Port, server: &Handle) {
     let access = &server.access;
-    let Some(greeting) = server.registry.greet() else {
+    let Some(greeting) = access.greet() else {
         let denied = access.deny(Rejected::Greetings);
         if !server.speaks_tls() {
             parting::part(Stream::plain(stream), port, denied, access);

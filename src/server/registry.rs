@@ -33,7 +33,6 @@ pub(super) struct Registry {
     open: Lock<Open>,
     count: AtomicUsize,
     max: usize,
-    greeting: Arc<Semaphore>,
     /// TLS handshakes under way.
     #[cfg(feature = "tls")]
     pub(super) handshakes: Arc<Handshakes>,
@@ -82,7 +81,6 @@ impl Registry {
             open: Lock::default(),
             count: AtomicUsize::new(0),
             max: limits.max_connections,
-            greeting: Arc::new(Semaphore::new(limits.max_greeting.min(Semaphore::MAX_PERMITS))),
             #[cfg(feature = "tls")]
             handshakes: Handshakes::new(limits),
             away: Arc::new(Semaphore::new(limits.max_away.min(Semaphore::MAX_PERMITS))),
@@ -92,11 +90,6 @@ impl Registry {
             cost: HandshakeCost::default(),
             observe,
         })
-    }
-
-    /// A place among those that have not said hello. Held before any buffer is allocated.
-    pub(super) fn greet(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.greeting).try_acquire_owned().ok()
     }
 
     /// A place for a connection, unless the server is full.

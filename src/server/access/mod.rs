@@ -62,6 +62,8 @@ pub(super) struct Access {
     is_local: Option<bool>,
     addresses: Lock<Addresses>,
     subjects: Lock<Subjects>,
+    /// Places for those who have not said hello.
+    strangers: Arc<Semaphore>,
     short_of_memory: AtomicBool,
     /// Those who are told why they may not stay.
     partings: Arc<Semaphore>,
@@ -88,11 +90,15 @@ pub(super) struct Guest {
     address: IpAddr,
     /// Whether its address has limits.
     counted: bool,
-    /// Until hello is accepted.
-    greeting: Option<OwnedSemaphorePermit>,
+    /// Whether it has a place among the strangers: until hello is accepted. Not the permit, which is larger, for
+    /// every connection has the place for it.
+    is_stranger: bool,
     /// Whose connection it is, where subjects have limits. Mostly nobody's, and every connection has the place for it.
     subject: Option<Box<Bytes>>,
 }
+
+// What an allocation of 48 bytes holds; one more is one of 64 for every connection (docs/memory.md).
+const _: () = assert!(size_of::<Guest>() <= 40);
 
 /// Partings at once. 64: enough for whoever has made a mistake; a flood is only told, and not waited for.
 const PARTINGS: usize = 64;
@@ -105,11 +111,13 @@ pub(super) const LATER: Duration = Duration::from_secs(5);
 
 impl Access {
     pub(super) fn new(config: AccessConfig, facts: Arc<Facts>, is_local: Option<bool>) -> Arc<Self> {
+        let strangers = facts.limits.max_greeting.min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             rules: Swap::new(Rules { config, facts }),
             is_local,
             addresses: Lock::default(),
             subjects: Lock::default(),
+            strangers: Arc::new(Semaphore::new(strangers)),
             short_of_memory: AtomicBool::new(false),
             partings: Arc::new(Semaphore::new(PARTINGS)),
         })
@@ -126,6 +134,11 @@ impl Access {
         self.rules.store(Rules { config, facts: Arc::clone(facts) });
     }
 
+    /// A place among those that have not said hello. Held before any buffer is allocated.
+    pub(super) fn greet(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.strangers).try_acquire_owned().ok()
+    }
+
     /// Lets somebody in who has a place among those without hello.
     pub(super) fn arrive(
         self: &Arc<Self>,
@@ -138,7 +151,9 @@ impl Access {
             let arrived = self.lock().arrive(address, &self.rules().facts.limits, now);
             arrived.inspect_err(|denied| self.count(denied.rejected))?;
         }
-        Ok(Guest { access: Arc::clone(self), address, counted, greeting: Some(greeting), subject: None })
+        // From here on the guest gives the place back.
+        greeting.forget();
+        Ok(Guest { access: Arc::clone(self), address, counted, is_stranger: true, subject: None })
     }
 
     /// The client of a request that a listed proxy has passed on.
@@ -270,7 +285,11 @@ impl Guest {
 
     /// Hello was accepted.
     pub(super) fn greeted(&mut self) {
-        if self.greeting.take().is_some() && self.counted {
+        if !std::mem::take(&mut self.is_stranger) {
+            return;
+        }
+        self.access.strangers.add_permits(1);
+        if self.counted {
             self.access.lock().greeted(self.address);
         }
     }
