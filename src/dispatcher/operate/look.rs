@@ -77,8 +77,7 @@ impl<H: Clone> Dispatcher<H> {
         limit: usize,
     ) -> Result<Option<(Vec<MemberView>, bool)>, Reason> {
         allow(self.operator_rights(operator, room, Mode::RECEIVE)?.presence)?;
-        let slot = self.names.get(room).and_then(|index| self.rooms.get(index.place())?.as_ref());
-        Ok(slot.map(|slot| slot.room.member_views(after, limit.min(PAGE_MOST))))
+        Ok(self.named(room).map(|slot| slot.room.member_views(after, limit.min(PAGE_MOST))))
     }
 
     /// Values behind `after`, by owner and key, and whether there are more. `None` where there is no room.
@@ -93,8 +92,7 @@ impl<H: Clone> Dispatcher<H> {
         limit: usize,
     ) -> Result<Option<(Vec<ValueView>, bool)>, Reason> {
         allow(self.operator_rights(operator, room, Mode::RECEIVE)?.values)?;
-        let slot = self.names.get(room).and_then(|index| self.rooms.get(index.place())?.as_ref());
-        Ok(slot.map(|slot| slot.room.value_views(after, limit.min(PAGE_MOST))))
+        Ok(self.named(room).map(|slot| slot.room.value_views(after, limit.min(PAGE_MOST))))
     }
 
     /// A value of the room itself. The outer `None` where there is no room, the inner where it has no such value.
@@ -108,8 +106,7 @@ impl<H: Clone> Dispatcher<H> {
         key: Key,
     ) -> Result<Option<Option<ValueView>>, Reason> {
         allow(self.operator_rights(operator, room, Mode::RECEIVE)?.values)?;
-        let slot = self.names.get(room).and_then(|index| self.rooms.get(index.place())?.as_ref());
-        Ok(slot.map(|slot| slot.room.value_view(key)))
+        Ok(self.named(room).map(|slot| slot.room.value_view(key)))
     }
 
     /// What is kept of the room's past behind `since`; from the beginning, where nothing is said. What of the frames

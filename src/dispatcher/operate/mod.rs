@@ -18,7 +18,7 @@ pub use self::look::{AfterValue, MemberView, PAGE_BYTES, PAGE_MOST, Past, ValueV
 pub use self::publish::{OwnMessage, Published};
 pub use self::remove::Whom;
 pub use self::summary::{RoomOrder, RoomQuery, RoomSummary};
-use super::Dispatcher;
+use super::{Dispatcher, Slot};
 use crate::identity::Identity;
 use crate::name::RoomName;
 use crate::rights::{Asking, Rights};
@@ -70,5 +70,10 @@ impl<H: Clone> Dispatcher<H> {
         let asking = Asking { subject: &[], identity: Some(identity), room, mode, key: Some(key) };
         // An application that decides by itself knows nothing of what keys are limited to.
         Ok(self.authorise(&asking)?.within(own))
+    }
+
+    /// The room of this name, where there is one.
+    fn named(&self, room: &RoomName) -> Option<&Slot<H>> {
+        self.names.get(room).and_then(|index| self.rooms.get(index.place())?.as_deref())
     }
 }

@@ -138,7 +138,6 @@ impl<H: Clone> Dispatcher<H> {
     /// Where the operator may not see it.
     pub fn summary(&mut self, operator: &Operator, room: &RoomName) -> Result<Option<RoomSummary>, Reason> {
         self.operator_rights(operator, room, Mode::RECEIVE)?;
-        let slot = self.names.get(room).and_then(|index| self.rooms.get(index.place())?.as_ref());
-        Ok(slot.map(|slot| slot.room.summary()))
+        Ok(self.named(room).map(|slot| slot.room.summary()))
     }
 }

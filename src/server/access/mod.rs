@@ -194,7 +194,7 @@ impl Access {
         }
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         // An application that accepts connections itself knows what it listens on, and we know who came.
-        let loopback = self.is_local.unwrap_or_else(|| !proxied && peer.is_loopback());
+        let loopback = self.is_local.unwrap_or_else(|| !proxied && peer.to_canonical().is_loopback());
         let same_host = self.is_local != Some(true) || proxied;
         Unlisted { loopback, same_host }.allows(origin, host)
     }
@@ -334,6 +334,33 @@ impl Drop for Guest {
         }
         if self.counted {
             self.access.lock().leave(self.address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+    use crate::server::Server;
+
+    /// Where an application accepts connections itself, who came says what is local; a listener for both families
+    /// sees addresses of IPv4 as some of IPv6.
+    #[test]
+    fn a_page_of_this_machine_reaches_an_attached_server_from_this_machine_only() {
+        let server = Server::builder().detached().unwrap().handle();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ORIGIN, HeaderValue::from_static("http://localhost:5173"));
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:7070"));
+        for (peer, allowed) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.1", false),
+            ("::ffff:192.0.2.1", false),
+        ] {
+            assert_eq!(server.access.allows_origin(&headers, false, peer.parse().unwrap()), allowed, "{peer}");
         }
     }
 }
