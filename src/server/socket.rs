@@ -77,19 +77,23 @@ impl Socket {
     }
 }
 
+/// Calls again where a signal has come between: that is no answer of the socket.
+fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.readable {
             return Poll::Pending;
         }
         let wanted = buffer.remaining();
-        let read = loop {
-            match self.stream.read(buffer.initialize_unfilled()) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
-        match read {
+        match uninterrupted(|| self.stream.read(buffer.initialize_unfilled())) {
             Ok(read) => {
                 buffer.advance(read);
                 // A short read has taken everything, and more is another event; an end is none.
@@ -110,7 +114,7 @@ impl AsyncWrite for Socket {
         if !self.writable {
             return Poll::Pending;
         }
-        let sent = self.stream.write(bytes);
+        let sent = uninterrupted(|| self.stream.write(bytes));
         self.poll_sent(bytes.len(), sent)
     }
 
@@ -124,13 +128,13 @@ impl AsyncWrite for Socket {
         }
         let wanted = slices.iter().map(|slice| slice.len()).sum();
         let sent = match slices {
-            [all] => self.stream.write(all),
+            [all] => uninterrupted(|| self.stream.write(all)),
             _ if wanted <= GATHERED => GATHER.with_borrow_mut(|gather| {
                 gather.clear();
                 slices.iter().for_each(|slice| gather.extend_from_slice(slice));
-                self.stream.write(gather)
+                uninterrupted(|| self.stream.write(gather))
             }),
-            _ => self.stream.write_vectored(slices),
+            _ => uninterrupted(|| self.stream.write_vectored(slices)),
         };
         self.poll_sent(wanted, sent)
     }
@@ -145,5 +149,18 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.stream.shutdown(Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_no_answer() {
+        let mut answers = vec![Ok(7), Err(io::ErrorKind::Interrupted.into()), Err(io::ErrorKind::Interrupted.into())];
+        assert_eq!(uninterrupted(|| answers.pop().unwrap()).unwrap(), 7);
+        let mut answers = vec![Ok(7), Err(io::ErrorKind::BrokenPipe.into())];
+        assert_eq!(uninterrupted(|| answers.pop().unwrap()).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }
