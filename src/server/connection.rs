@@ -12,6 +12,7 @@
 
 mod end;
 mod identify;
+mod read;
 mod resume;
 pub(super) mod task;
 mod tell;
@@ -23,24 +24,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tracing::debug;
 
 use self::identify::Asked;
+pub(super) use self::read::Here;
+use self::read::Reading;
 pub(super) use self::tell::Mark;
 use super::access::Guest;
 use super::clock::Clock;
 use super::identify::Identification;
-use super::inbound::{Inbound, Progress, Stopped};
+use super::inbound::{Inbound, Stopped};
 use super::outbox::{Outbox, Taking};
 use super::parking::Handover;
 use super::registry::Place;
 use super::rooms::Rooms;
-use super::shard::{Mail, Mailboxes, ShardGone};
+use super::shard::Mailboxes;
 use super::writer::{Framing, Writer};
-use crate::command::{Command, SessionId};
+use crate::command::Command;
 #[cfg(feature = "console")]
 use crate::identity::Identity;
 use crate::limits::Limits;
@@ -114,16 +116,6 @@ pub(super) struct Connection<T> {
     asked: Option<Asked>,
     /// Who gets this session: another connection has taken it over.
     taken_by: Option<oneshot::Sender<Handover>>,
-}
-
-/// Whether the socket is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    On,
-    /// As many of our chunks wait in mailboxes as may.
-    Backlogged,
-    /// It was too quick.
-    Delayed,
 }
 
 impl<T> Connection<T> {
@@ -287,127 +279,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         usize::try_from(unconsumed).unwrap_or(usize::MAX / 2)
     }
 
-    /// Whether as many of our chunks wait in mailboxes as may. Whoever lives with all its rooms has none there,
-    /// and need not ask.
-    fn is_backlogged(&mut self) -> bool {
-        if !self.mailed {
-            return false;
-        }
-        let chunks = self.outbox.chunks();
-        self.mailed = chunks > 0;
-        chunks >= self.surroundings.facts.limits.connection_chunks
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
-        if !self.poll_identify(cx, now)? || !self.poll_resume(cx, now)? {
-            return Ok(());
-        }
-        let pauses = match () {
-            () if self.is_backlogged() => Reading::Backlogged,
-            () if self.session.is_delayed(now) => Reading::Delayed,
-            () => Reading::On,
-        };
-        if pauses != Reading::On {
-            self.reading = pauses;
-            self.session.handle_paused(now);
-            return Ok(());
-        }
-        if self.reading != Reading::On {
-            self.reading = Reading::On;
-            self.session.handle_resumed(now);
-        }
-        let Self { io, inbound, session, writer, output, .. } = self;
-        match inbound.poll_read(io, cx, session, now, writer, output) {
-            Poll::Pending => return Ok(()),
-            Poll::Ready(Ok(progress)) => {
-                if progress == Progress::All {
-                    // The socket knows whether a read has taken everything, and asks again only where
-                    // it has not.
-                    self.read_again(cx, now)?;
-                } else {
-                    cx.waker().wake_by_ref();
-                }
-            }
-            Poll::Ready(Err(stopped)) => return Err(stopped),
-        }
-        self.handle_greeted();
-        // Hello may have asked for another session, or brought a token.
-        if self.session.is_waiting() {
-            cx.waker().wake_by_ref();
-        }
-        Ok(())
-    }
-
-    /// Where hello was accepted, and that is new.
-    fn handle_greeted(&mut self) {
-        if !self.session.is_open() || std::mem::replace(&mut self.greeted, true) {
-            return;
-        }
-        self.guest.iter_mut().for_each(|guest| guest.greeted());
-        if self.session.capabilities().has(Capabilities::RESUME) {
-            self.outbox.keep_directs();
-        }
-    }
-
-    /// Reads until the socket has no more, so that it will wake us, or until it is another's turn.
-    fn read_again(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
-        /// Reads in a turn. 8: 128 KiB, after which other connections have their turn.
-        const READS: usize = 8;
-        /// Commands in a chunk, about. 256: what a shard handles in a fraction of a millisecond.
-        const COMMANDS: usize = 256;
-        for _ in 1..READS {
-            if self.output.commands.len() >= COMMANDS || self.session.is_delayed(now) {
-                break;
-            }
-            let Self { io, inbound, session, writer, output, .. } = self;
-            match inbound.poll_read(io, cx, session, now, writer, output) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(stopped)) => return Err(stopped),
-            }
-        }
-        cx.waker().wake_by_ref();
-        Ok(())
-    }
-
-    /// Commands go to their shards: at once to the one that runs us, and as one chunk of mail to each
-    /// of the others that is meant.
-    fn post(&mut self, here: &mut impl Here, now: Time) -> Result<(), Stopped> {
-        if self.output.commands.is_empty() {
-            return Ok(());
-        }
-        let tracks = self.session.capabilities().has(Capabilities::ACCEPTED);
-        let mut by_shard: SmallVec<[(usize, SmallVec<[Command; 1]>); 1]> = SmallVec::new();
-        for (route, command) in self.output.commands.drain(..) {
-            let shard = self.surroundings.mailboxes.shard(route);
-            // Where somebody asks what is accepted, chunks are counted.
-            if here.is(shard) && !tracks {
-                self.rooms.visit(shard);
-                here.handle(self.rooms.session(), &self.outbox, command);
-                continue;
-            }
-            match by_shard.iter_mut().find(|(other, _)| *other == shard) {
-                Some((_, list)) => list.push(command),
-                None => by_shard.push((shard, SmallVec::from_buf([command]))),
-            }
-        }
-        for (shard, commands) in by_shard {
-            let by = self.surroundings.mailboxes.due(&commands, now);
-            let mail = self.rooms.address(shard, &self.outbox, tracks, commands);
-            let delivered = if here.is(shard) {
-                here.receive(mail);
-                Ok(())
-            } else {
-                // A sender that may send no more until its mail is read does not wait for a tick.
-                self.mailed = true;
-                let by = if self.is_backlogged() { Time::ZERO } else { by };
-                self.surroundings.mailboxes.send(shard, mail, by)
-            };
-            delivered.map_err(|ShardGone| Ending::because(Reason::INTERNAL))?;
-        }
-        Ok(())
-    }
-
     /// Writes what is queued.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, now: Time) -> Result<(), Stopped> {
         self.pick_up();
@@ -502,16 +373,4 @@ thread_local! {
     /// Room for the commands and the replies of a turn.
     static COMMANDS: Cell<Vec<(Route, Command)>> = const { Cell::new(Vec::new()) };
     static REPLIES: Cell<BytesMut> = Cell::new(BytesMut::new());
-}
-
-/// The shard that runs a connection, if one does.
-pub(super) trait Here {
-    /// Whether it is this one.
-    fn is(&self, shard: usize) -> bool;
-
-    /// Does at once what a session asks for.
-    fn handle(&mut self, session: SessionId, outbox: &Arc<Outbox>, command: Command);
-
-    /// As mail that came.
-    fn receive(&mut self, mail: Mail);
 }

@@ -24,6 +24,9 @@
 //! thought. It is never held across a write, a wake or an await, and no code of others runs under
 //! it. Only the directs' lock is taken under an outbox's, and an outbox's under no other.
 
+mod chunks;
+mod notices;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -33,10 +36,10 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use smallvec::SmallVec;
 
+use self::chunks::Chunk;
+pub(crate) use self::notices::{GoingAway, Notices};
 use super::directs::Directs;
-use super::parking::TakeOver;
-use crate::command::Hold;
-use crate::dispatcher::{Batch, Direct, Lag, Refusal, Taken};
+use crate::dispatcher::{Batch, Direct, Lag, Taken};
 use crate::session::{Ending, Facts};
 use crate::wire::Reason;
 
@@ -85,44 +88,6 @@ struct State {
     /// Chunks with data frames that shards are not done with.
     under_way: SmallVec<[Chunk; 1]>,
     tickets: u64,
-}
-
-/// A chunk in a mailbox.
-#[derive(Clone, Copy, Debug)]
-struct Chunk {
-    ticket: u64,
-    /// The number of its first data frame.
-    first: u64,
-    /// Whether the peer wants to be told at once.
-    acknowledge: bool,
-}
-
-/// What a connection is told beside frames.
-#[derive(Debug, Default)]
-pub(crate) struct Notices {
-    /// The session must end.
-    pub(crate) ending: Option<Ending>,
-    /// The server is going away.
-    pub(crate) going_away: Option<GoingAway>,
-    /// It sends too much: nothing more is read from it for so long.
-    pub(crate) delay: Option<std::time::Duration>,
-    /// What shards refused.
-    pub(crate) refusals: Vec<Refusal>,
-    /// Handles whose membership a room has ended.
-    pub(crate) released: Vec<Hold>,
-    /// Other connections want this session. One each, so they are bounded by the connections.
-    pub(crate) take_overs: Vec<TakeOver>,
-}
-
-/// That the server is going away (PROTOCOL 6.9).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct GoingAway {
-    /// Milliseconds from now until the client is to come back.
-    pub(crate) reconnect: u64,
-    /// Milliseconds from now until the connection is closed.
-    pub(crate) closes: u64,
-    /// Rooms and their last positions, as they are told.
-    pub(crate) positions: Box<[u8]>,
 }
 
 /// What a connection takes beside frames.
@@ -270,88 +235,6 @@ impl Outbox {
         self.with_directs(Directs::keep);
     }
 
-    /// A shard refused something. The session says so, and counts it.
-    pub(crate) fn refuse(&self, refusal: &Refusal) -> Pushed {
-        let mut state = self.lock();
-        if let Some(successor) = &state.successor {
-            let successor = Arc::clone(successor);
-            drop(state);
-            let pushed = successor.refuse(refusal);
-            return successor.wake_for(pushed);
-        }
-        // Bounded by the commands under way: the connection takes these before it sends more.
-        state.notices().refusals.push(refusal.clone());
-        Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes: false }
-    }
-
-    /// The session sends too much: its connection is not to be read for so long.
-    pub(crate) fn delay(&self, by: std::time::Duration) -> bool {
-        let mut state = self.lock();
-        if let Some(successor) = &state.successor {
-            let successor = Arc::clone(successor);
-            drop(state);
-            if successor.delay(by) {
-                successor.wake();
-            }
-            return false;
-        }
-        let notices = state.notices();
-        notices.delay = notices.delay.max(Some(by));
-        !std::mem::replace(&mut state.marked, true)
-    }
-
-    /// A room has ended a membership: its handle is free again, and `left` says so.
-    pub(crate) fn released(&self, hold: Hold, left: &Bytes) -> Pushed {
-        let mut state = self.lock();
-        if let Some(successor) = &state.successor {
-            let successor = Arc::clone(successor);
-            drop(state);
-            let pushed = successor.released(hold, left);
-            return successor.wake_for(pushed);
-        }
-        state.notices().released.push(hold);
-        let pushed = self.append(&mut state, left.clone());
-        Pushed { wakes: pushed.wakes || !std::mem::replace(&mut state.marked, true), ..pushed }
-    }
-
-    /// Tells the connection to say that the server is going away, behind all that is queued.
-    pub(crate) fn go_away(&self, notice: GoingAway) {
-        self.lock().notices().going_away = Some(notice);
-        self.wake();
-    }
-
-    /// Tells the connection that another one wants its session.
-    pub(crate) fn take_over(&self, take_over: TakeOver) {
-        let mut state = self.lock();
-        if let Some(successor) = &state.successor {
-            let successor = Arc::clone(successor);
-            drop(state);
-            return successor.take_over(take_over);
-        }
-        if state.over {
-            return;
-        }
-        state.notices().take_overs.push(take_over);
-        drop(state);
-        self.wake();
-    }
-
-    /// Tells the connection to end.
-    pub(crate) fn end(&self, ending: Ending) {
-        Self::close(&mut self.lock(), ending);
-        self.wake();
-    }
-
-    /// As [`end`](Self::end), for who wakes later.
-    pub(crate) fn close_with(&self, reason: Reason) -> bool {
-        let mut state = self.lock();
-        if state.closed {
-            return false;
-        }
-        Self::close(&mut state, Ending::because(reason));
-        !std::mem::replace(&mut state.marked, true)
-    }
-
     /// Wakes the connection.
     pub(crate) fn wake(&self) {
         self.waker.wake();
@@ -420,50 +303,6 @@ impl Outbox {
         drop(unheard);
     }
 
-    /// The peer waits to be told what is accepted: from now on every chunk that is done wakes.
-    pub(crate) fn await_accepted(&self, awaited: bool) {
-        self.lock().awaited = awaited;
-    }
-
-    /// A chunk goes to a mailbox. `first` is the number of its first data frame, where somebody wants
-    /// to know when it is done; the ticket is for [`chunk_done`](Self::chunk_done).
-    pub(crate) fn chunk_sent(&self, first: Option<u64>, acknowledge: bool) -> u64 {
-        self.lasting.chunks.fetch_add(1, Ordering::Relaxed);
-        let Some(first) = first else { return 0 };
-        let mut state = self.lock();
-        state.tickets += 1;
-        let ticket = state.tickets;
-        state.under_way.push(Chunk { ticket, first, acknowledge });
-        ticket
-    }
-
-    /// A shard has dealt with a chunk. True where the caller is the one who has to wake.
-    pub(crate) fn chunk_done(&self, ticket: u64) -> bool {
-        let before = self.lasting.chunks.fetch_sub(1, Ordering::SeqCst);
-        let mut state = if ticket == 0 && before != self.facts.limits.connection_chunks {
-            return false;
-        } else {
-            self.lock()
-        };
-        let place = state.under_way.iter().position(|chunk| chunk.ticket == ticket);
-        let done = place.map(|place| state.under_way.swap_remove(place));
-        let tells = done.is_some_and(|chunk| chunk.acknowledge || state.awaited);
-        let marks = tells && !std::mem::replace(&mut state.marked, true);
-        // The reader registered its waker before it looked, so one of the two sees the other.
-        if before == self.facts.limits.connection_chunks {
-            let successor = state.successor.clone();
-            drop(state);
-            self.wake();
-            successor.iter().for_each(|successor| successor.wake());
-        }
-        marks
-    }
-
-    /// Chunks that wait in mailboxes: with as many as may, the socket is not read.
-    pub(crate) fn chunks(&self) -> usize {
-        self.lasting.chunks.load(Ordering::SeqCst)
-    }
-
     fn with_directs<R>(&self, work: impl FnOnce(&mut Directs) -> R) -> R {
         work(lock(&self.lasting.directs).get_or_insert_default())
     }
@@ -482,14 +321,6 @@ impl Outbox {
             state.queue.push_back(frame);
         }
         Pushed { wakes: !std::mem::replace(&mut state.marked, true), closes }
-    }
-
-    /// Something went to this outbox by way of the one before, whose caller would wake that one.
-    fn wake_for(&self, pushed: Pushed) -> Pushed {
-        if pushed.wakes {
-            self.wake();
-        }
-        Pushed { wakes: false, ..pushed }
     }
 
     fn close(state: &mut State, ending: Ending) {

@@ -12,8 +12,10 @@
 //! Connections that an application hands over are tasks of its runtime, and reach the shard by its
 //! mailbox.
 
+mod post;
+
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -25,15 +27,14 @@ use slab::Slab;
 use tokio::runtime::Handle;
 use tracing::error;
 
+use self::post::{OurShard, Post};
 use super::clock::Clock;
-use super::connection::{Connection, Here, Mark};
+use super::connection::{Connection, Mark};
 use super::hub::{self, Arrival, Hub, Rouser};
 use super::inbound::Stopped;
-use super::outbox::Outbox;
-use super::shard::{Mail, Shard};
+use super::shard::Shard;
 use super::socket::Socket;
 use super::stream::Stream;
-use crate::command::{Command, SessionId};
 use crate::time::Time;
 use crate::wire::Reason;
 
@@ -62,18 +63,6 @@ pub(super) struct Worker {
     elsewhere: Vec<(Arc<Hub>, Vec<usize>)>,
 }
 
-/// A worker's shard and its mail.
-#[derive(Debug)]
-struct Post {
-    hub: Arc<Hub>,
-    index: usize,
-    shard: Shard,
-    /// What was taken of the mailbox. Kept for its memory.
-    mail: VecDeque<Mail>,
-    /// Something was handled since the shard's last turn ended.
-    touched: bool,
-}
-
 /// A connection of a worker.
 #[derive(Debug)]
 struct Member {
@@ -89,12 +78,6 @@ const BELL: Token = Token(usize::MAX);
 
 /// Events taken at once. 1,024: what a tick of a thousand senders brings.
 const EVENTS: usize = 1024;
-
-/// Places for mail that are kept. 256: more than a tick of a busy room brings.
-const KEPT_MAIL: usize = 256;
-
-/// Mail that is handled before the clock is looked at. 8: some thousand commands at worst.
-const MAIL: usize = 8;
 
 /// Turns of connections before the clock is looked at: about 100 us.
 const TURNS: usize = 16;
@@ -114,7 +97,7 @@ impl Worker {
         let (poll, hub) = hub::new_poll(BELL)?;
         Ok(Self {
             poll,
-            post: Post { hub, index, shard, mail: VecDeque::new(), touched: false },
+            post: Post::new(hub, index, shard),
             runtime: None,
             clock,
             now: clock.now(),
@@ -221,7 +204,7 @@ impl Worker {
         let Member { connection, waker, .. } = member;
         let mark = connection.mark();
         let mut cx = Context::from_waker(waker);
-        let mut here = OurShard { post, now: *now, busy: false };
+        let mut here = OurShard::new(post, *now);
         let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_io(&mut cx, woken, *now, &mut here)));
         // The rooms may be anything now.
         let shard_panicked = here.busy;
@@ -397,70 +380,6 @@ impl Worker {
             self.connections = Slab::new();
         }
         Some(member)
-    }
-}
-
-impl Post {
-    /// Handles all the mail that has come so far.
-    fn receive(&mut self, now: Time) {
-        // What was taken before came before.
-        while self.handle_some(now) {}
-        self.take_mail();
-        while self.handle_some(now) {}
-    }
-
-    /// Takes what is in the mailbox, where all that was taken before has been handled.
-    fn take_mail(&mut self) {
-        if self.mail.is_empty() {
-            // The places of a flood are given back.
-            if self.mail.capacity() > KEPT_MAIL {
-                self.mail = VecDeque::new();
-            }
-            self.hub.take_mail(&mut self.mail);
-        }
-    }
-
-    /// Handles the mail that was taken, up to a bound. False where there was none.
-    fn handle_some(&mut self, now: Time) -> bool {
-        let count = self.mail.len().min(MAIL);
-        for mail in self.mail.drain(..count) {
-            self.shard.handle(mail, now);
-        }
-        self.touched |= count > 0;
-        count > 0
-    }
-}
-
-/// The worker's shard, for a connection that has its turn.
-struct OurShard<'a> {
-    post: &'a mut Post,
-    now: Time,
-    /// Whether the shard is at work, so that a panic is its own.
-    busy: bool,
-}
-
-impl OurShard<'_> {
-    fn work(&mut self, work: impl FnOnce(&mut Shard, Time)) {
-        self.busy = true;
-        // What another connection of this session posted before came by the mailbox.
-        self.post.receive(self.now);
-        work(&mut self.post.shard, self.now);
-        self.post.touched = true;
-        self.busy = false;
-    }
-}
-
-impl Here for OurShard<'_> {
-    fn is(&self, shard: usize) -> bool {
-        shard == self.post.index
-    }
-
-    fn handle(&mut self, session: SessionId, outbox: &Arc<Outbox>, command: Command) {
-        self.work(|shard, now| shard.handle_command(session, outbox, command, now));
-    }
-
-    fn receive(&mut self, mail: Mail) {
-        self.work(|shard, now| shard.handle(mail, now));
     }
 }
 

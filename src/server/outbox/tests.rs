@@ -1,7 +1,10 @@
 //! What the queue promises: bounds, wakes, and a session that goes on with another one.
 
 use super::*;
+use crate::command::Hold;
+use crate::dispatcher::Refusal;
 use crate::limits::Limits;
+use crate::server::parking::TakeOver;
 use crate::wire::Handle;
 
 fn outbox(bytes: usize, frames: usize) -> Outbox {
