@@ -289,7 +289,11 @@ class Count(NamedTuple):
     members: int
 
 
-def read_presence(payload: bytes) -> Union[Here, Away, Gone, Count, None]:
+Change = Union[Here, Away, Gone, Count]
+"""What a presence record says of a member, or of the room."""
+
+
+def read_presence(payload: bytes) -> Optional[Change]:
     """The payload of a presence record; None for a state that is not known. What is behind it is ignored."""
     reader = Reader(payload)
     state = reader.fixed(1)
