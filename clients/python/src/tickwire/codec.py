@@ -347,7 +347,7 @@ def _control(reader: Reader) -> Union[Control, Ignored]:
         return Ignored()
     kind, fields = layout
     arguments = [_FIELDS[field](reader) for field in fields]
-    return kind(*arguments, reader.extensions())  # type: ignore[call-arg, arg-type, no-any-return, misc]
+    return kind(*arguments, reader.extensions())  # type: ignore[no-any-return]
 
 
 # v: varint, 1 and 4: u8 and u32, e: epoch, s: string.

@@ -51,7 +51,7 @@ class Presence(NamedTuple):
     """Somebody came, changed, is away, or left; or how many there are (PROTOCOL 8.5).
 
     `state` is "here", "away", "left" or "count"; `subject` and `data` are those of "here", `reason` that of "left",
-    `count` that of "count".
+    `members` that of "count".
     """
 
     member: int
@@ -59,7 +59,7 @@ class Presence(NamedTuple):
     subject: str
     data: bytes
     reason: int
-    count: int
+    members: int
     tick: int
     position: int
 

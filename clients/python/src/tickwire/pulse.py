@@ -12,7 +12,7 @@ import math
 from collections import deque
 from typing import Deque
 
-from .limits import GRACE, LATE, PING_EVERY, PING_FIRST, PING_OPEN
+from .limits import GRACE, LATE, PING_APART, PING_EVERY, PING_FIRST, PING_OPEN
 
 
 class Pulse:
@@ -22,6 +22,7 @@ class Pulse:
         self._open: Deque[int] = deque(maxlen=PING_OPEN)
         self._asked = 0
         self._since = 0.0
+        self._last = -math.inf
         self._patience = math.inf
         self.next_ping = math.inf
         self.dead_at = math.inf
@@ -48,6 +49,15 @@ class Pulse:
             return False
         return True
 
+    def may_ask(self, now: float) -> bool:
+        """Whether a ping may leave now that the application wants; else the next one is brought forward.
+
+        A server allows eight a second (PROTOCOL 13).
+        """
+        earliest = self._last + PING_APART
+        self.next_ping = min(self.next_ping, max(now, earliest))
+        return now >= earliest
+
     def ask(self, now: float) -> int:
         """A ping leaves; returns its time in microseconds. Two never have the same."""
         time = int(now * 1e6)
@@ -55,6 +65,7 @@ class Pulse:
             time = self._open[-1] + 1
         self._open.append(time)
         self._asked += 1
+        self._last = now
         if self._asked < len(PING_FIRST):
             self.next_ping = max(now, self._since + PING_FIRST[self._asked])
         else:

@@ -15,7 +15,15 @@ from enum import Enum
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .errors import QueueFullError
-from .limits import KEPT_BYTES, KEPT_MESSAGES, LATEST_BYTES, LATEST_MESSAGES, QUEUE_BYTES, QUEUE_MESSAGES, RECENT_DIRECTS
+from .limits import (
+    KEPT_BYTES,
+    KEPT_MESSAGES,
+    LATEST_BYTES,
+    LATEST_MESSAGES,
+    QUEUE_BYTES,
+    QUEUE_MESSAGES,
+    RECENT_DIRECTS,
+)
 
 
 class Policy(str, Enum):

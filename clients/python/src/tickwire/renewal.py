@@ -32,7 +32,7 @@ class Renewal:
         self.at = None
         self._sent = token
         self._request = output.request()
-        output.send(commands.token(self._request, token.encode("utf-8")))
+        output.send(commands.token(self._request, token.encode("utf-8", "replace")))
 
     def is_answer(self, request: int) -> bool:
         """Whether that request is the TOKEN under way."""

@@ -11,7 +11,7 @@ left ──join──> joining ──JOINED──> joined
 from __future__ import annotations
 
 import random
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, Union
 
 from . import commands
 from .backoff import Backoff
@@ -84,6 +84,7 @@ class Rooms:
         self._ids: Dict[int, Optional[Membership]] = {}  # None: of a zombie, whose frames are skipped.
         self._requests: Dict[int, _Request] = {}
         self._next_handle = 1
+        self._greeted: Set[int] = set()  # Handles whose JOIN went out behind HELLO.
         self._open = False
         self._capabilities = 0
 
@@ -182,6 +183,7 @@ class Rooms:
 
     def greet(self) -> None:
         """HELLO is said: joins all that is wanted (SPEC 4)."""
+        self._greeted = set(self._handles)
         for room in self._handles.values():
             self._send_join(room)
 
@@ -189,18 +191,23 @@ class Rooms:
         """WELCOME came. What was left meanwhile is left now, where the session goes on."""
         self._open = True
         self._capabilities = capabilities
-        if resumed:
-            for handle, (room, _) in self._zombies.items():
-                self._output.send(commands.leave(self._asks(room, "leave", None, handle), handle))
-        else:
-            self._zombies.clear()
+        if not resumed:
+            self._zombies = {
+                handle: (left[0], None) for handle, left in self._zombies.items() if handle in self._greeted
+            }
             self._ids.clear()
             for room in self._handles.values():
                 room.id = None
+        for handle, (room, _) in self._zombies.items():
+            self._output.send(commands.leave(self._asks(room, "leave", None, handle), handle))
+        for room in self._handles.values():
+            if room.handle not in self._greeted:
+                self._send_join(room)
 
     def lost(self, reason: int, text: str) -> None:
         """The connection is gone. Rooms stay wanted."""
         self._open = False
+        self._greeted.clear()
         requests, self._requests = self._requests, {}
         for request in requests.values():
             if request.settle is not None:

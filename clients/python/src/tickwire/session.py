@@ -20,10 +20,35 @@ from typing import Callable, List, NamedTuple, Optional, Union
 from . import commands, limits
 from .backoff import Backoff
 from .clock import Clock
-from .codec import Accepted, Close, Data, Decoder, Done, Frame, Gap, GoingAway, Joined, Left, Page, Ping, Pong
-from .codec import DIRECT, Refused, Welcome
-from .errors import ClosedError, ConnectError, ProtocolError, RefusedError, TokenError, TooLargeError, VersionError
-from .errors import TickwireError, escaped
+from .codec import (
+    DIRECT,
+    Accepted,
+    Close,
+    Data,
+    Decoder,
+    Done,
+    Frame,
+    Gap,
+    GoingAway,
+    Joined,
+    Left,
+    Page,
+    Ping,
+    Pong,
+    Refused,
+    Welcome,
+)
+from .errors import (
+    ClosedError,
+    ConnectError,
+    ProtocolError,
+    RefusedError,
+    TickwireError,
+    TokenError,
+    TooLargeError,
+    VersionError,
+    escaped,
+)
 from .inbox import Inbox
 from .items import Direct
 from .notices import DirectsLost, Notice, RoomState, State, StateChange, Unconfirmed
@@ -107,6 +132,8 @@ class Session:
         self.clock = Clock()
         self.outbox = Outbox(queue_messages, queue_bytes)
         self.tell = tell
+        if token is not None and len(token.encode("utf-8")) > limits.MAX_TOKEN:
+            raise ValueError(f"a token has at most {limits.MAX_TOKEN} bytes")
         chance = chance or random.Random()
         self.rooms = Rooms(self.output, self.inbox, tell, chance)
         self._target = target
@@ -160,8 +187,12 @@ class Session:
         return self._stop(0, "closed", None)
 
     def join(self, name: str, mode: int, echo: bool, data: bytes, presence: bytes) -> Membership:
-        """Wants a room; ClosedError where the client is closed."""
+        """Wants a room; ClosedError where the client is closed, ValueError where an argument cannot be sent."""
         self._check_open()
+        if not 1 <= len(name.encode("utf-8")) <= limits.MAX_NAME:
+            raise ValueError(f"a room's name has 1 to {limits.MAX_NAME} bytes: {name[:80]!r}")
+        if len(data) > limits.MAX_JOIN_DATA or len(presence) > limits.MAX_PRESENCE:
+            raise ValueError(f"{len(data)} bytes of data, {len(presence)} of presence")
         return self.rooms.join(name, mode, echo, data, presence)
 
     def leave(self, name: str) -> int:
@@ -192,7 +223,7 @@ class Session:
 
     def ask_accepted(self, now: float) -> None:
         """Pings, so that the server tells what it has accepted."""
-        if self.phase == "open":
+        if self.phase == "open" and self._pulse.may_ask(now):
             self._ping(now)
 
     @property
@@ -211,7 +242,7 @@ class Session:
         self._messages = messages
         extensions = {}
         if self._token is not None:
-            extensions[1] = self._token.encode("utf-8")
+            extensions[1] = self._token.encode("utf-8", "replace")
         if self._software:
             extensions[2] = self._software[:64]
         if self._resume is not None:
@@ -224,7 +255,12 @@ class Session:
     def receive(self, now: float, data: bytes) -> None:
         """Bytes have come. On WebSocket exactly one message, and none while the inbox is full."""
         self._pulse.heard(now)
-        if self.phase == "greeting" and not self._messages and not len(self._decoder) and data[0] not in (1, 2, 3):
+        if (
+            self.phase == "greeting"
+            and not self._messages
+            and not len(self._decoder)
+            and data[:1] not in (b"", b"\1", b"\2", b"\3")
+        ):
             self.broken(now, Failure("what answers is not Tickwire", foreign=True))
             return
         self._decoder.feed(data)
@@ -279,6 +315,9 @@ class Session:
     def token_is(self, now: float, number: int, token: Optional[str]) -> None:
         """The callback has brought a token, or says that there is none."""
         if number != self._asked:
+            return
+        if token is not None and len(token.encode("utf-8", "replace")) > limits.MAX_TOKEN:
+            self.token_failed(now, number, f"a token has at most {limits.MAX_TOKEN} bytes")
             return
         self._asked = 0
         if token is None:
@@ -354,7 +393,11 @@ class Session:
             self._closed(now, frame)
         elif isinstance(frame, Ping):
             self.outbox_accepted(frame.accepted)
-            self.output.first(commands.pong(frame.time, self.inbox.consumed, self._directs))
+            answer = commands.pong(frame.time, self.inbox.consumed, self._directs)
+            if self.phase == "greeting":
+                self.output.send(answer)  # Nothing precedes HELLO.
+            else:
+                self.output.first(answer)
         elif isinstance(frame, Pong):
             if self._pulse.answered(frame.time):
                 self.clock.sample(now, frame.time, frame.clock, frame.received, frame.sent)
@@ -523,6 +566,7 @@ class Session:
     def _violated(self, now: float, text: str) -> None:
         self.tell(ProtocolError(text))
         self._say_goodbye(MALFORMED)
+        self._resume = None  # CLOSE ends a session (PROTOCOL 12.2).
         self._back(now, None, MALFORMED, text)
 
     def _depart(self, now: float) -> None:
