@@ -141,6 +141,8 @@ fn classes(setting: Setting) -> RoomClasses {
     class.period = TICK;
     class.presence = PresenceMode::Full;
     class.history.batches = setting.history_batches.unwrap_or(class.history.batches);
+    // A flood is of spaces: compressed, it would fit any outbox.
+    class.compress = setting.outbox_bytes.is_none();
     let mut classes = RoomClasses::default();
     classes.default = class;
     classes
