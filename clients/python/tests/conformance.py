@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import urllib.error
@@ -63,11 +64,11 @@ class Control:
                 return
             if status != 409:
                 raise Mismatch(f"{path} answered {status} {answer}")
-            seen[0] = f"{path}: {answer}"
+            last_look[0] = f"{path}: {answer}"
             await asyncio.sleep(0.02)
 
 
-seen = [""]  # What the last look saw, for who reads why a step did not end.
+last_look = [""]  # What the control port said, for who reads why a step did not end.
 
 
 class Player:
@@ -90,14 +91,14 @@ class Player:
     async def play(self) -> None:
         await self.control.must("/reset", self.scenario["server"])
         # The options of the client stand in the step that connects, which may come behind joins.
-        options = next((step["connect"] for step in self.scenario["steps"] if "connect" in step), {})
+        options: Json = next((step["connect"] for step in self.scenario["steps"] if "connect" in step), {})
         self.client = self.make(options)
         for number, step in enumerate(self.scenario["steps"]):
             try:
-                seen[0] = ""
+                last_look[0] = ""
                 await asyncio.wait_for(self.step(step), STEP)
             except asyncio.TimeoutError:
-                raise Mismatch(f"step {number} {step}: not within {STEP:g} s. {seen[0]} {self.told()}") from None
+                raise Mismatch(f"step {number} {step}: not within {STEP:g} s. {last_look[0]} {self.told()}") from None
             except Mismatch as error:
                 raise Mismatch(f"step {number} {step}: {error}. {self.told()}") from None
 
@@ -297,7 +298,10 @@ def main() -> int:
     arguments.add_argument("--transport", choices=["websocket", "tcp"], action="append")
     arguments.add_argument("--only", default="", help="only scenarios whose names contain this")
     given = arguments.parse_args()
-    server = subprocess.Popen([given.tickwire, "conformance"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # A server takes every variable that begins with its name for configuration.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TICKWIRE_")}
+    command = [given.tickwire, "conformance"]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean)
     assert server.stdin is not None
     assert server.stdout is not None
     try:

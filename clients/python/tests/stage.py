@@ -8,7 +8,7 @@ test ──frames──> Session ──output──> Stage.sent, decoded by the 
 from __future__ import annotations
 
 import random
-import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar
 
@@ -21,9 +21,14 @@ from tickwire.rooms import Membership
 from tickwire.session import Action, AskToken, Failure, Hangup, Open, Session
 from tickwire.target import read
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests" / "vectors"))
+VECTORS = Path(__file__).resolve().parents[3] / "tests" / "vectors"
 
-import reference  # noqa: E402
+# The reference codec, which has no types and is no package.
+_spec = spec_from_file_location("reference", VECTORS / "reference.py")
+assert _spec is not None
+assert _spec.loader is not None
+reference: Any = module_from_spec(_spec)
+_spec.loader.exec_module(reference)
 
 EPOCH = "0123456789abcdef"
 N = TypeVar("N")
@@ -71,14 +76,22 @@ class Stage:
         return said
 
     def welcome(self, **changes: Any) -> None:
-        frame = {"request": 1, "capabilities": 0x7F, "flags": 0, "clock": 7, "time": 0, "wall": 10**15}
+        frame: Dict[str, Any] = {"request": 1, "capabilities": 0x7F, "flags": 0, "clock": 7, "time": 0, "wall": 10**15}
         frame.update({"max_message": 15360, "max_frame": 16384, "max_rooms": 128, "ping": 15000, "accepted": 0})
         frame.update({"extensions": [[2, b"resume".hex()], [4, "b0ea01"]]})
         frame.update(changes)
         self.says("welcome", **frame)
 
     def joined(self, **changes: Any) -> None:
-        frame = {"request": 2, "handle": 1, "room": 7, "member": 1, "mode": 3, "outcome": 0, "epoch": EPOCH}
+        frame: Dict[str, Any] = {
+            "request": 2,
+            "handle": 1,
+            "room": 7,
+            "member": 1,
+            "mode": 3,
+            "outcome": 0,
+            "epoch": EPOCH,
+        }
         frame.update({"position": 0, "period": 50_000, "tick": 0, "tick_time": 0, "extensions": []})
         frame.update(changes)
         self.says("joined", **frame)
@@ -86,7 +99,7 @@ class Stage:
     def says(self, command: str, **frame: Any) -> None:
         self.hear({"type": "control", "command": command, "request": 0, "extensions": [], **frame})
 
-    def data(self, kind: str, records: List[Tuple[int, bytes]], position: int = 1, **more: Any) -> None:
+    def data(self, kind: str, records: Sequence[Tuple[Any, bytes]], position: int = 1, **more: Any) -> None:
         """Records are member (or member and key) and payload."""
         made = []
         for who, payload in records:
@@ -95,7 +108,7 @@ class Stage:
             if kind in ("value", "snapshot", "direct"):
                 record["key"] = key
             made.append(record)
-        frame = {"type": "data", "kind": kind, "compressed": False, "urgent": False, "more": False}
+        frame: Dict[str, Any] = {"type": "data", "kind": kind, "compressed": False, "urgent": False, "more": False}
         frame.update({"room": 7, "position": position, "tick": 1, "records": made})
         frame.update(more)
         self.hear(frame)
@@ -129,6 +142,11 @@ class Stage:
         action: Action = self.session.actions.pop(0)
         assert isinstance(action, kind), action
         return action
+
+    @property
+    def state(self) -> str:
+        """The session's state, by its name."""
+        return self.session.state.value
 
     def all(self, kind: Type[N]) -> List[N]:
         """Everything of this kind that was told so far."""

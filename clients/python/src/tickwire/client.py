@@ -50,8 +50,9 @@ class Client:
 
     `url` begins with `ws://`, `wss://`, `tcp://` or `tls://`. `token` is a text, or a callback (plain or async) that is
     called before every attempt and for every renewal. `ssl` is a context for TLS, on which this client sets ALPN; without
-    one the system's roots count. `software` is told to the server for its logs. `queue_messages` and `queue_bytes` bound
-    the reliable messages that wait while there is no connection.
+    one the system's roots count. With `fingerprint` (SHA-256 of a certificate, in hex) that one is trusted, whoever signed
+    it, as `tickwire serve --tls-self-signed` prints it. `software` is told to the server for its logs. `queue_messages`
+    and `queue_bytes` bound the reliable messages that wait while there is no connection.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Client:
         *,
         token: Union[str, TokenCallback, None] = None,
         ssl: Optional[tls.SSLContext] = None,
+        fingerprint: Optional[str] = None,
         software: str = "tickwire-python/0.1",
         queue_messages: int = QUEUE_MESSAGES,
         queue_bytes: int = QUEUE_BYTES,
@@ -76,6 +78,7 @@ class Client:
         )
         self._session.inbox.drained = self._drained
         self._ssl = ssl
+        self._fingerprint = None if fingerprint is None else bytes.fromhex(fingerprint)
         self._rooms: Dict[str, Room] = {}
         self._notices: Deque[Notice] = deque()
         self._listeners: List[Notices[Any]] = []
@@ -329,7 +332,7 @@ class Client:
     async def _read(self, link: _Link, action: Open) -> None:
         """One connection, from its beginning to its end."""
         try:
-            connection = link.connection = await connect(action.target, self._ssl)
+            connection = link.connection = await connect(action.target, self._ssl, self._fingerprint)
             if link is not self._link:
                 connection.abort()
                 return

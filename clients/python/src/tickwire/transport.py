@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import hashlib
+import hmac
 import ssl as tls
 import time
 from collections import deque
@@ -172,10 +174,18 @@ class WebSocketConnection(Connection):
                 self._writer.write_eof()
 
 
-async def connect(target: Target, context: Optional[tls.SSLContext]) -> Connection:
-    """Opens a connection. EndedError says why it did not come about. Cancellation-safe: nothing stays open."""
+async def connect(
+    target: Target, context: Optional[tls.SSLContext] = None, fingerprint: Optional[bytes] = None
+) -> Connection:
+    """Opens a connection. EndedError says why it did not come about. Cancellation-safe: nothing stays open.
+
+    With a `fingerprint` (SHA-256) that one certificate is trusted, whoever signed it (PROTOCOL 15).
+    """
     if target.tls:
         context = context or tls.create_default_context()
+        if fingerprint is not None:
+            context.check_hostname = False
+            context.verify_mode = tls.CERT_NONE
         context.set_alpn_protocols(["http/1.1" if target.websocket else ALPN])
     try:
         reader, writer = await asyncio.open_connection(
@@ -185,6 +195,10 @@ async def connect(target: Target, context: Optional[tls.SSLContext]) -> Connecti
         foreign = isinstance(error, tls.SSLError) and "NO_APPLICATION_PROTOCOL" in str(error)
         raise EndedError(Failure(f"no connection: {error}", foreign=foreign)) from None
     try:
+        if target.tls and fingerprint is not None:
+            shown = writer.get_extra_info("ssl_object").getpeercert(True) or b""
+            if not hmac.compare_digest(hashlib.sha256(shown).digest(), fingerprint):
+                raise EndedError(Failure("the server shows another certificate"))
         if target.websocket:
             return await _upgrade(target, reader, writer)
         if target.tls and writer.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
