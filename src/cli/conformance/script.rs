@@ -22,12 +22,15 @@ mod tests {
     /// What a client may be unable to do.
     const NEEDS: [&str; 8] = ["reconnect", "queue", "tokens", "presence", "pause", "websocket", "http", "tcp"];
 
+    /// A field's name, and what fits it.
+    type Field<'a> = (&'a str, fn(&Value) -> bool);
+
     fn is_text(value: &Value) -> bool {
         value.is_string()
     }
 
     /// Whether a step has these fields and no others; a name that ends in `?` may be missing.
-    fn has(step: &Map<String, Value>, fields: &[(&str, fn(&Value) -> bool)]) -> bool {
+    fn has(step: &Map<String, Value>, fields: &[Field<'_>]) -> bool {
         let known = fields.iter().filter(|(name, fits)| step.get(name.trim_end_matches('?')).is_some_and(fits)).count();
         let wanted = fields.iter().filter(|(name, _)| !name.ends_with('?'));
         known == step.len() && wanted.clone().all(|(name, _)| step.contains_key(*name))
@@ -80,7 +83,7 @@ mod tests {
     }
 
     fn expects(step: &Map<String, Value>) -> bool {
-        let fields: &[(&str, fn(&Value) -> bool)] = match step.get("expect").and_then(Value::as_str) {
+        let fields: &[Field<'_>] = match step.get("expect").and_then(Value::as_str) {
             Some("state") => &[("is", is_state), ("reason?", Value::is_u64)],
             Some("room") => &[("room", is_text), ("is", is_room_state), ("reason?", Value::is_u64)],
             Some("events") => &[("room", is_text), ("texts", is_texts)],

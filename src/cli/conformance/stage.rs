@@ -143,9 +143,7 @@ fn classes(setting: Setting) -> RoomClasses {
     class.history.batches = setting.history_batches.unwrap_or(class.history.batches);
     // A flood is of spaces: compressed, it would fit any outbox.
     class.compress = setting.outbox_bytes.is_none();
-    let mut classes = RoomClasses::default();
-    classes.default = class;
-    classes
+    RoomClasses { default: class, ..RoomClasses::default() }
 }
 
 /// What is wrong with a setting, in words.
