@@ -127,6 +127,18 @@ def test_a_bomb_is_a_protocol_error() -> None:
     assert isinstance(stage.all(TickwireError)[0], ProtocolError)
 
 
+def test_pings_that_are_not_let_out_are_bounded() -> None:
+    stage = on_stage()
+    ping = {"type": "ping", "answer": False, "time": 5, "accepted": 0, "extensions": []}
+    for _ in range(10 * limits.ANSWERS):
+        stage.hear(ping)
+        stage.session.output.take(100)
+    assert stage.all(TickwireError) == []
+    for _ in range(limits.ANSWERS + 1):
+        stage.hear(ping)
+    assert [error.kind for error in stage.all(TickwireError)] == ["protocol"]
+
+
 def test_a_full_inbox_stops_reading_within_a_chunk() -> None:
     stage = on_stage()
     room = stage.session.rooms.get("r")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import itertools
@@ -11,6 +12,9 @@ from typing import Any, Awaitable, Callable, Iterator, List, TypeVar
 
 import pytest
 from conftest import Server
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from tickwire import (
     Batch,
@@ -335,7 +339,7 @@ async def test_disconnect_and_connect_again(url: str) -> None:
     async with Client(url) as client:
         states = client.states()
         room = await soon(client.join(next(names), echo=True))
-        outcomes = room.outcomes()
+        outcomes, events = room.outcomes(), room.events()
         assert (await soon(outcomes.__anext__())).kind == "snapshot"
         await soon(client.disconnect())
         assert client.state is State.DISCONNECTED
@@ -343,9 +347,7 @@ async def test_disconnect_and_connect_again(url: str) -> None:
         client.connect()
         await soon(room)
         assert (await soon(outcomes.__anext__())).kind == "recovered"
-        async for event in room:
-            assert event.payload == b"later"
-            break
+        assert (await soon(events.__anext__())).payload == b"later"
         assert [(await soon(states.__anext__())).after for _ in range(4)] == [
             State.CONNECTED,
             State.DISCONNECTED,
@@ -416,6 +418,50 @@ class Liar:
         writer.close()
 
 
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        (b"\x02\x00" + b"\x00\x00" * 5000, 201),  # Empty fragments without end.
+        (b"\x81\x02hi", 201),  # A text message.
+        (b"\x82\x7f" + (131_073).to_bytes(8, "big"), 201),  # A message above what a client takes.
+        (b"\xc2\x00", 201),  # A reserved bit.
+        (b"\x82\x03\x02\x00\x09", 201),  # A message that ends inside a frame.
+        (b"\x88\x02\x0f\xa1", 1),  # Closed with 4001.
+    ],
+    ids=["fragments", "text", "large", "reserved", "cut", "closed"],
+)
+@play
+async def test_what_breaks_a_websocket_is_told_and_the_client_comes_back(frames: bytes, reason: int) -> None:
+    served: List[asyncio.Task[Any]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        served.append(task)
+        protocol = ServerProtocol(subprotocols=[Subprotocol("tickwire.v1")])
+        protocol.receive_data(await reader.readuntil(b"\r\n\r\n"))
+        request = protocol.events_received()[0]
+        assert isinstance(request, Request)
+        protocol.send_response(protocol.accept(request))
+        writer.write(b"".join(protocol.data_to_send()) + frames)
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(4096):
+                pass
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    client = Client(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    errors = client.errors()
+    client.connect()
+    error = await soon(errors.__anext__())
+    assert error.kind == ("protocol" if reason == 201 else "connect")
+    assert client.state is State.CONNECTING
+    await client.close()
+    server.close()
+    await server.wait_closed()
+    await asyncio.wait(served)
+
+
 @play
 async def test_tcp_at_a_port_that_speaks_something_else() -> None:
     async with Liar([b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as place:
@@ -440,6 +486,7 @@ async def test_tcp_at_a_port_that_speaks_something_else() -> None:
         b"HTTP/1.1 404 " + b"x" * 100_000,
         b"\r\n" * 40_000,
     ],
+    ids=["zeros", "no upgrade", "a page", "ssh", "long head", "empty lines"],
 )
 @play
 async def test_what_is_no_websocket_closes_a_client_or_makes_it_try_again(answer: bytes) -> None:

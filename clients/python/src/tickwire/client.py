@@ -90,6 +90,7 @@ class Client:
         self._tasks: Set[asyncio.Task[Any]] = set()
         self._goodbyes: Set[asyncio.Task[Any]] = set()
         self._asking: Optional[asyncio.Task[Any]] = None
+        self._armed_for: Optional[float] = None
         self._timer: Optional[asyncio.TimerHandle] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._pumping = False
@@ -305,10 +306,13 @@ class Client:
         self._tell(failed)
 
     def _arm(self) -> None:
+        deadline = self._session.deadline()
         if self._timer is not None:
+            if deadline == self._armed_for:
+                return
             self._timer.cancel()
             self._timer = None
-        deadline = self._session.deadline()
+        self._armed_for = deadline
         if deadline is not None and self._loop is not None:
             self._timer = self._loop.call_later(max(0.0, deadline - _now()), self._wake)
 

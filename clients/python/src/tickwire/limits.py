@@ -26,7 +26,9 @@ OUTPUT_BYTES = 32 * 1024  # Waiting in the client; as much may wait in the trans
 CHUNK_BYTES = 64 * 1024  # Read at once.
 MESSAGE_BYTES = 4_096 + 4  # A WebSocket message before WELCOME has told the limit (PROTOCOL 13).
 WEBSOCKET_BYTES = 128 * 1024  # A message from the server: 16 KiB, or one frame of 65,539 bytes (PROTOCOL 4.2).
-HEAD_BYTES = 16 * 1024  # The answer to a WebSocket request.
+FRAGMENTS = 1_024  # Of one WebSocket message; empty ones count too.
+UNREAD_BYTES = 1024 * 1024  # Pongs that a server asked for and does not read, beside what SPEC 5 lets wait.
+ANSWERS = 256  # Pings that wait for their answers to leave; a server asks again after a second.
 
 ATTEMPT = 10.0  # Until WELCOME (SPEC 2).
 STABLE = 5.0  # A connection that stood so long was a good one (SPEC 2).

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Deque, List
 
-from .limits import OUTPUT_BYTES
+from .limits import ANSWERS, OUTPUT_BYTES
+from .wire import MalformedError
 
 
 class Output:
@@ -22,6 +23,7 @@ class Output:
         self.size = 0
         """Bytes that wait."""
         self.requests = 0
+        self.answers = 0
 
     @property
     def full(self) -> bool:
@@ -39,6 +41,9 @@ class Output:
 
     def first(self, frame: bytes) -> None:
         """Puts a frame in front: answers to pings leave ahead of what waits (PROTOCOL 9)."""
+        self.answers += 1
+        if self.answers > ANSWERS:
+            raise MalformedError("pings come faster than their answers can leave")
         self._frames.appendleft(frame)
         self.size += len(frame)
 
@@ -50,8 +55,9 @@ class Output:
             taken.append(self._frames.popleft())
             size += len(taken[-1])
         self.size -= size
+        self.answers = 0
         return b"".join(taken)
 
     def clear(self) -> None:
         self._frames.clear()
-        self.size = 0
+        self.size = self.answers = 0

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Callable, Generator, List, Mapping, Optio
 from .codec import DIRECT, EVENT, VALUE, Page
 from .errors import ClosedError, RefusedError
 from .inbox import Sink
+from .interpolate import Interpolator
 from .items import Batch, Direct, Event, Item, Member, Outcome, Presence, Snapshot, Tick, Value
 from .limits import MAX_PRESENCE
-from .notices import RoomChange, RoomState
+from .notices import RoomChange, RoomState, State
 from .queue import Policy
 from .rooms import Answer
 from .session import Session
@@ -97,6 +98,10 @@ class Room:
         if not replica.period:
             return 0.0
         return replica.tick + (self._client.server_time() * 1000 - replica.tick_time) / replica.period
+
+    def interpolator(self, mix: Optional[Callable[[Any, Any, float], Any]] = None) -> Interpolator[Any]:
+        """Shows timed samples two periods of this room late, and therefore smoothly (SPEC 7). The room is joined."""
+        return Interpolator(2 * self.period, mix)
 
     # Messages out (SPEC 5).
 
@@ -267,6 +272,8 @@ class Room:
             self._backlog.move(put)
         self._add(sink)
         self._queues.add(queue)
+        if self._client.state is State.CLOSED:
+            queue.end()
         membership = self._membership
 
         def close() -> None:

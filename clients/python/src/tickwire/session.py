@@ -293,7 +293,7 @@ class Session:
 
     def violated(self, now: float, text: str) -> None:
         """The transport itself saw what must not come."""
-        if self.phase in _LISTENING:
+        if self.phase == "opening" or self.phase in _LISTENING:
             self._violated(now, text)
 
     def broken(self, now: float, failure: Failure) -> None:
@@ -394,10 +394,8 @@ class Session:
         elif isinstance(frame, Ping):
             self.outbox_accepted(frame.accepted)
             answer = commands.pong(frame.time, self.inbox.consumed, self._directs)
-            if self.phase == "greeting":
-                self.output.send(answer)  # Nothing precedes HELLO.
-            else:
-                self.output.first(answer)
+            self._need_open()  # A server asks behind WELCOME: nothing may precede HELLO here.
+            self.output.first(answer)
         elif isinstance(frame, Pong):
             if self._pulse.answered(frame.time):
                 self.clock.sample(now, frame.time, frame.clock, frame.received, frame.sent)

@@ -29,7 +29,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from .limits import CHUNK_BYTES, GOODBYE, MESSAGE_BYTES, OUTPUT_BYTES, WEBSOCKET_BYTES
+from .limits import CHUNK_BYTES, FRAGMENTS, GOODBYE, MESSAGE_BYTES, OUTPUT_BYTES, UNREAD_BYTES, WEBSOCKET_BYTES
 from .session import Failure
 from .target import Target
 from .wire import ALPN, SUBPROTOCOL
@@ -100,8 +100,12 @@ class Connection:
             self.write(last)
 
     async def _to_the_end(self) -> None:
-        while True:
-            await self.read()
+        with contextlib.suppress(EndedError):
+            while True:
+                await self.read()
+        # Under TLS this says close_notify (PROTOCOL 4.4).
+        self._writer.close()
+        await self._writer.wait_closed()
 
 
 class WebSocketConnection(Connection):
@@ -154,6 +158,8 @@ class WebSocketConnection(Connection):
                 raise ViolationError("a text message")
             if event.opcode in (Opcode.BINARY, Opcode.CONT):
                 self._parts.append(bytes(event.data))
+                if len(self._parts) > FRAGMENTS:
+                    raise ViolationError("a message in too many fragments")
                 if event.fin:
                     self._ready.append(b"".join(self._parts))
                     self._parts.clear()
@@ -172,6 +178,8 @@ class WebSocketConnection(Connection):
                 self._writer.write(data)
             elif self._writer.can_write_eof():
                 self._writer.write_eof()
+        if self._writer.transport.get_write_buffer_size() > UNREAD_BYTES:
+            raise ViolationError("a server that asks and does not read")
 
 
 async def connect(
