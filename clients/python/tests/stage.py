@@ -12,13 +12,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar
 
+from tickwire.actions import Action, AskToken, Failure, Hangup, Open
 from tickwire.codec import EVENT, VALUE
 from tickwire.inbox import Ticket
 from tickwire.items import Item
 from tickwire.notices import Notice
 from tickwire.queue import Policy
 from tickwire.rooms import Membership
-from tickwire.session import Action, AskToken, Failure, Hangup, Open, Session
+from tickwire.session import Session
 from tickwire.target import read
 
 VECTORS = Path(__file__).resolve().parents[3] / "tests" / "vectors"

@@ -20,12 +20,13 @@ from collections import deque
 from typing import Any, Awaitable, Callable, Deque, Dict, List, Optional, Set, Type, TypeVar, Union
 
 from . import target
+from .actions import Action, AskToken, Failure, Hangup, Open
 from .commands import MODE_MEMBERS, MODE_PUBLISH, MODE_RECEIVE
 from .errors import ClosedError, HandlerError, TickwireError
 from .limits import CHUNK_BYTES, QUEUE_BYTES, QUEUE_MESSAGES
 from .notices import DirectsLost, Notice, RoomChange, State, StateChange, Unconfirmed
 from .room import Room
-from .session import Action, AskToken, Failure, Hangup, Open, Session
+from .session import Session
 from .stream import Notices, Queue, Stream
 from .transport import Connection, EndedError, ViolationError, connect
 

@@ -15,9 +15,10 @@ through `tell`. Whoever drives it calls `wake` at `deadline`.
 from __future__ import annotations
 
 import random
-from typing import Callable, List, NamedTuple, Optional, Union
+from typing import Callable, List, Optional, Union
 
 from . import commands, limits
+from .actions import Action, AskToken, Failure, Hangup, Open
 from .backoff import Backoff
 from .clock import Clock
 from .codec import (
@@ -72,42 +73,6 @@ from .renewal import Renewal
 from .rooms import Membership, Rooms
 from .target import Target
 from .wire import MAGIC, MalformedError, Reader, string, varint
-
-
-class Open(NamedTuple):
-    """Open a connection there; then `opened` or `broken`."""
-
-    target: Target
-
-
-class AskToken(NamedTuple):
-    """Call the token callback; then `token_is` or `token_failed` with this number."""
-
-    number: int
-
-
-class Hangup(NamedTuple):
-    """The connection is not needed any more. `politely`: these bytes are still to be written, then close; else abort."""
-
-    politely: bool
-    last: bytes
-
-
-Action = Union[Open, AskToken, Hangup]
-
-
-class Failure(NamedTuple):
-    """How a connection failed or ended.
-
-    `status` and `retry_after` (seconds) are of an HTTP answer; `close` is the code of a WebSocket close frame;
-    `foreign`: something else than Tickwire answers.
-    """
-
-    text: str
-    status: Optional[int] = None
-    retry_after: Optional[float] = None
-    close: Optional[int] = None
-    foreign: bool = False
 
 
 class Session:

@@ -29,8 +29,8 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
+from .actions import Failure
 from .limits import CHUNK_BYTES, FRAGMENTS, GOODBYE, MESSAGE_BYTES, OUTPUT_BYTES, UNREAD_BYTES, WEBSOCKET_BYTES
-from .session import Failure
 from .target import Target
 from .wire import ALPN, SUBPROTOCOL
 
