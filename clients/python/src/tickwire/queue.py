@@ -1,0 +1,213 @@
+"""The outbox: messages that wait, and messages that left and are not accepted yet (SPEC 4 and 5).
+
+```text
+            cannot leave                       leaves                  accepted
+publish ──> reliable: queued, in order ───┐
+            latest: one for room and key ─┴─> kept, by number ──────────> gone
+            drop: thrown away                     └─ a new session ──> unconfirmed
+```
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from enum import Enum
+from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from .errors import QueueFullError
+from .limits import (
+    KEPT_BYTES,
+    KEPT_MESSAGES,
+    LATEST_BYTES,
+    LATEST_MESSAGES,
+    QUEUE_BYTES,
+    QUEUE_MESSAGES,
+    RECENT_DIRECTS,
+)
+
+
+class Policy(str, Enum):
+    """What becomes of a message that cannot leave now (SPEC 5)."""
+
+    RELIABLE = "reliable"
+    LATEST = "latest"
+    DROP = "drop"
+
+
+class Message(NamedTuple):
+    """A message of the application. `key` is as on the wire for a value, the member for a direct, 0 for an event."""
+
+    number: int
+    room: str
+    kind: int
+    key: int
+    payload: bytes
+    policy: Policy
+    urgent: bool
+
+
+class Outbox:
+    """Bounded queues of one client, over all its rooms."""
+
+    def __init__(self, messages: int = QUEUE_MESSAGES, size: int = QUEUE_BYTES) -> None:
+        self._max_messages = messages
+        self._max_bytes = size
+        self._queued: Dict[str, Deque[Message]] = {}
+        self._queued_count = self._queued_bytes = 0
+        self._latest: Dict[str, Dict[Tuple[int, int], Message]] = {}
+        self._latest_count = self._latest_bytes = 0
+        self._kept: Deque[Tuple[int, Message]] = deque()
+        self._kept_bytes = 0
+        self._directs: OrderedDict[int, Message] = OrderedDict()
+        self._returned: List[Message] = []
+        self.sent = 0
+        """Data frames of this session."""
+
+    def __len__(self) -> int:
+        """Messages that wait to leave."""
+        return self._queued_count + self._latest_count
+
+    @property
+    def kept(self) -> int:
+        """Messages that left and are not accepted yet."""
+        return len(self._kept)
+
+    def wait(self, message: Message) -> bool:
+        """Keeps a message that cannot leave, as its policy says. False: thrown away. QueueFullError: no place."""
+        if message.policy is Policy.DROP:
+            return False
+        if message.policy is Policy.LATEST:
+            self._wait_latest(message)
+            return True
+        size = len(message.payload)
+        if self._queued_count >= self._max_messages or self._queued_bytes + size > self._max_bytes:
+            raise QueueFullError(f"{self._queued_count} messages of {self._queued_bytes} bytes wait already")
+        self._forget_latest(message)  # An older value must not overtake a newer one.
+        self._queued.setdefault(message.room, deque()).append(message)
+        self._queued_count += 1
+        self._queued_bytes += size
+        return True
+
+    def may_pass(self, message: Message) -> bool:
+        """Whether a message may leave now without overtaking what waits before it, and be kept."""
+        return not self._queued.get(message.room) and self.has_place(message)
+
+    def has_place(self, message: Message) -> bool:
+        """Whether one more message can be kept until it is accepted."""
+        return len(self._kept) < KEPT_MESSAGES and self._kept_bytes + len(message.payload) <= KEPT_BYTES
+
+    def waiting(self, room: str) -> Optional[Message]:
+        """What leaves next in a room: first what is reliable, then the latest values. It stays until `left`."""
+        queued = self._queued.get(room)
+        if queued:
+            return queued[0]
+        return next(iter(self._latest.get(room, {}).values()), None)
+
+    def leave(self, message: Message) -> None:
+        """Takes what `waiting` told out of the queue."""
+        queued = self._queued.get(message.room)
+        if queued and queued[0] is message:
+            self._uncount(queued.popleft())
+            if not queued:
+                del self._queued[message.room]
+        else:
+            self._forget_latest(message)
+
+    def keep(self, message: Message, bounded: bool) -> int:
+        """A message leaves; returns the number of its data frame. `bounded`: nothing accepts, so the oldest go."""
+        self._forget_latest(message)
+        self.sent += 1
+        self._kept.append((self.sent, message))
+        self._kept_bytes += len(message.payload)
+        while bounded and (len(self._kept) > KEPT_MESSAGES or self._kept_bytes > KEPT_BYTES):
+            self._unkeep()
+        return self.sent
+
+    def accepted(self, number: int) -> None:
+        """Everything up to this data frame has arrived."""
+        while self._kept and self._kept[0][0] <= number:
+            self._unkeep()
+
+    def refused(self, number: int, again: bool) -> Optional[Message]:
+        """A data frame was refused. `again`: it may be sent once more to the server that comes, if it is reliable."""
+        for index, (kept, message) in enumerate(self._kept):
+            if kept == number:
+                del self._kept[index]
+                self._kept_bytes -= len(message.payload)
+                if again and message.policy is Policy.RELIABLE:
+                    self._returned.append(message)
+                return message
+        return self._directs.pop(number, None)
+
+    def requeue(self) -> None:
+        """Puts what was refused only because the server goes away in front of what waits."""
+        for message in reversed(self._returned):
+            self._queued.setdefault(message.room, deque()).appendleft(message)
+            self._queued_count += 1
+            self._queued_bytes += len(message.payload)
+        self._returned.clear()
+
+    def resumed(self, accepted: int) -> List[Message]:
+        """The session goes on: what is to be sent again, in order."""
+        self.accepted(accepted)
+        again = [message for _, message in self._kept]
+        self._kept.clear()
+        self._kept_bytes = 0
+        self.sent = accepted
+        return again
+
+    def restarted(self) -> List[Message]:
+        """The session is over: of what is returned nobody knows whether it arrived."""
+        again = self.resumed(0)
+        self._directs.clear()
+        self.requeue()
+        return again
+
+    def drop(self, room: Optional[str] = None) -> int:
+        """Throws away what waits, in one room or in all; returns how much that was."""
+        before = len(self)
+        for name in [room] if room is not None else [*self._queued, *self._latest]:
+            for message in self._queued.pop(name, ()):
+                self._uncount(message)
+            for message in self._latest.pop(name, {}).values():
+                self._latest_count -= 1
+                self._latest_bytes -= len(message.payload)
+        self._returned = [message for message in self._returned if room is not None and message.room != room]
+        return before - len(self)
+
+    def _wait_latest(self, message: Message) -> None:
+        values = self._latest.get(message.room, {})
+        old = values.get((message.kind, message.key))
+        count = self._latest_count + (old is None)
+        size = self._latest_bytes + len(message.payload) - (len(old.payload) if old else 0)
+        if count > LATEST_MESSAGES or size > LATEST_BYTES:
+            raise QueueFullError(f"{self._latest_count} values of {self._latest_bytes} bytes wait already")
+        self._latest.setdefault(message.room, values)[(message.kind, message.key)] = message
+        self._latest_count, self._latest_bytes = count, size
+
+    def _forget_latest(self, message: Message) -> None:
+        values = self._latest.get(message.room)
+        if not values:
+            return
+        old = values.pop((message.kind, message.key), None)
+        if old is not None:
+            self._latest_count -= 1
+            self._latest_bytes -= len(old.payload)
+        if not values:
+            del self._latest[message.room]
+
+    def _uncount(self, message: Message) -> None:
+        self._queued_count -= 1
+        self._queued_bytes -= len(message.payload)
+
+    def _unkeep(self) -> None:
+        number, message = self._kept.popleft()
+        self._kept_bytes -= len(message.payload)
+        if message.kind == 3:
+            self._directs[number] = message
+            if len(self._directs) > RECENT_DIRECTS:
+                self._directs.popitem(last=False)
+
+    def rooms(self) -> Iterator[str]:
+        """The rooms in which something waits."""
+        return iter([*self._queued, *(room for room in self._latest if room not in self._queued)])
