@@ -188,13 +188,14 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   /** Ends the connection that is, and whatever waits for a time; returns the number of the next turn. */
   #drop(reason?: number): number {
     const session = this._session;
+    const turn = ++this.#turn;
     this._session = undefined;
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
     clearTimeout(this.#drain);
     session?._end(session._away ? 0 : reason);
     this.#lost();
-    return ++this.#turn;
+    return turn;
   }
 
   #lost(): void {
@@ -214,7 +215,7 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   _ended(session: Session, reason: number, told: Extensions = {}): void {
     if (session !== this._session || session._away) return;
     const { _open } = session;
-    if (!_open) this.#address = undefined;
+    if (_open === undefined) this.#address = undefined;
     else if (now() - _open >= STANDS) this.#tries = 0;
     let ms = wait(reason, this.#tries++, told);
     if ((reason === 241 || reason === 242) && typeof this._options.token === "function" && !this.#asked) {
@@ -402,7 +403,7 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     const { queue } = this._options;
     const session = this._session;
     clearTimeout(this.#drain);
-    if (!queue || !session?._open || session._away) return;
+    if (!queue || session?._open === undefined || session._away) return;
     while (session._free && !queue.full()) {
       const next = queue.next();
       if (!next) return;

@@ -11,7 +11,7 @@ export interface Change<S> {
 }
 
 /** Something that has a state and tells what happens. `M` maps the name of each event to its arguments. */
-export abstract class Emitter<S, M extends { state: [change: Change<S>] }> {
+export abstract class Emitter<S, M extends Record<keyof M, any[]>> {
   /** The reason of the last change of state, 0 where there is none. */
   reason = 0;
 
@@ -24,7 +24,7 @@ export abstract class Emitter<S, M extends { state: [change: Change<S>] }> {
   ) {}
 
   /** Calls `handler` for every event of this name. Returns the function that ends it. */
-  on<K extends keyof M>(name: K, handler: (...args: M[K] & unknown[]) => void): () => void {
+  on<K extends keyof M>(name: K, handler: (...args: M[K]) => void): () => void {
     // Wrapped, so that a handler that is given twice is called twice, and ended once.
     const own = (...args: any) => handler(...args);
     (this._handlers[name] ??= new Set()).add(own);
@@ -32,7 +32,7 @@ export abstract class Emitter<S, M extends { state: [change: Change<S>] }> {
   }
 
   /** @internal Calls the handlers. One that throws does not keep the others from being called. */
-  _emit<K extends keyof M>(name: K, ...args: M[K] & unknown[]): void {
+  _emit<K extends keyof M>(name: K, ...args: M[K]): void {
     for (const handler of this._handlers[name] ?? []) this._try(() => handler(...args));
   }
 

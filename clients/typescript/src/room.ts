@@ -185,13 +185,16 @@ export class Room<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState, Roo
 
   /** The value of a key: of `owner`, or the room's own (0); without it the room's, else the member's that was written last. */
   latest(key: number, owner?: number): V | undefined {
-    return this.#values._latest(key, this.#options.value, owner);
+    return this._try(() => this.#values._latest(key, this.#options.value, owner));
   }
 
   /** All values. */
   *values(): Generator<{ key: number; value: V; owner: number }> {
     for (const [key, of] of this.#values._of) {
-      for (const [owner, entry] of of) yield { key: Math.floor(key / 2), value: read(entry, this.#options.value), owner };
+      for (const [owner, entry] of of) {
+        const value = this._try(() => read(entry, this.#options.value));
+        if (value !== undefined) yield { key: Math.floor(key / 2), value, owner };
+      }
     }
   }
 
@@ -394,7 +397,7 @@ export class Room<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState, Roo
     const owner = key % 2 ? 0 : member;
     if (!this.#shows(member) || !this._handlers.value?.size) return;
     key = Math.floor(key / 2);
-    this._try(() => this._emit("value", key, this.latest(key, owner), owner, member));
+    this._emit("value", key, this.latest(key, owner), owner, member);
   }
 
   /** The snapshot is whole: it replaces the values. What is gone is told, and then what is there. */

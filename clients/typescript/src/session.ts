@@ -49,7 +49,7 @@ export type Done = (reason: number, told: Extensions, values?: Field[]) => void;
 
 export class Session {
   /** WELCOME came, at this time of `now()`. */
-  _open = 0;
+  _open?: number;
   /** The capabilities of both sides. */
   _capabilities = 0;
   /** The server said that it goes away; the client has left. */
@@ -153,7 +153,7 @@ export class Session {
     if (type === 2) return this.#control(c);
     // What a later version may send (PROTOCOL 5).
     if (type !== 3 && (type !== 1 || kind > 5)) return;
-    if (!this._open) malformed();
+    if (this._open === undefined) malformed();
     if (type === 1) return this.#data(kind, flags, c);
     const client = this.#client;
     const time = varint(c);
@@ -189,7 +189,7 @@ export class Session {
     const [request, second, third] = values;
     const client = this.#client;
     if (command === 8) return client._ended(this, second, told);
-    if ((command === 2) === !!this._open) malformed();
+    if ((command === 2) !== (this._open === undefined)) malformed();
     const done = this.#requests.get(request);
     this.#requests.delete(request);
     if (command === 2) client._welcome(this, values, told);

@@ -6,7 +6,8 @@ export interface Entry<V> {
   _bytes: Uint8Array;
   /** Who wrote it. */
   _member: number;
-  /** What the codec made of the bytes, once it was asked. */
+  /** Whether the codec was asked, and what it made of the bytes. */
+  _read?: boolean;
   _value?: V;
 }
 
@@ -41,5 +42,11 @@ export class Values<V> {
   }
 }
 
-/** The value itself; always the same one, as long as it is not written again. */
-export const read = <V>(entry: Entry<V>, codec: Codec<V>): V => (entry._value ??= codec.decode(entry._bytes));
+/** The value itself; always the same one, as long as it is not written again. One that the codec cannot read throws once, and is nothing then. */
+export const read = <V>(entry: Entry<V>, codec: Codec<V>): V | undefined => {
+  if (!entry._read) {
+    entry._read = true;
+    entry._value = codec.decode(entry._bytes);
+  }
+  return entry._value;
+};
