@@ -1,6 +1,6 @@
 // The scenarios that hold for every client (clients/conformance), played with this one against a real server.
 //
-//   node test/conformance.mjs path/to/tickwire [part of a scenario's name]
+//   node tests/conformance.mjs path/to/tickwire [part of a scenario's name]
 //
 // scenarios ──step──> client ──WebSocket──> relay ──> server;   control port: faults, and what the server saw
 
