@@ -16,7 +16,7 @@ import type { Message, Queue } from "./message.js";
 import { Room, type RoomOptions } from "./room.js";
 import { after, Session, type Done, type Socket } from "./session.js";
 import type { Token } from "./token.js";
-import { counted, malformed, pack, text, utf8, type Extensions, type Field } from "./wire.js";
+import { counted, extension, malformed, pack, text, utf8, type Extensions, type Field } from "./wire.js";
 
 /** `disconnected`: nothing is tried. `connecting`: an attempt is under way or waited for. `connected`: WELCOME came. `closed`: for good. */
 export type ClientState = "disconnected" | "connecting" | "connected" | "closed";
@@ -206,8 +206,8 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     for (const room of this.#handles.values()) room._left(reason, why);
   }
 
-  /** @internal The connection ended, with a reason or without. */
-  _ended(session: Session, reason: number, told: Extensions = {}): void {
+  /** @internal The connection ended, with a reason or without. `say`: the server is told why. */
+  _ended(session: Session, reason: number, told: Extensions = {}, say = 0): void {
     if (session !== this._session || session._away) return;
     const { _open } = session;
     if (_open === undefined) this.#address = undefined;
@@ -221,7 +221,7 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     const why = text(told[2]);
     if (ms === undefined) return this._stop(reason, why);
     this.#address = address(told, this.url) ?? this.#address;
-    this.#drop();
+    this.#drop(say);
     this._to("connecting", reason, why);
     this.#again(ms);
   }
@@ -229,9 +229,8 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   /** @internal The server sent what cannot be read, or must not come. */
   _broken(session: Session, cause: unknown): void {
     if (session !== this._session) return;
-    session._end(201);
     this._fail(cause instanceof TickwireError ? cause : new TickwireError("protocol", 201, undefined, cause));
-    this._ended(session, 0);
+    this._ended(session, 0, {}, 201);
   }
 
   /** @internal GOING_AWAY: what is under way is still heard, until it is time to come back. */
@@ -254,13 +253,12 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   /** @internal The socket is open. */
   _hello(session: Session): void {
     const { inflate, renew } = this._options;
-    const token = utf8(this._token);
     session._request(1, [
       CAPABILITIES | (inflate ? DEFLATE : 0) | (renew ? TOKEN : 0),
       0,
       0,
-      ...(token.length ? [1, ...counted(token)] : []),
-      ...(this.#resume ? [4, ...counted(pack(...counted(this.#resume), this._directs))] : []),
+      ...extension(1, utf8(this._token)),
+      ...extension(4, this.#resume && pack(...counted(this.#resume), this._directs)),
     ]);
     for (const handle of this.#leaving) this.#tellLeft(handle);
     for (const room of this.#handles.values()) room._ask();
@@ -360,7 +358,7 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   /** @internal */
   _write(message: Message): void {
     message.number = ++this.#sent;
-    this._options.queue?._wrote(message);
+    this._options.queue?._wrote(message, this._session!);
     this._session!._write(message.frame);
   }
 

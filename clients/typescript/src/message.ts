@@ -33,7 +33,7 @@ export interface Queue {
   /** @internal Whether nothing may be written until more is accepted. */
   _full(): boolean;
   /** @internal Was numbered, and will be written. */
-  _wrote(message: Message): void;
+  _wrote(message: Message, session: Session): void;
   /** @internal Everything up to this number was accepted, or refused. */
   _accepted(number: number, client: Client): void;
   /** @internal Was refused. Returns it where it is still held, and null where nothing is to be told: it was told before, or it leaves again. */

@@ -28,7 +28,7 @@ const WRITTEN_BYTES = 1 << 20;
 const ASK = 256;
 const ASK_BYTES = 64 << 10;
 
-/** The flag that asks for that (PROTOCOL 5). The client always offers the capability; a server without it refuses. */
+/** The flag that asks for that (PROTOCOL 5), and the capability that it needs (PROTOCOL 10.3). */
 const TELL = 32;
 
 /** Milliseconds after which a full socket is looked at again. */
@@ -112,13 +112,13 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
 
     _full: full,
 
-    _wrote(message) {
+    _wrote(message, session) {
       written.push(message);
       writtenBytes += message.frame.length;
       askedBytes += message.frame.length;
       if (++asked < ASK && askedBytes < ASK_BYTES) return;
       asked = askedBytes = 0;
-      message.frame[3]! |= TELL;
+      if (session._capabilities & TELL) message.frame[3]! |= TELL;
     },
 
     _accepted(number, client) {
