@@ -156,29 +156,26 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     const { token, WebSocket = globalThis.WebSocket } = this._options;
     const turn = this.#drop();
     const address = this.#address;
+    let kind: ErrorKind = "token";
     try {
       const told = typeof token === "function" ? await token() : token;
       if (turn !== this.#turn) return;
       if (token && !told) return this._stop(241);
       this._token = told ?? "";
-    } catch (cause) {
-      if (turn === this.#turn) this.#again(backoff(this.#tries++), "token", cause);
-      return;
-    }
-    try {
+      kind = "connect";
       this._session = new Session(this, new WebSocket(address ?? this.url, ["tickwire.v1"]));
     } catch (cause) {
+      if (turn !== this.#turn) return;
       this.#address = undefined;
-      this.#again(backoff(this.#tries++), "connect", cause);
+      this.#again(backoff(this.#tries++));
+      this._fail(new TickwireError(kind, 0, undefined, cause));
       // An address that a server told may be wrong; with its own the client cannot do otherwise.
-      if (!address) this._stop(0);
+      if (kind === "connect" && !address) this._stop(0);
     }
   }
 
-  #again(ms: number, kind?: ErrorKind, cause?: unknown): void {
-    clearTimeout(this.#timer);
+  #again(ms: number): void {
     this.#timer = after(ms, () => void this.#attempt());
-    if (kind) this._fail(new TickwireError(kind, 0, undefined, cause));
   }
 
   /** Ends the connection that is, and whatever waits for a time; returns the number of the next turn. */
