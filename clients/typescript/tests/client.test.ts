@@ -6,7 +6,22 @@ import { Client, text, type Options, type Outcome, type TickwireError } from "..
 import { queue } from "../src/queue.js";
 import { renew } from "../src/renew.js";
 import { counted, utf8 } from "../src/wire.js";
-import { answer, close, data, done, events, FakeSocket, gap, goingAway, joined, leftBy, ping, refused, settle, snapshot } from "./fake.js";
+import {
+  answer,
+  close,
+  data,
+  done,
+  events,
+  FakeSocket,
+  gap,
+  goingAway,
+  joined,
+  leftBy,
+  ping,
+  refused,
+  settle,
+  snapshot,
+} from "./fake.js";
 
 let clients: Client[] = [];
 beforeEach(() => {
@@ -226,7 +241,7 @@ describe("life", () => {
     room.on("event", () => (inside = socket.written.length));
     socket.receive(batch, ping());
     const after = socket.said().at(-1)!.rest;
-    const read = (bytes: Uint8Array) => bytes[1]! & 127 | bytes[2]! << 7;
+    const read = (bytes: Uint8Array) => (bytes[1]! & 127) | (bytes[2]! << 7);
     expect(read(after) - read(consumed)).toBe(batch.length + ping().length);
     expect(inside).toBe(0);
   });
@@ -240,7 +255,15 @@ describe("life", () => {
     client.connect();
     await settle();
     // Neither the session nor its resume token goes on, but the room does.
-    expect(FakeSocket.last.open().said().map(({ is, rest }) => [is, rest.length])).toEqual([["hello", 3], ["join", 15]]);
+    expect(
+      FakeSocket.last
+        .open()
+        .said()
+        .map(({ is, rest }) => [is, rest.length]),
+    ).toEqual([
+      ["hello", 3],
+      ["join", 15],
+    ]);
     client.close();
     expect(told).toEqual(["connecting", "connected", "disconnected", "connecting", "closed"]);
     expect(room.state).toBe("left");
@@ -322,10 +345,26 @@ describe("coming back", () => {
 
   test("a batch that was shown in part goes on where it broke off", async () => {
     const { socket, heard } = await inRoom();
-    socket.receive(data(0, 1, [[2, "a"], [2, "b"]], { more: true }));
+    socket.receive(
+      data(
+        0,
+        1,
+        [
+          [2, "a"],
+          [2, "b"],
+        ],
+        { more: true },
+      ),
+    );
     const next = (await again(socket)).welcome({ resumed: true });
     next.joined({ outcome: 1, position: 0 });
-    next.receive(data(0, 1, [[2, "a"]], { more: true }), data(0, 1, [[2, "b"], [2, "c"]]));
+    next.receive(
+      data(0, 1, [[2, "a"]], { more: true }),
+      data(0, 1, [
+        [2, "b"],
+        [2, "c"],
+      ]),
+    );
     expect(heard).toEqual(["2 a", "2 b", "2 c"]);
   });
 
@@ -346,7 +385,13 @@ describe("coming back", () => {
   test("own messages of the session before stay hidden while they are replayed", async () => {
     const { socket, heard } = await inRoom();
     const next = (await again(socket)).welcome().joined({ outcome: 1, member: 9 });
-    next.receive(data(0, 1, [[1, "mine, before"], [2, "theirs"], [9, "mine, now"]]));
+    next.receive(
+      data(0, 1, [
+        [1, "mine, before"],
+        [2, "theirs"],
+        [9, "mine, now"],
+      ]),
+    );
     next.receive(snapshot());
     next.receive(data(0, 2, [[1, "somebody else's by now"]]));
     expect(heard).toEqual(["2 theirs", "1 somebody else's by now"]);
@@ -356,11 +401,21 @@ describe("coming back", () => {
     const { socket, room } = await inRoom();
     const heard: string[] = [];
     room.on("direct", (message, member, answers) => heard.push(`${member} ${message} ${answers}`));
-    socket.receive(data(3, 1, [[2, 0, "a"], [3, 7, "b"]]));
+    socket.receive(
+      data(3, 1, [
+        [2, 0, "a"],
+        [3, 7, "b"],
+      ]),
+    );
     const next = await again(socket);
     const { rest } = next.said()[0]!;
     expect(rest.at(-1)).toBe(2);
-    next.welcome({ resumed: true }).receive(data(3, 2, [[3, 7, "b"], [2, 0, "c"]]));
+    next.welcome({ resumed: true }).receive(
+      data(3, 2, [
+        [3, 7, "b"],
+        [2, 0, "c"],
+      ]),
+    );
     expect(heard).toEqual(["2 a 0", "3 b 7", "2 c 0"]);
   });
 
@@ -448,7 +503,11 @@ describe("rooms", () => {
     room.join();
     await vi.advanceTimersByTimeAsync(20_000);
     const said = FakeSocket.last.open().said();
-    expect(said.map(({ is, rest }) => [is, rest[0]])).toEqual([["hello", 43], ["leave", 1], ["join", 2]]);
+    expect(said.map(({ is, rest }) => [is, rest[0]])).toEqual([
+      ["hello", 43],
+      ["leave", 1],
+      ["join", 2],
+    ]);
     // Another life of the room: nothing is known of it.
     expect(said[2]!.rest.length).toBe(4);
   });
