@@ -53,7 +53,6 @@ class Player {
   rooms = new Map();
   asked = 0;
   client;
-  inflate;
   /** Rooms that were wanted before there was a client. */
   early = [];
 
@@ -68,7 +67,7 @@ class Player {
     this.client = new Client(ports.websocket, {
       WebSocket,
       renew,
-      inflate: this.inflate,
+      inflate,
       queue: queue({ messages: queue_messages }),
       token,
     });
@@ -198,8 +197,6 @@ class Player {
 async function play({ server, steps }) {
   await must("/reset", server);
   const player = new Player();
-  // What a flood pads with spaces is next to nothing where it is compressed: then nobody is slow.
-  if (!server.outbox_bytes) player.inflate = inflate;
   const late = new Promise((_, fail) => setTimeout(fail, SCENARIO, new Failed("it took too long")).unref());
   try {
     for (const [number, step] of steps.entries()) {
