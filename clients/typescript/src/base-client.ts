@@ -121,17 +121,16 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
       this.#tries = 0;
       this.#asked = false;
       this._to("connecting");
-      void this.#attempt();
+      // A handler may have ended it already, here and wherever something is told.
+      if ((this.state as ClientState) === "connecting") void this.#attempt();
     }
     return this;
   }
 
   /** Ends the connection and the session. Rooms stay wanted, for the next `connect`. */
   disconnect(): void {
-    if (this.state === "closed") return;
-    this.#drop(200);
     this.#resume = undefined;
-    this._to("disconnected");
+    if (this.state !== "closed" && this.#drop(200) === this.#turn) this._to("disconnected");
   }
 
   /** Ends everything, for good. Returns how many messages waited and will never leave. */
@@ -217,9 +216,9 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
     const why = text(told[2]);
     if (ms === undefined) return this._stop(reason, why);
     this.#address = address(told, this.url) ?? this.#address;
-    this.#drop(say);
-    this._to("connecting", reason, why);
+    if (this.#drop(say) !== this.#turn) return;
     this.#again(ms);
+    this._to("connecting", reason, why);
   }
 
   /** @internal The server sent what cannot be read, or must not come. */
@@ -239,9 +238,9 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
     this.#resume = undefined;
     this.#tries = 0;
     this.#address = address(told, this.url);
-    this.#lost();
-    this._to("connecting", 100);
     this.#again(reconnect);
+    this.#lost();
+    if (session === this._session) this._to("connecting", 100);
   }
 
   // What a connection begins with (SPEC 4).

@@ -228,8 +228,8 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     const ms = wait(reason, this.#tries++, told);
     const why = text(told[2]);
     if (ms === undefined) return this._left(reason, why);
-    this._to("joining", reason, why);
     this.#timer = after(ms, () => this._ask());
+    this._to("joining", reason, why);
   }
 
   #joined([, , , member, mode, outcome, epoch, position, period, tick, time]: Field[]): void {

@@ -439,6 +439,45 @@ describe("coming back", () => {
   });
 });
 
+describe("handlers that end it", () => {
+  /** What may happen to a client, each with the state that it tells last. */
+  const ends: [string, (client: Client) => void][] = [
+    ["closed", (client) => client.close()],
+    ["disconnected", (client) => client.disconnect()],
+  ];
+  const happens: [string, (socket: FakeSocket) => void][] = [
+    ["a break", (socket) => socket.break()],
+    ["garbage", (socket) => socket.receive(Uint8Array.of(1))],
+    ["going away", (socket) => socket.receive(goingAway(1000))],
+    ["a reason", (socket) => socket.receive(close(101))],
+  ];
+  for (const [state, end] of ends) {
+    for (const [what, happen] of happens) {
+      for (const where of what === "garbage" ? ["room", "client", "error"] : ["room", "client"]) {
+        test(`${what}, ${state} by a handler of the ${where}`, async () => {
+          const { client, room, socket } = await inRoom();
+          if (where === "room") room.on("state", ({ to }) => to === "joining" && end(client));
+          if (where === "client") client.on("state", ({ to }) => to === "connecting" && end(client));
+          if (where === "error") client.on("error", () => end(client));
+          happen(socket);
+          expect(client.state).toBe(state);
+          const sockets = FakeSocket.all.length;
+          await vi.advanceTimersByTimeAsync(60_000);
+          expect([client.state, FakeSocket.all.length]).toEqual([state, sockets]);
+        });
+      }
+    }
+  }
+
+  test("connecting, closed by a handler", async () => {
+    const client = new Client("ws://server/ws", { WebSocket: FakeSocket });
+    client.on("state", () => client.close());
+    client.connect();
+    await settle();
+    expect([client.state, FakeSocket.all.length]).toEqual(["closed", 0]);
+  });
+});
+
 describe("rooms", () => {
   test("a refused join is tried again where the reason allows it, and over where not", async () => {
     const { client, socket } = await start();
