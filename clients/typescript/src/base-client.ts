@@ -255,7 +255,7 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
       ...extension(1, utf8(this._token)),
       ...extension(4, this.#resume && pack(...counted(this.#resume), this._directs)),
     ]);
-    for (const handle of this.#leaving) this.#tellLeft(handle);
+    if (this.#resume) for (const handle of this.#leaving) this.#tellLeft(handle);
     for (const room of this._handles.values()) room._ask();
   }
 
@@ -290,7 +290,8 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
 
   /** @internal */
   _request(command: number, parts: (number | Uint8Array)[], done?: Done): void {
-    if (this._session && !this._session._away) this._session._request(command, parts, done);
+    // Before the socket is open there is nothing to ask: hello says it all.
+    if (this._session?._ready && !this._session._away) this._session._request(command, parts, done);
   }
 
   // Rooms.

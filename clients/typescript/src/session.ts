@@ -101,8 +101,13 @@ export class Session {
     return this.#socket.bufferedAmount < 65536;
   }
 
+  /** Whether the socket is open. */
+  get _ready(): boolean {
+    return this.#socket.readyState === 1;
+  }
+
   _write(bytes: Uint8Array): void {
-    if (this.#socket.readyState === 1) this.#socket.send(bytes as Uint8Array<ArrayBuffer>);
+    if (this._ready) this.#socket.send(bytes as Uint8Array<ArrayBuffer>);
   }
 
   /** Sends a command. `done` is called once. */

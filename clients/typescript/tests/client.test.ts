@@ -535,6 +535,17 @@ describe("rooms", () => {
     expect([room.state, room.reason]).toEqual(["left", 243]);
   });
 
+  test("what is wanted before the socket is open is asked for once, behind the hello", async () => {
+    const { client, socket } = await start();
+    client.room("a").join();
+    client.room("b").join().leave();
+    const said = socket.open().said();
+    expect(said.map(({ is, request }) => [is, request])).toEqual([
+      ["hello", 1],
+      ["join", 2],
+    ]);
+  });
+
   test("a room that was left while the connection was broken is left in the session that goes on", async () => {
     const { socket, room } = await inRoom();
     socket.break();
