@@ -291,7 +291,10 @@ void tw_opened(tw_client *client);
 /* The connection is gone, or there was none to be had. */
 void tw_lost(tw_client *client);
 
-/* Brings bytes of the server: how many were taken. The rest comes again after tw_next has said false. */
+/* How many bytes tw_feed would take now; 0 where an answer has to leave first (tw_output). */
+size_t tw_space(const tw_client *client);
+
+/* Brings bytes of the server: how many were taken, which is all of them up to tw_space. */
 size_t tw_feed(tw_client *client, const uint8_t *bytes, size_t len);
 
 /* Takes what has happened next. False: nothing more for now; then look for output. Each round of the loop takes all. */
@@ -1553,16 +1556,22 @@ bool tw_next(tw_client *c, tw_event *event)
     return true;
 }
 
+size_t tw_space(const tw_client *c)
+{
+    /* What comes behind the end is thrown away. */
+    if (c->link != TW_LINK_OPEN || c->closing != 0 || c->shut) return SIZE_MAX;
+    return c->config.in_size - c->in_len + c->drop;
+}
+
 size_t tw_feed(tw_client *c, const uint8_t *bytes, size_t len)
 {
-    size_t space;
-    if (c->link != TW_LINK_OPEN || c->closing != 0 || c->shut) return len;
+    size_t space = tw_space(c);
+    if (space == SIZE_MAX) return len;
     if (c->drop > 0) {
         c->in_len -= c->drop;
         memmove(c->config.in, c->config.in + c->drop, c->in_len);
         c->drop = 0;
     }
-    space = c->config.in_size - c->in_len;
     if (len > space) len = space;
     if (len > 0) memcpy(c->config.in + c->in_len, bytes, len);
     c->in_len += len;
