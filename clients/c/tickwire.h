@@ -362,6 +362,12 @@ static tw_bytes tw_span(const uint8_t *at, size_t len)
     return bytes;
 }
 
+/* [5] bits 1 to 3. */
+static uint8_t tw_kind(uint8_t flags)
+{
+    return (uint8_t)(flags >> 1 & 7);
+}
+
 static tw_reader tw_read(tw_bytes bytes)
 {
     tw_reader in;
@@ -438,7 +444,7 @@ static const char *tw_layout(tw_side from, const tw_frame *frame)
     else if (frame->type == TW_PING)
         index = from == TW_FROM_CLIENT ? 18 : 19u + (frame->flags & TW_FLAG_ANSWER);
     else
-        index = from == TW_FROM_SERVER ? 23 : (frame->flags & 0x0e) == 0 ? 21 : 22;
+        index = from == TW_FROM_SERVER ? 23 : tw_kind(frame->flags) == 0 ? 21 : 22;
     while (index > 0)
         if (*layout++ == ';') index--;
     return layout;
@@ -656,7 +662,7 @@ static bool tw_select(tw_client *c)
             const tw_room *room;
             len = tw_peek(c, offset, &frame);
             room = &c->config.rooms[frame.arg[0] - 1];
-            if ((frame.flags & 0x0e) / 2 == TW_KIND_VALUE ? values == 0 : values == 1) continue;
+            if (tw_kind(frame.flags) == TW_KIND_VALUE ? values == 0 : values == 1) continue;
             if (room->phase != TW_PHASE_IN || room->leave) continue;
             tw_reverse(first, at);
             tw_reverse(at, at + len);
@@ -872,7 +878,7 @@ static tw_result tw_queue(tw_client *c, unsigned index, uint8_t kind, uint64_t k
     /* Of a value only the last one waits (SPEC 5). */
     for (offset = tw_unsent(c); kind == TW_KIND_VALUE && offset < c->out_len; offset += len) {
         len = tw_peek(c, offset, &old);
-        if ((old.flags & 0x0e) == kind << 1 && old.arg[0] == frame.arg[0] && old.arg[1] == key) {
+        if (tw_kind(old.flags) == kind && old.arg[0] == frame.arg[0] && old.arg[1] == key) {
             found = offset;
             found_len = len;
         }
@@ -1055,7 +1061,7 @@ static void tw_tell_message(const tw_client *c, size_t offset, tw_event *event)
     tw_frame frame;
     tw_peek(c, offset, &frame);
     event->room = (unsigned)frame.arg[0] - 1;
-    event->kind = (frame.flags & 0x0e) / 2;
+    event->kind = tw_kind(frame.flags);
     event->key = frame.arg[1];
     event->payload = frame.rest;
 }
@@ -1281,7 +1287,7 @@ static bool tw_handle_ping(tw_client *c, tw_bytes payload)
 /* The head of a data frame [8.1]. */
 static bool tw_handle_head(tw_client *c, tw_bytes head, tw_event *event)
 {
-    uint8_t kind = (c->frame_flags & 0x0e) / 2;
+    uint8_t kind = tw_kind(c->frame_flags);
     tw_frame frame;
     tw_room *room;
     if (!tw_fields(TW_FROM_SERVER, TW_DATA, c->frame_flags, head, &frame)) return false;
@@ -1318,7 +1324,7 @@ static bool tw_handle_head(tw_client *c, tw_bytes head, tw_event *event)
 /* A record whose payload is here, or is too large to be (NULL). */
 static bool tw_handle_record(tw_client *c, const tw_record *record, tw_bytes payload, tw_event *event)
 {
-    uint8_t kind = (c->frame_flags & 0x0e) / 2;
+    uint8_t kind = tw_kind(c->frame_flags);
     tw_room *room = c->room;
     tw_presence presence;
     static const tw_event_type types[] = {TW_EVENT_MESSAGE, TW_EVENT_VALUE, TW_EVENT_PRESENCE, TW_EVENT_DIRECT,
@@ -1362,7 +1368,7 @@ static bool tw_handle_record(tw_client *c, const tw_record *record, tw_bytes pay
 /* The end of a frame. */
 static void tw_finish(tw_client *c, tw_event *event)
 {
-    uint8_t kind = (c->frame_flags & 0x0e) / 2;
+    uint8_t kind = tw_kind(c->frame_flags);
     tw_room *room = c->room;
     c->stage = TW_STAGE_HEADER;
     /* [9] beginning with WELCOME. */
@@ -1390,7 +1396,7 @@ static bool tw_read_header(tw_client *c, const uint8_t *at)
     if (c->frame_type == TW_CONTROL || c->frame_type == TW_PING) {
         c->stage = TW_STAGE_WHOLE;
     } else if (c->welcomed) {
-        bool known = c->frame_type == TW_DATA && (c->frame_flags & 0x0e) <= TW_KIND_MEMBERS << 1;
+        bool known = c->frame_type == TW_DATA && tw_kind(c->frame_flags) <= TW_KIND_MEMBERS;
         /* [5] what is not known is skipped: its length is. */
         c->stage = known ? TW_STAGE_HEAD : TW_STAGE_REST;
         c->skip = known ? 0 : c->left;
@@ -1407,7 +1413,7 @@ static bool tw_read_header(tw_client *c, const uint8_t *at)
 static bool tw_read_record(tw_client *c, tw_bytes bytes, size_t have, bool *waits, tw_event *event)
 {
     tw_reader in = tw_read(bytes);
-    tw_record record = tw_get_record(&in, (c->frame_flags & 0x0e) / 2);
+    tw_record record = tw_get_record(&in, tw_kind(c->frame_flags));
     size_t head = bytes.len - in.left;
     bool fits;
     if (in.bad || record.len > c->left - head) return false;
