@@ -1081,6 +1081,7 @@ static bool tw_handle_welcome(tw_client *c, const tw_frame *frame)
     c->samples = c->pings = 0;
     c->last_time = c->consumed = 0;
     c->up_at = c->ping_at = c->now;
+    c->dead_at = c->now + 2 * c->ping_ms + 5000;
     c->cursor = 0;
     if (resumed) {
         if (frame->arg[9] < c->accepted || !tw_accept(c, frame->arg[9])) return false;
