@@ -1036,6 +1036,12 @@ static tw_room *tw_by_handle(tw_client *c, uint64_t handle)
     return handle > 0 && handle <= c->config.room_count ? &c->config.rooms[handle - 1] : NULL;
 }
 
+/* The room of a request; none that there is, where it is of no room. Of 64 bits a small processor divides by a routine. */
+static uint32_t tw_room_of(uint64_t request)
+{
+    return request < TW_REQUEST_ROOMS || request > UINT32_MAX ? UINT32_MAX : ((uint32_t)request - TW_REQUEST_ROOMS) / 3;
+}
+
 static tw_room *tw_by_id(tw_client *c, uint64_t id)
 {
     unsigned i;
@@ -1159,8 +1165,9 @@ static void tw_refuse(tw_client *c, tw_room *room, const tw_frame *frame)
 
 static void tw_handle_refused(tw_client *c, const tw_frame *frame, tw_event *event)
 {
-    uint64_t index = (frame->request - TW_REQUEST_ROOMS) / 3, number = frame->arg[0] - c->accepted;
-    tw_room *room = tw_by_handle(c, index + 1);
+    uint32_t index = tw_room_of(frame->request);
+    uint64_t number = frame->arg[0] - c->accepted;
+    tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
     size_t offset = 0;
     tw_frame old;
     if (frame->arg[0] > 0) {
@@ -1176,10 +1183,10 @@ static void tw_handle_refused(tw_client *c, const tw_frame *frame, tw_event *eve
         event->state = TW_ERROR_TOKEN;
         event->number = frame->arg[1];
     } else if (frame->request >= TW_REQUEST_ROOMS && room != NULL) {
-        unsigned which = (unsigned)((frame->request - TW_REQUEST_ROOMS) % 3);
+        unsigned which = (uint32_t)(frame->request - TW_REQUEST_ROOMS) % 3;
         if (which == 2) {
             event->type = TW_EVENT_PAUSED;
-            event->room = (unsigned)index;
+            event->room = index;
             event->number = frame->arg[1];
         } else if (which == 0 ? room->phase == TW_PHASE_ASKED : room->phase == TW_PHASE_LEAVING) {
             /* Of a LEAVE: it had ended before, and what was joined since is asked for again. */
@@ -1239,10 +1246,9 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, bool partial, tw_e
         break;
     case TW_REFUSED: tw_handle_refused(c, &frame, event); break;
     case TW_DONE:
-        if (frame.request >= TW_REQUEST_ROOMS && (frame.request - TW_REQUEST_ROOMS) % 3 == 2 &&
-            tw_by_handle(c, (frame.request - TW_REQUEST_ROOMS) / 3 + 1) != NULL) {
+        if ((uint32_t)(frame.request - TW_REQUEST_ROOMS) % 3 == 2 && tw_room_of(frame.request) < c->config.room_count) {
             event->type = TW_EVENT_PAUSED;
-            event->room = (unsigned)((frame.request - TW_REQUEST_ROOMS) / 3);
+            event->room = tw_room_of(frame.request);
         }
         break;
     case TW_GAP: return tw_handle_gap(c, &frame);

@@ -35,7 +35,8 @@ fn request_of(room: usize, asked: Asked) -> RequestId {
 
 /// The room and the command behind a request number.
 pub(super) fn asked_by(request: RequestId) -> Option<(usize, Asked)> {
-    let number = request.0.checked_sub(ROOMS_FROM)?;
+    // Of 64 bits a small processor divides by a routine of a kilobyte.
+    let number = u32::try_from(request.0.checked_sub(ROOMS_FROM)?).ok()?;
     let asked = [Asked::Join, Asked::Leave, Asked::Receive].into_iter().nth(usize::try_from(number % 3).ok()?)?;
     Some((usize::try_from(number / 3).ok()?, asked))
 }

@@ -30,8 +30,8 @@ const CLOSING: u64 = 2000;
 const STOOD: u64 = 5000;
 
 /// The least and the most that the backoff waits.
-const LEAST_WAIT: u64 = 500;
-const MOST_WAIT: u64 = 20_000;
+const LEAST_WAIT: u32 = 500;
+const MOST_WAIT: u32 = 20_000;
 
 impl<const ROOMS: usize> Device<'_, ROOMS> {
     /// Tells the time, in milliseconds of a clock that never goes back. To be called in every round of the caller's loop.
@@ -176,17 +176,17 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
             (Advice::Retry, _) => {
                 let most = if *tries < 6 { LEAST_WAIT << *tries } else { MOST_WAIT };
                 *tries += 1;
-                (LEAST_WAIT + self.random(most)).min(MOST_WAIT)
+                (u64::from(LEAST_WAIT) + self.random(most)).min(MOST_WAIT.into())
             }
         };
         Some(self.time.now.saturating_add(wait))
     }
 
     /// A number from 0 to `most`: xorshift, for nothing secret hangs on it.
-    fn random(&mut self, most: u64) -> u64 {
+    fn random(&mut self, most: u32) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
         self.random ^= self.random << 5;
-        u64::from(self.random) % (most + 1)
+        u64::from(self.random % (most + 1))
     }
 }

@@ -39,6 +39,8 @@ mod options;
 mod queue;
 mod room;
 mod show;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use event::{Breach, Error, Event, Message, Outcome};
