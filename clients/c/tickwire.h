@@ -12,6 +12,8 @@
  *                           #include "tickwire.h"
  * Everywhere else:          #include "tickwire.h"
  *
+ * With TICKWIRE_CODEC_ONLY defined beside it, only the codec is compiled, for who has a client already.
+ *
  * One implementation rather than inline functions: a device pays for the code once, however many files use it.
  *
  * Numbers in brackets are sections of PROTOCOL.md. Nothing here is thread safe: one client, one thread.
@@ -582,6 +584,8 @@ bool tw_get_presence(tw_bytes payload, tw_presence *presence)
     }
     return !in.bad;
 }
+
+#ifndef TICKWIRE_CODEC_ONLY
 
 /* ---------------------------------------------------------------------------------------- what is to be sent */
 
@@ -1738,6 +1742,8 @@ uint64_t tw_server_time(tw_client *c)
     if (time > c->last_time) c->last_time = time;
     return c->last_time;
 }
+
+#endif /* TICKWIRE_CODEC_ONLY */
 
 #ifdef __cplusplus
 }

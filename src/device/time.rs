@@ -64,7 +64,8 @@ impl Time {
             (self.best, self.samples) = (trip, 0);
             let ahead = received.cast_signed().wrapping_sub(asked.cast_signed());
             let behind = sent.cast_signed().wrapping_sub(heard.cast_signed());
-            self.offset = ahead.wrapping_add(behind) / 2;
+            // Half of both; a division of 64 bits would be a routine of a kilobyte.
+            self.offset = ahead.wrapping_add(behind) >> 1;
         }
     }
 
