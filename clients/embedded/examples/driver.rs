@@ -54,6 +54,7 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
+    #[expect(clippy::disallowed_methods, reason = "the clock of a program begins somewhere")]
     fn run(&mut self, commands: &mpsc::Receiver<String>) {
         let began = Instant::now();
         loop {
@@ -136,13 +137,14 @@ impl Driver<'_> {
             }
             _ => return,
         };
-        println!("result {}", match said {
+        let result = match said {
             Ok(()) => "ok",
             Err(Refusal::Full) => "queue-full",
             Err(Refusal::TooLarge) => "too-large",
             Err(Refusal::Dropped) => "dropped",
             Err(Refusal::NoRoom) => "no-room",
-        });
+        };
+        println!("result {result}");
     }
 
     /// The place of a room's name, which it keeps.

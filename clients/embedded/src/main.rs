@@ -26,7 +26,13 @@ const LIGHT: *mut u32 = 0x4000_001c as *mut u32;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
+    halt()
+}
+
+fn halt() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 fn read(register: *const u32) -> u32 {
@@ -45,7 +51,7 @@ pub extern "C" fn _start() -> ! {
     let (mut input, mut output, mut control) = ([0; 256], [0; 512], [0; 192]);
     let buffers = Buffers { input: &mut input, output: &mut output, control: &mut control };
     let options = Options { seed: read(SENSOR), ..Options::default() };
-    let Ok(mut device) = Device::<1>::new(buffers, options) else { loop {} };
+    let Ok(mut device) = Device::<1>::new(buffers, options) else { halt() };
     device.connect();
     // A room that is not wanted cannot be full.
     let _ = device.join(0, "sensors/kitchen", JoinOptions::BOTH);
