@@ -31,7 +31,8 @@ fuzz_target!(|data: &[u8]| {
 fn with_device<T>(run: impl FnOnce(&mut Small<'_>) -> T) -> T {
     let (mut input, mut output, mut control) = ([0; INPUT], [0; OUTPUT], [0; 200]);
     let buffers = Buffers { input: &mut input, output: &mut output, control: &mut control };
-    let mut device = Device::new(buffers, Options { seed: 1, renews: true, ..Options::default() }).expect("large enough");
+    let mut device =
+        Device::new(buffers, Options { seed: 1, renews: true, ..Options::default() }).expect("large enough");
     device.connect();
     let both = JoinOptions { mode: Mode::BOTH.with(Mode::MEMBERS), echo: false, presence: b"me" };
     device.join(0, "room", both).expect("a place");
