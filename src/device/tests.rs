@@ -1,5 +1,7 @@
 //! The device against a server of a few lines and a clock that is a number.
 
+#![expect(clippy::indexing_slicing, reason = "a test that fails says where")]
+
 use super::*;
 use crate::wire::control::{Accepted, Close, Command, Gap, GoingAway, Joined, Left, Mode, Outcome as Found, Welcome};
 use crate::wire::control::{Control, Refused};
