@@ -208,7 +208,8 @@ typedef enum tw_event_type {
     TW_EVENT_PRESENCE,    /* state: TW_HERE .. TW_COUNT; subject, payload, number (reason, or count); snapshot */
     TW_EVENT_SNAPSHOT,    /* of room: begins where `snapshot`, and is whole where not: replaces all values. kind: values or
                              members */
-    TW_EVENT_REFUSED,     /* a message: room, kind, key, payload, number: the reason. After a resume it may come again */
+    TW_EVENT_REFUSED,     /* a message: room, kind, key, payload, number: the reason. After a resume it may come again.
+                             Where it had been accepted already [12.3], room is room_count */
     TW_EVENT_UNCONFIRMED, /* a message that may have arrived or not, and is not sent again: room, kind, key, payload */
     TW_EVENT_SKIPPED,     /* a message larger than `in`: room, kind, member, key, number: its bytes */
     TW_EVENT_PAUSED,      /* room: what tw_pause asked for is done; number 0, or the reason why not */
@@ -260,7 +261,7 @@ typedef struct tw_config {
     uint32_t seed;  /* of the backoff: different on every device, such as its serial number; not 0 */
 } tw_config;
 
-/* A client. The members are its own; their number is in README.md. */
+/* A client. The members are its own. */
 typedef struct tw_client {
     tw_config config;
     uint64_t now, at, dead_at, up_at, ping_at, reason, pong;
