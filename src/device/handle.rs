@@ -8,9 +8,9 @@ use super::compose::{self, Asked, asked_by};
 use super::ending::Link;
 use super::intake::{Piece, Span};
 use super::queue::place;
-use super::room::{Phase, Room};
+use super::room::Phase;
 use super::show::{Mine, Received, Told};
-use super::{Breach, Device, Error, Event, Outcome, RoomState, State};
+use super::{Breach, Device, Error, Event, RoomState, State};
 use crate::wire::control::{self, Command, Gap, Joined, Refused, Welcome};
 use crate::wire::extension::kind;
 use crate::wire::header::flags;
@@ -390,62 +390,6 @@ struct Ending {
     reason: Reason,
     told: Option<u64>,
     say: Option<Reason>,
-}
-
-impl Room<'_> {
-    fn handle_joined(&mut self, joined: &Joined<'_>) -> Result<(), Breach> {
-        (self.id, self.member, self.tick) = (Some(joined.room), joined.member, joined.tick);
-        (self.phase, self.collecting, self.run) = (Phase::In, false, 0);
-        if !self.is_in() {
-            return Ok(());
-        }
-        let outcome = match self.since {
-            Some(since) if joined.outcome == control::Outcome::RECOVERED => {
-                // PROTOCOL 12.1: every batch behind the one that was asked for follows.
-                if since != (joined.epoch, joined.position) {
-                    return Err(Breach::Position);
-                }
-                Outcome::Recovered
-            }
-            Some((epoch, position))
-                if joined.outcome == control::Outcome::GAP && epoch == joined.epoch && joined.position > position =>
-            {
-                Outcome::Gap(position.next(), joined.position)
-            }
-            _ => Outcome::Snapshot,
-        };
-        if outcome != Outcome::Recovered {
-            self.seen = 0;
-        }
-        self.outcome = Some(outcome);
-        // Without receiving there is nothing to miss.
-        let receives = self.options.mode.has(control::Mode::RECEIVE);
-        self.since = receives.then_some((joined.epoch, joined.position));
-        (self.state, self.reason, self.tries) = (RoomState::Joined, None, 0);
-        Ok(())
-    }
-
-    /// PROTOCOL 6.10: what never comes. Below, nothing is lost but values.
-    fn handle_gap(&mut self, gap: &Gap<'_>) -> Result<(), Breach> {
-        self.collecting = false;
-        self.outcome = Some(Outcome::Snapshot);
-        let Some((epoch, position)) = self.since else { return Ok(()) };
-        let mut to = gap.to;
-        if gap.epoch == epoch {
-            if gap.to < gap.from {
-                return Ok(());
-            }
-            // What lies before the gap must have come.
-            if gap.from > position.next() {
-                return Err(Breach::Position);
-            }
-            self.outcome = Some(Outcome::Gap(gap.from, gap.to));
-            to = to.max(position);
-        }
-        self.since = Some((gap.epoch, to));
-        (self.seen, self.run) = (0, 0);
-        Ok(())
-    }
 }
 
 /// PROTOCOL 3.3: a frame with an odd extension that this client does not know is ignored.

@@ -5,8 +5,8 @@
 //!                  └─────────┴─ the connection breaks ─┴──> Held ──JOIN, LEAVE──> ..
 //! ```
 
-use super::{JoinOptions, Outcome, RoomState};
-use crate::wire::control::Mode;
+use super::{Breach, JoinOptions, Outcome, RoomState};
+use crate::wire::control::{self, Gap, Joined, Mode};
 use crate::wire::{Epoch, MemberNumber, Position, Reason, RoomId};
 
 /// A place for a room.
@@ -107,6 +107,61 @@ impl<'a> Room<'a> {
     /// The last complete position.
     pub(super) fn position(&self) -> Position {
         self.since.map_or(Position(0), |(_, position)| position)
+    }
+
+    /// PROTOCOL 12.1: JOINED came.
+    pub(super) fn handle_joined(&mut self, joined: &Joined<'_>) -> Result<(), Breach> {
+        (self.id, self.member, self.tick) = (Some(joined.room), joined.member, joined.tick);
+        (self.phase, self.collecting, self.run) = (Phase::In, false, 0);
+        if !self.is_in() {
+            return Ok(());
+        }
+        let outcome = match self.since {
+            Some(since) if joined.outcome == control::Outcome::RECOVERED => {
+                // PROTOCOL 12.1: every batch behind the one that was asked for follows.
+                if since != (joined.epoch, joined.position) {
+                    return Err(Breach::Position);
+                }
+                Outcome::Recovered
+            }
+            Some((epoch, position))
+                if joined.outcome == control::Outcome::GAP && epoch == joined.epoch && joined.position > position =>
+            {
+                Outcome::Gap(position.next(), joined.position)
+            }
+            _ => Outcome::Snapshot,
+        };
+        if outcome != Outcome::Recovered {
+            self.seen = 0;
+        }
+        self.outcome = Some(outcome);
+        // Without receiving there is nothing to miss.
+        let receives = self.options.mode.has(Mode::RECEIVE);
+        self.since = receives.then_some((joined.epoch, joined.position));
+        (self.state, self.reason, self.tries) = (RoomState::Joined, None, 0);
+        Ok(())
+    }
+
+    /// PROTOCOL 6.10: what never comes. Below, nothing is lost but values.
+    pub(super) fn handle_gap(&mut self, gap: &Gap<'_>) -> Result<(), Breach> {
+        self.collecting = false;
+        self.outcome = Some(Outcome::Snapshot);
+        let Some((epoch, position)) = self.since else { return Ok(()) };
+        let mut to = gap.to;
+        if gap.epoch == epoch {
+            if gap.to < gap.from {
+                return Ok(());
+            }
+            // What lies before the gap must have come.
+            if gap.from > position.next() {
+                return Err(Breach::Position);
+            }
+            self.outcome = Some(Outcome::Gap(gap.from, gap.to));
+            to = to.max(position);
+        }
+        self.since = Some((gap.epoch, to));
+        (self.seen, self.run) = (0, 0);
+        Ok(())
     }
 
     /// A batch is complete.
