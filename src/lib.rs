@@ -14,6 +14,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `wire` | bytes to frames and back, without `std` |
+//! | `device` | a client without `std`, sockets or memory of its own |
 //! | `deflate` | records of a frame made smaller, and whole again within a bound |
 //! | `limits`, `class`, `name` | every bound a peer can meet; what an operator decides by room name |
 //! | `rights` | what a member may be told, and may say |
@@ -46,7 +47,7 @@
 //!
 //! # Features
 //!
-//! Without features, only `wire` is there, without `std` and without allocating. `std` adds the
+//! Without features, only `wire` and `device` are there, without `std` and without allocating. `std` adds the
 //! core, `server` the server, `auth` tokens, `api` the operators' HTTP API, `console` their page, `client` a small
 //! client, `cli` (the default) the command line; `tls` adds TLS to whichever of them there is.
 
@@ -55,6 +56,8 @@
 #![warn(missing_docs, missing_debug_implementations)]
 
 pub mod wire;
+
+pub mod device;
 
 #[cfg(feature = "std")]
 pub mod deflate;
