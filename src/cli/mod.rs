@@ -1,11 +1,12 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | top | healthcheck | config | token
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | bots | top | healthcheck | config | token
 //!                        └──> Failure ──> message, exit status
 //! ```
 
 mod bench;
+mod bots;
 mod config;
 mod configure;
 mod contents;
@@ -68,6 +69,8 @@ enum Command {
     Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
     Bench(bench::BenchArguments),
+    /// Let dots wander through the arena of the first page
+    Bots(bots::BotsArguments),
 }
 
 /// Runs the command that the arguments name.
@@ -84,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Config(arguments) => configure::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Bots(arguments) => bots::run(&arguments),
     };
     match done {
         // Who reads our output has had enough: that is how pipes end.
