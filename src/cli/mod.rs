@@ -1,7 +1,7 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | bots | top | healthcheck | config | token
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | bots | top | healthcheck | config | token | conformance
 //!                        └──> Failure ──> message, exit status
 //! ```
 
@@ -9,6 +9,7 @@ mod bench;
 mod bots;
 mod config;
 mod configure;
+mod conformance;
 mod contents;
 mod healthcheck;
 #[cfg(unix)]
@@ -71,6 +72,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Let dots wander through the arena of the first page
     Bots(bots::BotsArguments),
+    /// Run a server that misbehaves on command, to prove clients against
+    Conformance(conformance::ConformanceArguments),
 }
 
 /// Runs the command that the arguments name.
@@ -88,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Bots(arguments) => bots::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
     };
     match done {
         // Who reads our output has had enough: that is how pipes end.

@@ -1,0 +1,59 @@
+/** What clients and rooms have in common: a state, and handlers by the name of what they want to hear. */
+
+/** A change of state. */
+export interface Change<S> {
+  from: S;
+  to: S;
+  /** Why, as a number (PROTOCOL 14); 0 where there is no reason. */
+  reason: number;
+  /** Why, for people; mostly empty. */
+  text: string;
+}
+
+/** Something that has a state and tells what happens. `M` maps the name of each event to its arguments. */
+export abstract class Emitter<S, M extends Record<keyof M, any[]>> {
+  /** The reason of the last change of state, 0 where there is none. */
+  reason = 0;
+
+  /** @internal */
+  _handlers: { [K in keyof M]?: Set<(...args: any) => void> } = {};
+
+  constructor(
+    /** The state that it is in. */
+    public state: S,
+  ) {}
+
+  /** Calls `handler` for every event of this name. Returns the function that ends it. */
+  on<K extends keyof M>(name: K, handler: (...args: M[K]) => void): () => void {
+    // Wrapped, so that a handler that is given twice is called twice, and ended once.
+    const own = (...args: any) => handler(...args);
+    (this._handlers[name] ??= new Set()).add(own);
+    return () => void this._handlers[name]!.delete(own);
+  }
+
+  /** @internal Calls the handlers. One that throws does not keep the others from being called. */
+  _emit<K extends keyof M>(name: K, ...args: M[K]): void {
+    for (const handler of this._handlers[name] ?? []) this._try(() => handler(...args));
+  }
+
+  /** @internal Runs code of the application. */
+  _try<T>(f: () => T): T | undefined {
+    try {
+      return f();
+    } catch (error) {
+      this._threw(error);
+    }
+    return;
+  }
+
+  /** @internal Code of the application threw. */
+  abstract _threw(error: unknown): void;
+
+  /** @internal */
+  _to(to: S, reason = 0, text = ""): void {
+    const from = this.state;
+    this.reason = reason;
+    this.state = to;
+    if (from !== to) (this as Emitter<S, any>)._emit("state", { from, to, reason, text });
+  }
+}

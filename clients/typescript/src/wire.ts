@@ -1,0 +1,174 @@
+/**
+ * Bytes to frames and back (PROTOCOL 3 to 9), as functions over a cursor.
+ *
+ * ```text
+ *  message ──header──> type, flags, cursor ──fields──> [arguments], extensions
+ *                                          └─record──> member, key, payload      (views, no copies)
+ * ```
+ */
+
+import { TickwireError } from "./error.js";
+
+/** A place in some bytes: what is read next, and where it must end. */
+export interface Cursor {
+  b: Uint8Array;
+  at: number;
+  end: number;
+}
+
+/** Extensions by their type (PROTOCOL 3.3); `odd` where one of them must be understood and is not. */
+export interface Extensions {
+  [type: number]: Uint8Array;
+  odd?: boolean;
+}
+
+/** Bytes that cannot be read. */
+export const malformed = (): never => {
+  throw new TickwireError("protocol", 201);
+};
+
+export const cursor = (b: Uint8Array): Cursor => ({ b, at: 0, end: b.length });
+
+/** The next `n` bytes, a view on what was received. */
+export const take = (c: Cursor, n: number): Uint8Array => (n > c.end - c.at ? malformed() : c.b.subarray(c.at, (c.at += n)));
+
+/** An integer of `n` bytes, big-endian. */
+export const uint = (c: Cursor, n: number): number => {
+  let value = 0;
+  for (const byte of take(c, n)) value = value * 256 + byte;
+  return value;
+};
+
+/** A variable-length integer below 2^53, in as few bytes as there can be (PROTOCOL 3.1). */
+export const varint = (c: Cursor): number => {
+  for (let value = 0, scale = 1; scale < 2 ** 50; scale *= 128) {
+    if (c.at >= c.end) break;
+    const byte = c.b[c.at++]!;
+    value += (byte & 127) * scale;
+    if (byte < 128) return (!byte && scale > 1) || value >= 2 ** 53 ? malformed() : value;
+  }
+  return malformed();
+};
+
+/** What is left, to the end. */
+export const rest = (c: Cursor): Uint8Array => take(c, c.end - c.at);
+
+export const string = (c: Cursor): Uint8Array => take(c, varint(c));
+
+/** Arguments of the commands that a server sends, request first (PROTOCOL 6): v integer, b one byte, q four, e an epoch, s string. */
+const SHAPES: Record<number, string> = {
+  2: "vvbqvvvvvvv",
+  4: "vvvvbbevvvv",
+  6: "vvv",
+  7: "vvv",
+  8: "vv",
+  9: "vvv",
+  10: "vvevv",
+  12: "v",
+  16: "vvvvs",
+  17: "vv",
+};
+
+/** One argument of a command. The caller knows by the command what it is. */
+export type Field = any;
+
+/** The arguments of a command and its extensions, or nothing where the command is unknown and to be ignored. */
+export const fields = (c: Cursor, command: number): [Field[], Extensions] | undefined => {
+  const shape = SHAPES[command];
+  if (!shape) {
+    varint(c);
+    return;
+  }
+  const values: Field[] = [];
+  for (const kind of shape) {
+    values.push(
+      kind === "v" ? varint(c) : kind === "s" ? string(c) : kind === "e" ? take(c, 8) : uint(c, kind === "b" ? 1 : 4),
+    );
+  }
+  return [values, extensions(c)];
+};
+
+/** The extensions up to the end of the frame; their types ascend. */
+export const extensions = (c: Cursor): Extensions => {
+  const list: Extensions = {};
+  for (let last = -1; c.at < c.end; ) {
+    const type = varint(c);
+    if (type <= last) malformed();
+    last = type;
+    list[type] = string(c);
+    if (type % 2) list.odd = true;
+  }
+  return list;
+};
+
+/** The next record of a data frame of this kind: its member, key (0 where the kind has none) and payload (PROTOCOL 8.2). */
+export const record = (c: Cursor, kind: number): [member: number, key: number, payload: Uint8Array] => {
+  const length = varint(c);
+  const member = varint(c);
+  const key = KEYED >> kind & 1 ? varint(c) : 0;
+  return [member, key, take(c, length)];
+};
+
+/** The kinds whose records have a key: value, direct, snapshot. */
+const KEYED = 0b11010;
+
+/**
+ * Reads the payload of a presence record (PROTOCOL 8.5): 1 here, its subject and data; 2 away; 3 left, the reason;
+ * 4 how many there are. Other states are of a later version.
+ */
+export const presence = (payload: Uint8Array): [state: number, what?: Field, data?: Uint8Array] => {
+  const c = cursor(payload);
+  const state = uint(c, 1);
+  return state === 1 ? [1, string(c), rest(c)] : state === 3 || state === 4 ? [state, varint(c)] : [state];
+};
+
+/**
+ * The cursor of the frame at the front of a message, its type and flags (PROTOCOL 5); `c` goes behind it.
+ * A frame that announces more than `limit` bytes, or than there are, is malformed.
+ */
+export const frameIn = (c: Cursor, limit = 65535): [type: number, flags: number, body: Cursor] => {
+  const type = uint(c, 1);
+  const length = uint(c, 2);
+  const flags = uint(c, 1);
+  if (length > limit) malformed();
+  take(c, length);
+  return [type, flags, { b: c.b, at: c.at - length, end: c.at }];
+};
+
+/** A frame of these parts: numbers as integers of variable length, bytes as they are. The payload is at most 65,535 bytes. */
+export const frame = (type: number, flags: number, ...parts: (number | Uint8Array)[]): Uint8Array => {
+  let size = 4;
+  for (const part of parts) size += (part as Uint8Array).length ?? 8;
+  const out = new Uint8Array(size);
+  let at = 4;
+  for (let part of parts) {
+    if (typeof part === "number") {
+      for (; part > 127; part = Math.floor(part / 128)) out[at++] = (part % 128) | 128;
+      out[at++] = part;
+    } else {
+      out.set(part, at);
+      at += part.length;
+    }
+  }
+  out[0] = type;
+  out[1] = (at - 4) >> 8;
+  out[2] = at - 4;
+  out[3] = flags;
+  return out.subarray(0, at);
+};
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Text to UTF-8. */
+export const utf8 = (text: string): Uint8Array => encoder.encode(text);
+
+/** UTF-8 to text, with replacement characters for what is not, and control characters escaped: a terminal might obey them. */
+export const text = (bytes?: Uint8Array): string =>
+  decoder.decode(bytes).replace(/\p{C}/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+
+/** These parts without the header of a frame: what an extension holds. */
+export const pack = (...parts: (number | Uint8Array)[]): Uint8Array => frame(0, 0, ...parts).subarray(4);
+
+/** A string: its length, and its bytes. */
+export const counted = (bytes: Uint8Array): [number, Uint8Array] => [bytes.length, bytes];

@@ -1,0 +1,3 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({ test: { include: ["test/*.test.{ts,tsx}"], fakeTimers: { toFake: ["setTimeout", "clearTimeout", "Date", "performance"] } } });
