@@ -14,9 +14,6 @@ import { SIDE, type Place } from "./message.js";
 import { colourOf } from "./names.js";
 import { Track } from "./track.js";
 
-/** How many ticks others are shown late: two, so that one that is late or left out is not seen. */
-export const DELAY = 2;
-
 /** The fastest an own dot moves, in units a second: the arena in three seconds. */
 const FASTEST = 22_000;
 
@@ -88,7 +85,12 @@ export class Arena {
       this.dots.set(member, (dot = { member, colour: colourOf(member), bot, x, y, heading, track: new Track() }));
     }
     dot.bot = place.bot;
-    dot.track.add(tick, place.x, place.y, place.heading);
+    dot.track.add(tick, place);
+  }
+
+  /** Ticks may be counted anew: what is known stays where it is. */
+  renew(): void {
+    for (const dot of this.dots.values()) dot.track.clear();
   }
 
   /** A member shot. `at`: when that is shown, in milliseconds of this page. */
@@ -115,9 +117,15 @@ export class Arena {
     if (dx || dy) own.heading = (Math.atan2(dy, dx) / (2 * Math.PI) + 1) % 1;
   }
 
-  /** Everything is where it is shown at this tick, and at this time of the page. */
+  /** Everything is where it is shown when it is this tick, and this time of the page. */
   advance(tick: number, now: number): void {
-    for (const dot of this.dots.values()) dot.track.at(tick, dot);
+    for (const dot of this.dots.values()) {
+      const place = dot.track.at(tick);
+      if (!place) continue;
+      dot.x = place.x;
+      dot.y = place.y;
+      dot.heading = place.heading;
+    }
     let left = 0;
     for (const shot of this.shots) if (this.#fly(shot, now)) this.shots[left++] = shot;
     this.shots.length = left;

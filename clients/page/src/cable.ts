@@ -2,7 +2,7 @@
  * The cable between the page and the server, which can be cut and squeezed: what the buttons do to it.
  *
  * ```text
- * client ──WebSocket──> Socket ──────> the browser's WebSocket ──> server
+ * client ──────────────> End ─────────> the browser's WebSocket ──> server
  *                         │  ^
  *          held: queue <──┘  └── cut: nothing passes, nobody is told, no new one for a while
  * ```
@@ -10,6 +10,8 @@
  * A browser's `close()` would say goodbye, and the server would know. Who cuts a cable says nothing: so the
  * socket of a cut cable stays open, unheard, until the server closes it.
  */
+
+import type { Socket } from "tickwire";
 
 /** Called for every frame as it arrives from the server, whether it is held or not. */
 export type Tap = (type: number, flags: number, bytes: number) => void;
@@ -24,18 +26,18 @@ export class Cable {
   waiting = 0;
   held = false;
 
-  #sockets = new Set<Socket>();
+  #sockets = new Set<End>();
   #severed: WebSocket[] = [];
   #blocked = 0;
 
   /** The class to use instead of the browser's own. */
-  get WebSocket(): typeof WebSocket {
+  get WebSocket(): new (url: string, protocols: string[]) => Socket {
     const cable = this;
-    return class extends Socket {
-      constructor(url: string | URL, protocols?: string | string[]) {
+    return class extends End {
+      constructor(url: string, protocols: string[]) {
         super(cable, url, protocols);
       }
-    } as unknown as typeof WebSocket;
+    };
   }
 
   /** Nothing passes any more on what is connected, and for so many milliseconds nothing connects. */
@@ -62,12 +64,12 @@ export class Cable {
   }
 
   /** @internal */
-  add(socket: Socket): void {
+  add(socket: End): void {
     this.#sockets.add(socket);
   }
 
   /** @internal */
-  remove(socket: Socket): void {
+  remove(socket: End): void {
     this.#sockets.delete(socket);
   }
 
@@ -92,65 +94,43 @@ export class Cable {
   }
 }
 
-type Handler = ((event: Event) => void) | null;
-
-/** A WebSocket at the end of the cable. */
-class Socket extends EventTarget {
-  static readonly CONNECTING = 0;
-  static readonly OPEN = 1;
-  static readonly CLOSING = 2;
-  static readonly CLOSED = 3;
-
-  readonly CONNECTING = 0;
-  readonly OPEN = 1;
-  readonly CLOSING = 2;
-  readonly CLOSED = 3;
-
+/** A socket at the end of the cable. */
+class End implements Socket {
   binaryType = "arraybuffer";
-  readonly url: string;
-  onopen: Handler = null;
-  onmessage: Handler = null;
-  onerror: Handler = null;
-  onclose: Handler = null;
+  onopen: Socket["onopen"] = null;
+  onmessage: Socket["onmessage"] = null;
+  onerror: Socket["onerror"] = null;
+  onclose: Socket["onclose"] = null;
 
   #cable: Cable;
   #inner?: WebSocket;
   #queue: Event[] = [];
   #ended = false;
 
-  constructor(cable: Cable, url: string | URL, protocols?: string | string[]) {
-    super();
+  constructor(cable: Cable, url: string, protocols: string[]) {
     this.#cable = cable;
-    this.url = String(url);
     cable.add(this);
     const wait = cable.blocked();
-    if (wait) setTimeout(() => this.#connect(protocols), wait);
-    else this.#connect(protocols);
+    const connect = () => this.#ended || this.#connect(url, protocols);
+    if (wait) setTimeout(connect, wait);
+    else connect();
   }
 
   get readyState(): number {
-    return this.#ended ? 3 : (this.#inner?.readyState ?? 0);
-  }
-
-  get protocol(): string {
-    return this.#inner?.protocol ?? "";
-  }
-
-  get extensions(): string {
-    return this.#inner?.extensions ?? "";
+    return this.#ended ? WebSocket.CLOSED : (this.#inner?.readyState ?? WebSocket.CONNECTING);
   }
 
   get bufferedAmount(): number {
     return this.#inner?.bufferedAmount ?? 0;
   }
 
-  send(data: string | ArrayBufferLike | Blob | ArrayBufferView<ArrayBuffer>): void {
-    if (!this.#ended) this.#inner?.send(data as ArrayBuffer);
+  send(data: Uint8Array<ArrayBuffer>): void {
+    this.#inner?.send(data);
   }
 
-  close(code?: number, reason?: string): void {
-    if (this.#inner) this.#inner.close(code, reason);
-    else this.#end(new CloseEvent("close", { code: 1006 }));
+  close(code?: number): void {
+    this.#inner?.close(code);
+    if (!this.#inner) this.#end(new CloseEvent("close", { code: 1006 }));
   }
 
   /** Nothing passes any more. Whoever uses it learns that as from a cable that was pulled here. */
@@ -158,24 +138,21 @@ class Socket extends EventTarget {
     if (this.#inner) this.#cable.sever(this.#inner);
     this.#inner = undefined;
     this.#queue = [];
-    this.#end(new CloseEvent("close", { code: 1006, wasClean: false }));
+    this.#end(new CloseEvent("close", { code: 1006 }));
   }
 
   release(): void {
     for (const event of this.#queue.splice(0)) this.#tell(event);
   }
 
-  #connect(protocols?: string | string[]): void {
-    if (this.#ended) return;
-    const inner = (this.#inner = new WebSocket(this.url, protocols));
+  #connect(url: string, protocols: string[]): void {
+    const inner = (this.#inner = new WebSocket(url, protocols));
     inner.binaryType = "arraybuffer";
-    inner.onopen = () => this.#take(new Event("open"));
-    inner.onerror = () => this.#take(new Event("error"));
-    inner.onclose = ({ code, reason, wasClean }) => this.#take(new CloseEvent("close", { code, reason, wasClean }));
-    inner.onmessage = ({ data }) => {
-      if (data instanceof ArrayBuffer) this.#cable.arrived(data);
-      this.#take(new MessageEvent("message", { data }));
+    inner.onmessage = (event) => {
+      if (event.data instanceof ArrayBuffer) this.#cable.arrived(event.data);
+      this.#take(event);
     };
+    inner.onopen = inner.onerror = inner.onclose = (event: Event) => this.#take(event);
   }
 
   #take(event: Event): void {
@@ -184,19 +161,14 @@ class Socket extends EventTarget {
   }
 
   #tell(event: Event): void {
-    if (event.type === "close") return this.#end(event);
-    this.#dispatch(event);
+    if (event.type === "close") this.#end(event);
+    else this[`on${event.type}` as "onopen" | "onmessage" | "onerror"]?.(event);
   }
 
   #end(event: Event): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#cable.remove(this);
-    this.#dispatch(event);
-  }
-
-  #dispatch(event: Event): void {
-    this.dispatchEvent(event);
-    this[`on${event.type}` as "onopen" | "onmessage" | "onerror" | "onclose"]?.(event);
+    this.onclose?.(event);
   }
 }

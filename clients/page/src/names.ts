@@ -5,14 +5,11 @@ const NAMES = [
   "Fox", "Crane", "Mole", "Tern", "Bison", "Robin", "Stoat", "Egret", "Newt", "Owl", "Vole", "Stork",
 ];
 
-/** How many colours there are: as many paths are filled for a frame. */
-export const COLOURS = 12;
-
 /** Hues apart from each other, readable on light and dark. */
 const HUES = [172, 24, 262, 330, 205, 45, 140, 0, 285, 230, 95, 310];
 
-/** The colour of a member, as a number below {@link COLOURS}. */
-export const colourOf = (member: number): number => member % COLOURS;
+/** The colour of a member, as a place in {@link colours}. */
+export const colourOf = (member: number): number => member % HUES.length;
 
 /** The colours for a canvas. */
 export const colours = (dark: boolean): string[] =>

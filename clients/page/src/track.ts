@@ -1,67 +1,45 @@
 /** Where something was at its last ticks, and where that puts it between two of them. */
 
-/** Samples that are kept. 4: two ticks of delay, one before them, one to come. */
-const KEPT = 4;
+import { interpolator, type Interpolator } from "tickwire/interpolate";
 
-/** What is set to where it is. */
-export interface Placed {
-  x: number;
-  y: number;
-  heading: number;
-}
+import type { Place } from "./message.js";
 
+/** How many ticks others are shown late: two, so that one that is late or left out is not seen. */
+export const DELAY = 2;
+
+const mix = (a: Place, b: Place, part: number): Place => {
+  // The short way round.
+  const turn = b.heading - a.heading;
+  return {
+    x: a.x + (b.x - a.x) * part,
+    y: a.y + (b.y - a.y) * part,
+    heading: a.heading + (turn - Math.round(turn)) * part,
+    bot: b.bot,
+  };
+};
+
+/** Time is ticks here, as real numbers. */
 export class Track {
-  /** Tick, x, y and heading of each sample, oldest first. */
-  #of: Float64Array = new Float64Array(KEPT * 4);
-  #count = 0;
+  #samples: Interpolator<Place> = interpolator({ delay: DELAY, mix });
+  #last?: [tick: number, place: Place];
 
   /** It was there at this tick. */
-  add(tick: number, x: number, y: number, heading: number): void {
-    const of = this.#of;
-    let last = (this.#count - 1) * 4;
-    if (this.#count && tick <= of[last]!) {
-      // Told again: the later word counts. One from before would bend time.
-      if (tick < of[last]! - KEPT) this.#count = 0;
-      else if (tick < of[last]!) return;
-      else this.#count--;
-    } else if (this.#count && tick > of[last]! + 1) {
-      // It said nothing, so it stood still: it leaves from there a tick ago, and did not creep here since then.
-      this.#put(tick - 1, of[last + 1]!, of[last + 2]!, of[last + 3]!);
-    }
-    this.#put(tick, x, y, heading);
+  add(tick: number, place: Place): void {
+    const last = this.#last;
+    // It said nothing, so it stood still: it left from there a tick ago, and did not creep here since then.
+    if (last && tick > last[0] + 1) this.#samples.push(tick - 1, last[1]);
+    this.#samples.push(tick, place);
+    this.#last = [tick, place];
   }
 
-  #put(tick: number, x: number, y: number, heading: number): void {
-    const of = this.#of;
-    if (this.#count === KEPT) {
-      of.copyWithin(0, 4);
-      this.#count--;
-    }
-    const at = this.#count++ * 4;
-    of[at] = tick;
-    of[at + 1] = x;
-    of[at + 2] = y;
-    of[at + 3] = heading;
+  /** Where it is shown when it is this tick; nothing where it was nowhere yet. */
+  at(tick: number): Place | undefined {
+    return this.#samples.at(tick);
   }
 
-  /** Sets where it is at this tick: between two samples, or at the last one. */
-  at(tick: number, placed: Placed): void {
-    const of = this.#of;
-    let at = (this.#count - 1) * 4;
-    if (at < 0) return;
-    while (at > 0 && of[at]! > tick) at -= 4;
-    const next = at + 4;
-    const part = next < this.#count * 4 && tick > of[at]! ? (tick - of[at]!) / (of[next]! - of[at]!) : 0;
-    if (part <= 0) {
-      placed.x = of[at + 1]!;
-      placed.y = of[at + 2]!;
-      placed.heading = of[at + 3]!;
-      return;
-    }
-    placed.x = of[at + 1]! + (of[next + 1]! - of[at + 1]!) * part;
-    placed.y = of[at + 2]! + (of[next + 2]! - of[at + 2]!) * part;
-    // The short way round.
-    const turn = of[next + 3]! - of[at + 3]!;
-    placed.heading = of[at + 3]! + (turn - Math.round(turn)) * part;
+  /** Ticks may be counted anew. */
+  clear(): void {
+    this.#samples.clear();
+    this.#last = undefined;
   }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! GET /               index.html
-//! GET /assets/{file}  its style, its script, its icon
+//! GET /assets/{file}  its style, its scripts, its icon
 //! GET /ws             and the page is a client like any other, in the room `arena`
 //! ```
 //!
@@ -38,6 +38,7 @@ pub fn asset(path: &str) -> Option<Asset> {
         "/assets/style.css" => Asset::style(include_str!("assets/style.css")),
         "/assets/icon.svg" => Asset::icon(include_str!("assets/icon.svg")),
         "/assets/main.js" => Asset::script(include_str!("assets/main.js")),
+        "/assets/thread.js" => Asset::script(include_str!("assets/thread.js")),
         _ => return None,
     };
     Some(asset)
