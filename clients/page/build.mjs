@@ -12,6 +12,8 @@ const folder = process.argv[2] ?? join(here, "../../src/server/page/assets");
 mkdirSync(folder, { recursive: true });
 await build({
   absWorkingDir: here,
+  // One for all: the client has its own beside it.
+  tsconfig: join(here, "tsconfig.json"),
   entryPoints: ["src/main.ts", "src/thread.ts", "style.css"],
   outdir: folder,
   bundle: true,

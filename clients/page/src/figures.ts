@@ -36,7 +36,8 @@ export class Figures {
     set("tick", Number.isFinite(tick) ? WHOLE.format(tick) : "–");
     set("period", room.period ? `every ${Math.round(room.period)} ms` : "");
     set("rtt", Number.isFinite(client.rtt) ? client.rtt.toFixed(1) : "–");
-    set("per-message", count ? ((data - from.data) / count).toFixed(1) : "–");
+    // Values of a snapshot are told as well, and came in no batch.
+    set("per-message", count && data > from.data ? ((data - from.data) / count).toFixed(1) : "–");
     set("per-batch", batches > from.batches ? (count / (batches - from.batches)).toFixed(1) : "–");
     set("rate", ((bytes - from.bytes) / 1000 / seconds).toFixed(1));
     set("members", room.count ? WHOLE.format(room.count) : "–");

@@ -47,6 +47,8 @@ export class Screen {
     const look = () => this.#order({ look: lookOf(canvas, dark.matches) });
     dark.addEventListener("change", look);
     new ResizeObserver(look).observe(canvas);
+    // Frames may come before that is told.
+    look();
   }
 
   /** Shows everything as it is. `own`: this tab has a dot of its own. */

@@ -22,8 +22,8 @@ const HIDDEN_MS = 4_000;
 const BALLAST_BYTES = 4_096;
 const BALLAST_MS = 50;
 
-/** How long the line has to drain before it is left alone, in milliseconds. */
-const DRAIN_MS = 1_500;
+/** How long the server has at most to tell what is missing, in milliseconds. It does when the line has drained. */
+const DRAIN_MS = 10_000;
 
 /** For how long no values, or no events, must have come to call them skipped, in milliseconds. */
 const SILENT_MS = 500;
@@ -85,12 +85,6 @@ export class Trials {
   #slow(): void {
     const name = `arena/line-${this.room.member}-${Math.floor(Math.random() * 1e9)}`;
     const ballast = this.client.room(name, { echo: true, background: true });
-    ballast.on("outcome", (outcome) => {
-      if (outcome.is !== "gap") return;
-      const { from, to } = outcome;
-      this.log.add(`Told what is missing of what filled the line: batches ${from} to ${to}. Nothing is dropped in silence.`, "warn");
-      this.#climb(3);
-    });
     ballast.join();
     // Its answer must not be held: it comes first.
     const answered = ballast.on("state", ({ to }) => {
@@ -115,12 +109,21 @@ export class Trials {
       clearInterval(pour);
       const waited = Math.round(this.cable.waiting / 1024);
       this.log.add(`Reading again. ${waited} KiB had been sent meanwhile; the server kept the rest to itself.`);
-      this.cable.release();
-      setTimeout(() => {
+      const over = () => {
+        clearTimeout(late);
+        told();
         if (ballast.state !== "left") ballast.leave();
         this.#climb(3);
         this.#end();
-      }, DRAIN_MS);
+      };
+      const late = setTimeout(over, DRAIN_MS);
+      const told = ballast.on("outcome", (outcome) => {
+        if (outcome.is !== "gap") return;
+        const { from, to } = outcome;
+        this.log.add(`Told what is missing of what filled the line: batches ${from} to ${to}. Nothing is dropped in silence.`, "warn");
+        over();
+      });
+      this.cable.release();
     });
   }
 
