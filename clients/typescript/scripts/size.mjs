@@ -8,11 +8,11 @@ import { gzipSync } from "node:zlib";
 const LIMITS = [
   ["core", 5 * 1024, 'import { Client } from "tickwire"; globalThis.client = new Client("").connect();'],
   [
-    "core, queue, inflate, interpolate",
+    "core, queue, inflate, interpolate, renew",
     8 * 1024,
     `import { Client } from "tickwire"; import { queue } from "tickwire/queue"; import { inflate } from "tickwire/inflate";
-     import { interpolator } from "tickwire/interpolate";
-     globalThis.client = new Client("", { queue: queue(), inflate }).connect(); globalThis.interpolator = interpolator;`,
+     import { interpolator } from "tickwire/interpolate"; import { renew } from "tickwire/renew";
+     globalThis.client = new Client("", { queue: queue(), inflate, renew }).connect(); globalThis.interpolator = interpolator;`,
   ],
 ];
 

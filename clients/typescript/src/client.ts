@@ -15,8 +15,8 @@ import { TickwireError, type ErrorKind } from "./error.js";
 import type { Message, Queue } from "./message.js";
 import { Room, type RoomOptions } from "./room.js";
 import { after, Session, type Done, type Socket } from "./session.js";
-import { renewal, type Token } from "./token.js";
-import { counted, malformed, pack, text, utf8, type Extensions, type Field } from "./wire.js";
+import type { Token } from "./token.js";
+import { counted, extension, malformed, pack, text, utf8, type Extensions, type Field } from "./wire.js";
 
 /** `disconnected`: nothing is tried. `connecting`: an attempt is under way or waited for. `connected`: WELCOME came. `closed`: for good. */
 export type ClientState = "disconnected" | "connecting" | "connected" | "closed";
@@ -24,6 +24,8 @@ export type ClientState = "disconnected" | "connecting" | "connected" | "closed"
 export interface Options {
   /** Who this is: a token, or a function that is asked for one before each attempt and each renewal. */
   token?: Token;
+  /** Renews the token of a callback before it expires, without a new connection: `renew` of `tickwire/renew`. */
+  renew?: (client: Client) => void;
   /** Lets messages wait, and sends again what a broken connection swallowed: `queue()` of `tickwire/queue`. */
   queue?: Queue;
   /** Lets the server compress: `inflate` of `tickwire/inflate`. Gets a raw deflate stream and a bound in bytes. */
@@ -44,11 +46,10 @@ export type ClientEvents = {
   dropped: [messages: Message[]];
 };
 
-/** Capabilities (PROTOCOL 10.3): resume, history, receive, token, accepted; and deflate. */
-const CAPABILITIES = 0b111011;
+/** Capabilities (PROTOCOL 10.3): resume, history, receive, accepted; and where the application brings them, deflate and token. */
+const CAPABILITIES = 0b101011;
 const DEFLATE = 4;
 const TOKEN = 16;
-const ACCEPTED = 32;
 
 /** The message bound of servers, in bytes, until WELCOME tells it (PROTOCOL 13). */
 const MESSAGE = 15360;
@@ -58,9 +59,6 @@ const HEAD = 32;
 
 /** Milliseconds after which a connection counts as one that stands (SPEC 2). */
 const STANDS = 5_000;
-
-/** Milliseconds after which a full socket is looked at again: nobody tells when it drains. */
-const DRAIN = 50;
 
 const page = globalThis.document as Document | undefined;
 
@@ -84,7 +82,7 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   /** Handles of rooms that were left, and whose answer has not come. */
   #leaving = new Set<number>();
   #handle = 0;
-  #token = "";
+  /** @internal */ _token = "";
   #resume?: Uint8Array;
   /** Data frames of this session: written, and known to be accepted. */
   #sent = 0;
@@ -96,8 +94,6 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   /** Where the server said to go. */
   #address?: string;
   #timer?: ReturnType<typeof setTimeout>;
-  #renewal?: ReturnType<typeof setTimeout>;
-  #drain?: ReturnType<typeof setTimeout>;
 
   /** A client of the server at `url`, such as `wss://example.org/ws`. Nothing happens before `connect`. */
   constructor(
@@ -141,7 +137,7 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   /** Ends everything, for good. Returns how many messages waited and will never leave. */
   close(): number {
     const waiting = this._options.queue?.waiting ?? 0;
-    this.#stop(0, "", 200);
+    this._stop(0, "", 200);
     return waiting;
   }
 
@@ -160,29 +156,26 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     const { token, WebSocket = globalThis.WebSocket } = this._options;
     const turn = this.#drop();
     const address = this.#address;
+    let kind: ErrorKind = "token";
     try {
       const told = typeof token === "function" ? await token() : token;
       if (turn !== this.#turn) return;
-      if (token && !told) return this.#stop(241);
-      this.#token = told ?? "";
-    } catch (cause) {
-      if (turn === this.#turn) this.#again(backoff(this.#tries++), "token", cause);
-      return;
-    }
-    try {
+      if (token && !told) return this._stop(241);
+      this._token = told ?? "";
+      kind = "connect";
       this._session = new Session(this, new WebSocket(address ?? this.url, ["tickwire.v1"]));
     } catch (cause) {
+      if (turn !== this.#turn) return;
       this.#address = undefined;
-      this.#again(backoff(this.#tries++), "connect", cause);
+      this.#again(backoff(this.#tries++));
+      this._fail(new TickwireError(kind, 0, undefined, cause));
       // An address that a server told may be wrong; with its own the client cannot do otherwise.
-      if (!address) this.#stop(0);
+      if (kind === "connect" && !address) this._stop(0);
     }
   }
 
-  #again(ms: number, kind?: ErrorKind, cause?: unknown): void {
-    clearTimeout(this.#timer);
+  #again(ms: number): void {
     this.#timer = after(ms, () => void this.#attempt());
-    if (kind) this._fail(new TickwireError(kind, 0, undefined, cause));
   }
 
   /** Ends the connection that is, and whatever waits for a time; returns the number of the next turn. */
@@ -191,8 +184,6 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     const turn = ++this.#turn;
     this._session = undefined;
     clearTimeout(this.#timer);
-    clearTimeout(this.#renewal);
-    clearTimeout(this.#drain);
     session?._end(session._away ? 0 : reason);
     this.#lost();
     return turn;
@@ -202,17 +193,18 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     for (const room of this.#handles.values()) room._lost();
   }
 
-  #stop(reason: number, why = "", say?: number): void {
+  /** @internal For good. `say`: the server is told. */
+  _stop(reason: number, why = "", say?: number): void {
     if (this.state === "closed") return;
     this.#drop(say);
     page?.removeEventListener("visibilitychange", this.#visible);
     this._to("closed", reason, why);
-    this.#dropped(this._options.queue?.drop());
+    this.#dropped(this._options.queue?._drop());
     for (const room of this.#handles.values()) room._left(reason, why);
   }
 
-  /** @internal The connection ended, with a reason or without. */
-  _ended(session: Session, reason: number, told: Extensions = {}): void {
+  /** @internal The connection ended, with a reason or without. `say`: the server is told why. */
+  _ended(session: Session, reason: number, told: Extensions = {}, say = 0): void {
     if (session !== this._session || session._away) return;
     const { _open } = session;
     if (_open === undefined) this.#address = undefined;
@@ -224,9 +216,9 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     }
     if (reason === 207) this._fail(new TickwireError("version", reason));
     const why = text(told[2]);
-    if (ms === undefined) return this.#stop(reason, why);
+    if (ms === undefined) return this._stop(reason, why);
     this.#address = address(told, this.url) ?? this.#address;
-    this.#drop();
+    this.#drop(say);
     this._to("connecting", reason, why);
     this.#again(ms);
   }
@@ -234,9 +226,8 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   /** @internal The server sent what cannot be read, or must not come. */
   _broken(session: Session, cause: unknown): void {
     if (session !== this._session) return;
-    session._end(201);
     this._fail(cause instanceof TickwireError ? cause : new TickwireError("protocol", 201, undefined, cause));
-    this._ended(session, 0);
+    this._ended(session, 0, {}, 201);
   }
 
   /** @internal GOING_AWAY: what is under way is still heard, until it is time to come back. */
@@ -258,13 +249,13 @@ export class Client extends Emitter<ClientState, ClientEvents> {
 
   /** @internal The socket is open. */
   _hello(session: Session): void {
-    const token = utf8(this.#token);
+    const { inflate, renew } = this._options;
     session._request(1, [
-      this._options.inflate ? CAPABILITIES | DEFLATE : CAPABILITIES,
+      CAPABILITIES | (inflate ? DEFLATE : 0) | (renew ? TOKEN : 0),
       0,
       0,
-      ...(token.length ? [1, ...counted(token)] : []),
-      ...(this.#resume ? [4, ...counted(pack(...counted(this.#resume), this._directs))] : []),
+      ...extension(1, utf8(this._token)),
+      ...extension(4, this.#resume && pack(...counted(this.#resume), this._directs)),
     ]);
     for (const handle of this.#leaving) this.#tellLeft(handle);
     for (const room of this.#handles.values()) room._ask();
@@ -272,7 +263,7 @@ export class Client extends Emitter<ClientState, ClientEvents> {
 
   /** @internal */
   _welcome(session: Session, [, capabilities, flags, id, time, , message, frame, , ping, accepted]: Field[], told: Extensions): void {
-    const { queue } = this._options;
+    const { queue, renew } = this._options;
     session._capabilities = capabilities;
     session._welcome(ping);
     this._clock = clock(id, time / 1000, this._clock);
@@ -282,52 +273,22 @@ export class Client extends Emitter<ClientState, ClientEvents> {
     const resumed = flags & 1;
     if (resumed) this._accepted(accepted);
     // In a session that goes on what was not accepted did not arrive; in a new one nobody knows.
-    const messages = queue?.resume(!!resumed) ?? [];
-    const count = this.#sent - this.#confirmed;
+    const messages = queue?._resume(session, !!resumed) ?? [];
+    const count = queue && resumed ? 0 : this.#sent - this.#confirmed;
     if (!resumed) {
       this._ids.clear();
       this.#leaving.clear();
       this._directs = this.#confirmed = 0;
     }
     if (!resumed || !queue) this.#sent = this.#confirmed;
-    this.#renew();
+    renew?.(this);
     this._to("connected");
-    if (resumed && queue) for (const again of messages) session._write(again.frame);
-    else if (count > 0) this._emit("unconfirmed", count, messages);
+    if (count > 0) this._emit("unconfirmed", count, messages);
   }
 
   /** @internal */
   _request(command: number, parts: (number | Uint8Array)[], done?: Done): void {
     if (this._session && !this._session._away) this._session._request(command, parts, done);
-  }
-
-  /** Asks for a newer token before the one that is there expires (SPEC 3). */
-  #renew(): void {
-    const { token } = this._options;
-    const ms = renewal(this.#token);
-    if (typeof token !== "function" || ms === undefined || !(this._session!._capabilities & TOKEN)) return;
-    const turn = this.#turn;
-    let tries = 0;
-    const failed = (reason: number, cause?: unknown) => {
-      if (turn !== this.#turn) return;
-      this.#renewal = after(backoff(tries++), ask);
-      this._fail(new TickwireError("token", reason, undefined, cause));
-    };
-    const ask = async () => {
-      try {
-        const newer = await token();
-        if (turn !== this.#turn) return;
-        if (!newer) return this.#stop(241, "", 200);
-        this._request(14, counted(utf8(newer)), (reason) => {
-          if (reason) return failed(reason);
-          this.#token = newer;
-          this.#renew();
-        });
-      } catch (cause) {
-        failed(0, cause);
-      }
-    };
-    this.#renewal = after(ms, ask);
   }
 
   // Rooms.
@@ -343,7 +304,7 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   _exit(room: Room<any, any>, tell: boolean): void {
     this.#handles.delete(room._handle);
     if (tell) this.#tellLeft(room._handle);
-    this.#dropped(this._options.queue?.drop(room));
+    this.#dropped(this._options.queue?._drop(room));
   }
 
   #tellLeft(handle: number): void {
@@ -379,50 +340,34 @@ export class Client extends Emitter<ClientState, ClientEvents> {
   _post(message: Message): Message | undefined {
     const { queue } = this._options;
     const { policy, room } = message;
-    const leaves = room.state === "joined" && this._session!._free && !queue?.full();
-    if (queue && policy !== "drop") {
-      queue.wait(message, leaves);
-      this._pump();
-    } else if (leaves) {
-      this.#write(message);
-    } else {
-      if (policy === "reliable") throw new TickwireError("queue-full", 0, room.name);
-      return;
-    }
+    if (queue && policy !== "drop") queue._post(message, this);
+    else if (this._leaves(room)) this._write(message);
+    else if (policy === "reliable") throw new TickwireError("queue-full", 0, room.name);
+    else return;
     return message;
   }
 
-  #write(message: Message): void {
-    message.number = ++this.#sent;
-    if (this._options.queue?.wrote(message) && this._session!._capabilities & ACCEPTED) message.frame[3]! |= 32;
-    this._session!._write(message.frame);
+  /** @internal Whether a message for this room can leave now. */
+  _leaves(room: Room<any, any>): boolean {
+    return room.state === "joined" && this._session!._free && !this._options.queue?._full();
   }
 
-  /** @internal Lets leave what waits and can. */
-  _pump(): void {
-    const { queue } = this._options;
-    const session = this._session;
-    clearTimeout(this.#drain);
-    if (!queue || session?._open === undefined || session._away) return;
-    while (session._free && !queue.full()) {
-      const next = queue.next();
-      if (!next) return;
-      this.#write(next);
-    }
-    // Nobody tells when a socket has drained.
-    this.#drain = after(DRAIN, () => this._pump());
+  /** @internal */
+  _write(message: Message): void {
+    message.number = ++this.#sent;
+    this._options.queue?._wrote(message, this._session!);
+    this._session!._write(message.frame);
   }
 
   /** @internal */
   _accepted(number: number): void {
     this.#confirmed = Math.min(number, this.#sent);
-    this._options.queue?.accepted(number);
-    this._pump();
+    this._options.queue?._accepted(number, this);
   }
 
   /** @internal A message was refused. */
   _refused(number: number, reason: number, told: Extensions): void {
-    const message = this._options.queue?.refused(number, reason);
+    const message = this._options.queue?._refused(number, reason);
     // Heard before, or it leaves again.
     if (message === null) return;
     this._emit("refused", new TickwireError("refused", reason, message?.room.name, text(told[2]), number), message);

@@ -23,12 +23,11 @@ export abstract class Emitter<S, M extends Record<keyof M, any[]>> {
     public state: S,
   ) {}
 
-  /** Calls `handler` for every event of this name. Returns the function that ends it. */
+  /** Calls `handler` for every event of this name, once, however often it was given. Returns the function that ends it. */
   on<K extends keyof M>(name: K, handler: (...args: M[K]) => void): () => void {
-    // Wrapped, so that a handler that is given twice is called twice, and ended once.
-    const own = (...args: any) => handler(...args);
-    (this._handlers[name] ??= new Set()).add(own);
-    return () => void this._handlers[name]!.delete(own);
+    const handlers = (this._handlers[name] ??= new Set());
+    handlers.add(handler);
+    return () => void handlers.delete(handler);
   }
 
   /** @internal Calls the handlers. One that throws does not keep the others from being called. */

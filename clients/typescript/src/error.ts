@@ -23,18 +23,18 @@ export type ErrorKind =
 
 /** An error of the client. It is thrown by a call, or told by the client's `error` event; never thrown out of a timer or a socket. */
 export class TickwireError extends Error {
-  constructor(
-    /** What went wrong. */
-    readonly kind: ErrorKind,
-    /** The reason's number (PROTOCOL 14), 0 where there is none. */
-    readonly reason = 0,
-    /** The room that it is about. */
-    readonly room?: string,
-    /** What was thrown, for the kinds `handler`, `token` and `connect`. */
-    cause?: unknown,
-    /** The number of the data frame that was refused. */
-    readonly number?: number,
-  ) {
+  /** What went wrong. */
+  declare readonly kind: ErrorKind;
+  /** The reason's number (PROTOCOL 14), 0 where there is none. */
+  declare readonly reason: number;
+  /** The room that it is about. */
+  declare readonly room?: string;
+  /** The number of the data frame that was refused. */
+  declare readonly number?: number;
+
+  /** @internal `cause`: what was thrown, for the kinds `handler`, `token` and `connect`; what the server says, for `refused`. */
+  constructor(kind: ErrorKind, reason = 0, room?: string, cause?: unknown, number?: number) {
     super(reason ? `${kind} ${reason}` : kind, { cause });
+    Object.assign(this, { kind, reason, room, number });
   }
 }

@@ -1,6 +1,8 @@
 /** A message on its way out, and what may hold it while it cannot leave (SPEC 5). */
 
+import type { Client } from "./client.js";
 import type { Room } from "./room.js";
+import type { Session } from "./session.js";
 
 /**
  * What becomes of a message while it cannot leave, because its room is not joined or the socket has 64 KiB waiting.
@@ -20,24 +22,24 @@ export interface Message {
   readonly frame: Uint8Array;
 }
 
-/** Holds messages that wait, and those that were written and are not yet accepted. `tickwire/queue` has one. */
+/** Holds messages that wait, and those that were written and are not yet accepted. `tickwire/queue` has one, for one client. */
 export interface Queue {
-  /** Takes a message to wait. Throws `queue-full`; not where it can `leave` at once, which the client then lets it. */
-  wait(message: Message, leave: boolean): void;
-  /** The next one to be written, of those whose room is `joined`. */
-  next(): Message | undefined;
-  /** Whether nothing may be written until more is accepted. */
-  full(): boolean;
-  /** Was written. True where the server should tell at once that it was accepted. */
-  wrote(message: Message): boolean;
-  /** Everything up to this number was accepted, or refused. */
-  accepted(number: number): void;
-  /** Was refused. Returns it where it is still held, and null where nothing is to be told: it was told before, or it leaves again. */
-  refused(number: number, reason: number): Message | undefined | null;
-  /** The session goes on, or is a new one. Returns what was written and is not accepted, in order; in a new one that is forgotten. */
-  resume(resumed: boolean): Message[];
-  /** Forgets what waits, of one room or of all, and returns it. */
-  drop(room?: unknown): Message[];
   /** How many wait. */
   readonly waiting: number;
+  /** @internal Takes a message: it leaves now or later. Throws `queue-full`. */
+  _post(message: Message, client: Client): void;
+  /** @internal Lets leave what waits and can. */
+  _pump(client: Client): void;
+  /** @internal Whether nothing may be written until more is accepted. */
+  _full(): boolean;
+  /** @internal Was numbered, and will be written. */
+  _wrote(message: Message, session: Session): void;
+  /** @internal Everything up to this number was accepted, or refused. */
+  _accepted(number: number, client: Client): void;
+  /** @internal Was refused. Returns it where it is still held, and null where nothing is to be told: it was told before, or it leaves again. */
+  _refused(number: number, reason: number): Message | undefined | null;
+  /** @internal The session goes on: what is not accepted is written again. Or it is a new one: what was not accepted is forgotten, and returned. */
+  _resume(session: Session, resumed: boolean): Message[];
+  /** @internal Forgets what waits, of one room or of all, and returns it. */
+  _drop(room?: unknown): Message[];
 }

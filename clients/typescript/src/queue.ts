@@ -28,6 +28,12 @@ const WRITTEN_BYTES = 1 << 20;
 const ASK = 256;
 const ASK_BYTES = 64 << 10;
 
+/** The flag that asks for that (PROTOCOL 5), and the capability that it needs (PROTOCOL 10.3). */
+const TELL = 32;
+
+/** Milliseconds after which a full socket is looked at again. */
+const DRAIN = 50;
+
 /** Refusals that are remembered, so that one that comes again after a break is not told again. */
 const REFUSALS = 256;
 
@@ -50,56 +56,79 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
   let asked = 0;
   let askedBytes = 0;
 
-  return {
-    wait(message, leaves) {
+  let drain: ReturnType<typeof setTimeout> | undefined;
+
+  /** The next one to be written, of those whose room is joined. */
+  const next = (): Message | undefined => {
+    const at = reliable.findIndex(({ room }) => room.state === "joined");
+    if (at >= 0) {
+      const [message] = reliable.splice(at, 1);
+      waitingBytes -= message!.frame.length;
+      return message;
+    }
+    for (const [name, message] of latest) {
+      if (message.room.state !== "joined") continue;
+      latest.delete(name);
+      return message;
+    }
+    return;
+  };
+  const full = () => written.length >= WRITTEN || writtenBytes >= WRITTEN_BYTES;
+
+  const self: Queue = {
+    get waiting() {
+      return reliable.length + latest.size;
+    },
+
+    _post(message, client) {
       if (message.policy === "latest") {
         // Written again it goes to the end: the order is that of the last writes.
         const name = `${message.key} ${message.room.name}`;
         latest.delete(name);
         latest.set(name, message);
-        return;
+      } else {
+        const size = message.frame.length;
+        if (!client._leaves(message.room) && (reliable.length >= messages || waitingBytes + size > BYTES)) {
+          throw new TickwireError("queue-full", 0, message.room.name);
+        }
+        reliable.push(message);
+        waitingBytes += size;
       }
-      const size = message.frame.length;
-      if (!leaves && (reliable.length >= messages || waitingBytes + size > BYTES)) {
-        throw new TickwireError("queue-full", 0, message.room.name);
-      }
-      reliable.push(message);
-      waitingBytes += size;
+      self._pump(client);
     },
 
-    next() {
-      const at = reliable.findIndex(({ room }) => room.state === "joined");
-      if (at >= 0) {
-        const [message] = reliable.splice(at, 1);
-        waitingBytes -= message!.frame.length;
-        return message;
+    _pump(client) {
+      clearTimeout(drain);
+      const session = client._session;
+      if (session?._open === undefined || session._away) return;
+      while (session._free && !full()) {
+        const message = next();
+        if (!message) return;
+        client._write(message);
       }
-      for (const [name, message] of latest) {
-        if (message.room.state !== "joined") continue;
-        latest.delete(name);
-        return message;
-      }
-      return;
+      // Nobody tells when a socket has drained.
+      if (self.waiting) drain = setTimeout(() => self._pump(client), DRAIN);
     },
 
-    full: () => written.length >= WRITTEN || writtenBytes >= WRITTEN_BYTES,
+    _full: full,
 
-    wrote(message) {
+    _wrote(message, session) {
       written.push(message);
       writtenBytes += message.frame.length;
       askedBytes += message.frame.length;
-      if (++asked < ASK && askedBytes < ASK_BYTES) return false;
+      if (++asked < ASK && askedBytes < ASK_BYTES) return;
       asked = askedBytes = 0;
-      return true;
+      if (session._capabilities & TELL) message.frame[3]! |= TELL;
     },
 
-    accepted(number) {
+    _accepted(number, client) {
       const from = written.findIndex((message) => message.number > number);
       written = from < 0 ? [] : written.slice(from);
       writtenBytes = bytes(written);
+      self._pump(client);
     },
 
-    refused(number, reason) {
+    _refused(number, reason) {
       if (refusals.has(number)) return null;
       refusals.add(number);
       if (refusals.size > REFUSALS) refusals.delete(refusals.values().next().value!);
@@ -118,8 +147,11 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
       return null;
     },
 
-    resume(resumed) {
-      if (resumed) return written;
+    _resume(session, resumed) {
+      if (resumed) {
+        for (const { frame } of written) session._write(frame);
+        return [];
+      }
       refusals.clear();
       const old = written;
       written = [];
@@ -127,16 +159,14 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
       return old;
     },
 
-    drop(room) {
+    _drop(room) {
+      if (!room) clearTimeout(drain);
       const dropped = [...reliable, ...latest.values()].filter((message) => !room || message.room === room);
       reliable = reliable.filter((message) => !dropped.includes(message));
       for (const [name, message] of latest) if (dropped.includes(message)) latest.delete(name);
       waitingBytes = bytes(reliable);
       return dropped;
     },
-
-    get waiting() {
-      return reliable.length + latest.size;
-    },
   };
+  return self;
 };

@@ -19,7 +19,7 @@ import { Members, type Member } from "./members.js";
 import type { Message, Policy } from "./message.js";
 import { read, Values } from "./values.js";
 import { after } from "./session.js";
-import { counted, frame, malformed, pack, record, text, utf8, type Cursor, type Extensions, type Field } from "./wire.js";
+import { counted, extension, frame, malformed, pack, record, text, utf8, type Cursor, type Extensions, type Field } from "./wire.js";
 
 /** `left`: not wanted, or refused for good. `joining`: wanted, not yet answered. `joined`: JOINED came on this connection. */
 export type RoomState = "left" | "joining" | "joined";
@@ -252,9 +252,9 @@ export class Room<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState, Roo
         handle,
         as === "publisher" ? 1 : (as ? 2 : 3) | this.#listed,
         ...counted(utf8(this.name)),
-        ...(data ? [2, ...counted(data)] : []),
-        ...(this.#epoch ? [4, ...counted(pack(this.#epoch, this.position))] : []),
-        ...(presence ? [6, ...counted(presence)] : []),
+        ...extension(2, data),
+        ...extension(4, this.#epoch && pack(this.#epoch, this.position)),
+        ...extension(6, presence),
       ],
       (reason, told, values) => {
         // It may have been left meanwhile, or the connection may have ended.

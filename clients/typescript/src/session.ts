@@ -67,6 +67,8 @@ export class Session {
   #pings = 0;
   #nextPing = 0;
   #timer: ReturnType<typeof setTimeout>;
+  /** Ends with the connection. */
+  _renewal?: ReturnType<typeof setTimeout>;
 
   constructor(client: Client, socket: Socket) {
     this.#client = client;
@@ -98,6 +100,7 @@ export class Session {
   /** Says CLOSE, where a reason is given, and hears nothing more. */
   _end(reason?: number): void {
     clearTimeout(this.#timer);
+    clearTimeout(this._renewal);
     const socket = this.#socket;
     if (reason) this._request(8, [reason]);
     socket.onopen = socket.onmessage = socket.onclose = null;
@@ -198,7 +201,7 @@ export class Session {
       if (!done) malformed();
       client._ids.set(third, second);
       done!(0, told, values);
-      client._pump();
+      client._options.queue?._pump(client);
     } else if (command === 6) {
       client._gone(second, third, told);
       done?.(0, told);

@@ -55,19 +55,8 @@ export const rest = (c: Cursor): Uint8Array => take(c, c.end - c.at);
 
 export const string = (c: Cursor): Uint8Array => take(c, varint(c));
 
-/** Arguments of the commands that a server sends, request first (PROTOCOL 6): v integer, b one byte, q four, e an epoch, s string. */
-const SHAPES: Record<number, string> = {
-  2: "vvbqvvvvvvv",
-  4: "vvvvbbevvvv",
-  6: "vvv",
-  7: "vvv",
-  8: "vv",
-  9: "vvv",
-  10: "vvevv",
-  12: "v",
-  16: "vvvvs",
-  17: "vv",
-};
+/** Arguments of the commands that a server sends, request first (PROTOCOL 6): v integer, s string, a digit for so many bytes. */
+const SHAPES = ",,vv14vvvvvvv,,vvvv118vvvv,,vvv,vvv,vv,vvv,vv8vv,,v,,,,vvvvs,vv".split(",");
 
 /** One argument of a command. The caller knows by the command what it is. */
 export type Field = any;
@@ -82,7 +71,7 @@ export const fields = (c: Cursor, command: number): [Field[], Extensions] | unde
   const values: Field[] = [];
   for (const kind of shape) {
     values.push(
-      kind === "v" ? varint(c) : kind === "s" ? string(c) : kind === "e" ? take(c, 8) : uint(c, kind === "b" ? 1 : 4),
+      kind === "v" ? varint(c) : kind === "s" ? string(c) : kind === "8" ? take(c, 8) : uint(c, +kind),
     );
   }
   return [values, extensions(c)];
@@ -169,6 +158,9 @@ export const text = (bytes?: Uint8Array): string =>
 
 /** These parts without the header of a frame: what an extension holds. */
 export const pack = (...parts: (number | Uint8Array)[]): Uint8Array => frame(0, 0, ...parts).subarray(4);
+
+/** An extension, where there is something to be said in it (PROTOCOL 3.3). */
+export const extension = (type: number, bytes?: Uint8Array): (number | Uint8Array)[] => (bytes?.length ? [type, ...counted(bytes)] : []);
 
 /** A string: its length, and its bytes. */
 export const counted = (bytes: Uint8Array): [number, Uint8Array] => [bytes.length, bytes];

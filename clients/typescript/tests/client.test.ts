@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { Client, text, type Options, type Outcome, type TickwireError } from "../src/index.js";
 import { queue } from "../src/queue.js";
+import { renew } from "../src/renew.js";
 import { counted, utf8 } from "../src/wire.js";
 import { answer, close, data, done, events, FakeSocket, gap, goingAway, joined, leftBy, ping, refused, settle, snapshot } from "./fake.js";
 
@@ -67,7 +68,7 @@ describe("attempts", () => {
     expect([socket.url, socket.protocols]).toEqual(["ws://server:1/ws", ["tickwire.v1"]]);
     const [hello] = socket.open().said();
     expect(hello!.is).toBe("hello");
-    expect([...hello!.rest]).toEqual([63, 0, 0, 1, 5, ...utf8("a.b.c")]);
+    expect([...hello!.rest]).toEqual([47, 0, 0, 1, 5, ...utf8("a.b.c")]);
     expect(client.state).toBe("connecting");
   });
 
@@ -275,7 +276,7 @@ describe("tokens", () => {
 
   test("a token is renewed in time, and again where that was refused", async () => {
     const ask = vi.fn(async () => token(100));
-    const { errors, socket } = await start({ token: ask });
+    const { errors, socket } = await start({ token: ask, renew });
     socket.open().welcome();
     socket.said();
     await peace(socket, 74_999);
@@ -447,7 +448,7 @@ describe("rooms", () => {
     room.join();
     await vi.advanceTimersByTimeAsync(20_000);
     const said = FakeSocket.last.open().said();
-    expect(said.map(({ is, rest }) => [is, rest[0]])).toEqual([["hello", 59], ["leave", 1], ["join", 2]]);
+    expect(said.map(({ is, rest }) => [is, rest[0]])).toEqual([["hello", 43], ["leave", 1], ["join", 2]]);
     // Another life of the room: nothing is known of it.
     expect(said[2]!.rest.length).toBe(4);
   });

@@ -1,6 +1,6 @@
 // The scenarios that hold for every client (clients/conformance), played with this one against a real server.
 //
-//   node test/conformance.mjs path/to/tickwire [part of a scenario's name]
+//   node tests/conformance.mjs path/to/tickwire [part of a scenario's name]
 //
 // scenarios ──step──> client ──WebSocket──> relay ──> server;   control port: faults, and what the server saw
 
@@ -11,6 +11,7 @@ import WebSocket from "ws";
 import { Client, text } from "tickwire";
 import { inflate } from "tickwire/inflate";
 import { queue } from "tickwire/queue";
+import { renew } from "tickwire/renew";
 
 /** What this client can do. HTTP's status is not shown by a WebSocket: such an answer is one more broken attempt. */
 const ABLE = new Set(["reconnect", "queue", "pause", "presence", "tokens", "websocket"]);
@@ -62,7 +63,7 @@ class Player {
       const wanted = tokens[Math.min(this.asked++, tokens.length - 1)];
       return wanted && (await must("/token", wanted)).token;
     });
-    this.client = new Client(ports.websocket, { WebSocket, inflate: this.inflate, queue: queue({ messages: queue_messages }), token });
+    this.client = new Client(ports.websocket, { WebSocket, renew, inflate: this.inflate, queue: queue({ messages: queue_messages }), token });
     this.client.on("state", ({ to, reason }) => this.states.push({ is: to, reason }));
     this.client.on("error", (error) => this.errors.push(error));
   }
