@@ -22,12 +22,22 @@ export class Strip {
   #bytes = new Float32Array(BARS * KINDS);
   #held = new Uint8Array(BARS);
   #last = 0;
-  #canvas: HTMLCanvasElement;
   #context: CanvasRenderingContext2D;
+  /** The pixels of one of the page, and the colours. Asked for at each drawing they would make the page lay itself out. */
+  #pixels = 1;
+  #inks: string[] = [];
 
   constructor(canvas: HTMLCanvasElement) {
-    this.#canvas = canvas;
     this.#context = canvas.getContext("2d")!;
+    const look = () => {
+      this.#pixels = Math.min(devicePixelRatio, 2);
+      canvas.width = Math.round(canvas.clientWidth * this.#pixels);
+      canvas.height = Math.round(canvas.clientHeight * this.#pixels);
+      const style = getComputedStyle(canvas);
+      this.#inks = ["--accent", "--event", "--line"].map((name) => style.getPropertyValue(name));
+    };
+    new ResizeObserver(look).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", look);
   }
 
   /** So many bytes arrived now. */
@@ -49,16 +59,12 @@ export class Strip {
 
   draw(): void {
     const now = this.#turn();
-    const canvas = this.#canvas;
-    const pixels = Math.min(devicePixelRatio, 2);
-    const [width, height] = [Math.round(canvas.clientWidth * pixels), Math.round(canvas.clientHeight * pixels)];
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const context = this.#context;
+    const pixels = this.#pixels;
+    const { width, height } = context.canvas;
     context.clearRect(0, 0, width, height);
     let most = LEAST;
     for (let bar = 0; bar < BARS; bar++) most = Math.max(most, this.#sum(bar));
-    const style = getComputedStyle(canvas);
-    const inks = ["--accent", "--event", "--line"].map((name) => style.getPropertyValue(name));
     const step = width / BARS;
     for (let age = 0; age < BARS; age++) {
       const bar = (now - age + BARS) % BARS;
@@ -68,7 +74,7 @@ export class Strip {
       for (let kind = 0, foot = 0; kind < KINDS; kind++) {
         if (!this.#bytes[bar * KINDS + kind]) continue;
         const head = Math.round(Math.max(foot + LOW * pixels, Math.sqrt(this.#sum(bar, kind) / most) * height));
-        context.fillStyle = inks[kind]!;
+        context.fillStyle = this.#inks[kind] ?? "";
         context.fillRect(left, height - head, wide, head - foot);
         foot = head;
       }

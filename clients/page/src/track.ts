@@ -7,15 +7,17 @@ import type { Place } from "./message.js";
 /** How many ticks others are shown late: two, so that one that is late or left out is not seen. */
 export const DELAY = 2;
 
+/** What {@link mix} returns, each time anew: nobody keeps it, and there are two hundred in each frame. */
+const mixed: Place = { x: 0, y: 0, heading: 0, bot: false };
+
 const mix = (a: Place, b: Place, part: number): Place => {
   // The short way round.
   const turn = b.heading - a.heading;
-  return {
-    x: a.x + (b.x - a.x) * part,
-    y: a.y + (b.y - a.y) * part,
-    heading: a.heading + (turn - Math.round(turn)) * part,
-    bot: b.bot,
-  };
+  mixed.x = a.x + (b.x - a.x) * part;
+  mixed.y = a.y + (b.y - a.y) * part;
+  mixed.heading = a.heading + (turn - Math.round(turn)) * part;
+  mixed.bot = b.bot;
+  return mixed;
 };
 
 /** Time is ticks here, as real numbers. */
@@ -32,7 +34,7 @@ export class Track {
     this.#last = [tick, place];
   }
 
-  /** Where it is shown when it is this tick; nothing where it was nowhere yet. */
+  /** Where it is shown when it is this tick; nothing where it was nowhere yet. It is valid until the next call of any. */
   at(tick: number): Place | undefined {
     return this.#samples.at(tick);
   }
