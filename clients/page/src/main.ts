@@ -217,9 +217,12 @@ function frame(now: number): void {
   requestAnimationFrame(frame);
 }
 
+let looks = 0;
+
 function look(): void {
+  // Never both in a frame.
+  if (looks++ % 2) return strip.draw();
   figures.show(client, room as unknown as Room);
-  strip.draw();
   trials.look();
   const { running, until } = trials;
   const left = Math.max(0, (until - performance.now()) / 1000).toFixed(1);
@@ -272,4 +275,4 @@ $<HTMLFormElement>("gate").addEventListener("submit", (event) => {
 connect();
 showTrials();
 requestAnimationFrame(frame);
-setInterval(look, LOOK_MS);
+setInterval(look, LOOK_MS / 2);
