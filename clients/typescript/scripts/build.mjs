@@ -17,9 +17,21 @@ rmSync("dist", { recursive: true, force: true });
 const entryPoints = readdirSync("src").map((name) => `src/${name}`);
 // What begins with an underscore is ours alone, and has a shorter name: the same one in all modules.
 const common = { entryPoints, target: "es2022", mangleProps: /^_[a-z]/i, jsx: "automatic", logLevel: "warning" };
-const { mangleCache } = await build({ ...common, bundle: true, external: ["react"], write: false, outdir: "dist", mangleCache: {} });
+const { mangleCache } = await build({
+  ...common,
+  bundle: true,
+  external: ["react"],
+  write: false,
+  outdir: "dist",
+  mangleCache: {},
+});
 for (const format of ["esm", "cjs"]) await build({ ...common, format, outdir: `dist/${format}`, mangleCache });
 const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
-execFileSync(process.execPath, [compiler, "--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--outDir", "dist/esm"], { stdio: "inherit" });
-for (const name of readdirSync("dist/esm").filter((name) => name.endsWith(".d.ts"))) cpSync(`dist/esm/${name}`, `dist/cjs/${name}`);
+execFileSync(
+  process.execPath,
+  [compiler, "--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--outDir", "dist/esm"],
+  { stdio: "inherit" },
+);
+for (const name of readdirSync("dist/esm").filter((name) => name.endsWith(".d.ts")))
+  cpSync(`dist/esm/${name}`, `dist/cjs/${name}`);
 writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');

@@ -9,12 +9,14 @@
  * ```
  */
 
-export { Client, type ClientEvents, type ClientState, type Options } from "./client.js";
+export type { ClientEvents, ClientState, Options } from "./base-client.js";
+export type { Outcome, RoomEvents, RoomOptions, RoomState, SendOptions, SetOptions } from "./base-room.js";
+export { Client } from "./client.js";
 export { json, raw, text, type Codec } from "./codec.js";
 export { TickwireError, type ErrorKind } from "./error.js";
 export type { Member } from "./members.js";
 export type { Message, Policy, Queue } from "./message.js";
 export type { Change } from "./emitter.js";
-export type { Outcome, Room, RoomEvents, RoomOptions, RoomState, SendOptions, SetOptions } from "./room.js";
+export type { Room } from "./room.js";
 export type { Socket } from "./session.js";
 export type { Token } from "./token.js";

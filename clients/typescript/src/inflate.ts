@@ -104,7 +104,7 @@ export const inflate = (stream: Uint8Array, bound: number): Uint8Array => {
     const own = many(0, 19);
     for (let i = 0; i < count; i++) own[ORDER[i]!] = bits(3);
     const lengths: number[] = [];
-    for (const how = code(own); lengths.length < literals + distances; ) {
+    for (const how = code(own); lengths.length < literals + distances;) {
       const next = symbol(how);
       if (next < 16) lengths.push(next);
       else if (next > 16) lengths.push(...many(0, next === 17 ? bits(3) + 3 : bits(7) + 11));
@@ -114,7 +114,7 @@ export const inflate = (stream: Uint8Array, bound: number): Uint8Array => {
     return [code(lengths.slice(0, literals)), code(lengths.slice(literals))];
   };
 
-  for (let last = 0; !last; ) {
+  for (let last = 0; !last;) {
     last = bits(1);
     const kind = bits(2);
     if (kind === 3) broken();
@@ -127,7 +127,7 @@ export const inflate = (stream: Uint8Array, bound: number): Uint8Array => {
     }
     fixed ??= [code([...many(8, 144), ...many(9, 112), ...many(7, 24), ...many(8, 8)]), code(many(5, 32))];
     const [literals, distances] = kind === 1 ? fixed : codes();
-    for (let next; (next = symbol(literals)) !== 256; ) {
+    for (let next; (next = symbol(literals)) !== 256;) {
       if (next < 256) {
         put(next);
         continue;

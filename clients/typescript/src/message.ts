@@ -1,7 +1,7 @@
 /** A message on its way out, and what may hold it while it cannot leave (SPEC 5). */
 
-import type { Client } from "./client.js";
-import type { Room } from "./room.js";
+import type { BaseClient } from "./base-client.js";
+import type { BaseRoom } from "./base-room.js";
 import type { Session } from "./session.js";
 
 /**
@@ -12,7 +12,7 @@ export type Policy = "reliable" | "latest" | "drop";
 
 /** A message that was sent, or waits. */
 export interface Message {
-  readonly room: Room<any, any>;
+  readonly room: BaseRoom<any, any>;
   readonly policy: Policy;
   /** The number of its data frame in this session, from 1; 0 while it waits. Refusals and answers name it. */
   number: number;
@@ -27,15 +27,15 @@ export interface Queue {
   /** How many wait. */
   readonly waiting: number;
   /** @internal Takes a message: it leaves now or later. Throws `queue-full`. */
-  _post(message: Message, client: Client): void;
+  _post(message: Message, client: BaseClient): void;
   /** @internal Lets leave what waits and can. */
-  _pump(client: Client): void;
+  _pump(client: BaseClient): void;
   /** @internal Whether nothing may be written until more is accepted. */
   _full(): boolean;
   /** @internal Was numbered, and will be written. */
   _wrote(message: Message, session: Session): void;
   /** @internal Everything up to this number was accepted, or refused. */
-  _accepted(number: number, client: Client): void;
+  _accepted(number: number, client: BaseClient): void;
   /** @internal Was refused. Returns it where it is still held, and null where nothing is to be told: it was told before, or it leaves again. */
   _refused(number: number, reason: number): Message | undefined | null;
   /** @internal The session goes on: what is not accepted is written again. Or it is a new one: what was not accepted is forgotten, and returned. */

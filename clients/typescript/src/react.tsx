@@ -9,9 +9,11 @@
 
 import { createContext, useContext, useEffect, useRef, useSyncExternalStore, type ReactElement, type ReactNode } from "react";
 
-import type { Client, ClientState } from "./client.js";
+import type { ClientState } from "./base-client.js";
+import type { RoomOptions } from "./base-room.js";
+import type { Client } from "./client.js";
 import type { Member } from "./members.js";
-import type { Room, RoomOptions } from "./room.js";
+import type { Room } from "./room.js";
 
 const Context = createContext<Client | undefined>(undefined);
 

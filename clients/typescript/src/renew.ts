@@ -9,7 +9,7 @@
  */
 
 import { backoff } from "./backoff.js";
-import type { Client } from "./client.js";
+import type { BaseClient } from "./base-client.js";
 import { TickwireError } from "./error.js";
 import { after } from "./session.js";
 import { counted, utf8 } from "./wire.js";
@@ -33,7 +33,7 @@ export const renewal = (token: string): number | undefined => {
 };
 
 /** For a client whose token is a callback: `new Client(url, { token, renew })`. */
-export const renew = (client: Client): void => {
+export const renew = (client: BaseClient): void => {
   const session = client._session!;
   const { token } = client._options;
   const ms = renewal(client._token);

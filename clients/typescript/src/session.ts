@@ -8,9 +8,23 @@
  * ```
  */
 
-import type { Client } from "./client.js";
+import type { BaseClient } from "./base-client.js";
 import { now, sample } from "./clock.js";
-import { cursor, extensions, fields, frame, frameIn, malformed, record, rest, uint, varint, type Cursor, type Extensions, type Field } from "./wire.js";
+import {
+  cursor,
+  extensions,
+  fields,
+  frame,
+  frameIn,
+  malformed,
+  record,
+  rest,
+  uint,
+  varint,
+  type Cursor,
+  type Extensions,
+  type Field,
+} from "./wire.js";
 
 /** What is used of a WebSocket; browsers, Deno, Bun, Node 22 and the package `ws` have it. */
 export interface Socket {
@@ -55,7 +69,7 @@ export class Session {
   /** The server said that it goes away; the client has left. */
   _away = false;
 
-  #client: Client;
+  #client: BaseClient;
   #socket: Socket;
   #requests = new Map<number, Done>();
   #request = 0;
@@ -70,7 +84,7 @@ export class Session {
   /** Ends with the connection. */
   _renewal?: ReturnType<typeof setTimeout>;
 
-  constructor(client: Client, socket: Socket) {
+  constructor(client: BaseClient, socket: Socket) {
     this.#client = client;
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
@@ -87,8 +101,13 @@ export class Session {
     return this.#socket.bufferedAmount < 65536;
   }
 
+  /** Whether the socket is open. */
+  get _ready(): boolean {
+    return this.#socket.readyState === 1;
+  }
+
   _write(bytes: Uint8Array): void {
-    if (this.#socket.readyState === 1) this.#socket.send(bytes as Uint8Array<ArrayBuffer>);
+    if (this._ready) this.#socket.send(bytes as Uint8Array<ArrayBuffer>);
   }
 
   /** Sends a command. `done` is called once. */

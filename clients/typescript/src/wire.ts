@@ -70,9 +70,7 @@ export const fields = (c: Cursor, command: number): [Field[], Extensions] | unde
   }
   const values: Field[] = [];
   for (const kind of shape) {
-    values.push(
-      kind === "v" ? varint(c) : kind === "s" ? string(c) : kind === "8" ? take(c, 8) : uint(c, +kind),
-    );
+    values.push(kind === "v" ? varint(c) : kind === "s" ? string(c) : kind === "8" ? take(c, 8) : uint(c, +kind));
   }
   return [values, extensions(c)];
 };
@@ -80,7 +78,7 @@ export const fields = (c: Cursor, command: number): [Field[], Extensions] | unde
 /** The extensions up to the end of the frame; their types ascend. */
 export const extensions = (c: Cursor): Extensions => {
   const list: Extensions = {};
-  for (let last = -1; c.at < c.end; ) {
+  for (let last = -1; c.at < c.end;) {
     const type = varint(c);
     if (type <= last) malformed();
     last = type;
@@ -94,7 +92,7 @@ export const extensions = (c: Cursor): Extensions => {
 export const record = (c: Cursor, kind: number): [member: number, key: number, payload: Uint8Array] => {
   const length = varint(c);
   const member = varint(c);
-  const key = KEYED >> kind & 1 ? varint(c) : 0;
+  const key = (KEYED >> kind) & 1 ? varint(c) : 0;
   return [member, key, take(c, length)];
 };
 
@@ -160,7 +158,8 @@ export const text = (bytes?: Uint8Array): string =>
 export const pack = (...parts: (number | Uint8Array)[]): Uint8Array => frame(0, 0, ...parts).subarray(4);
 
 /** An extension, where there is something to be said in it (PROTOCOL 3.3). */
-export const extension = (type: number, bytes?: Uint8Array): (number | Uint8Array)[] => (bytes?.length ? [type, ...counted(bytes)] : []);
+export const extension = (type: number, bytes?: Uint8Array): (number | Uint8Array)[] =>
+  bytes?.length ? [type, ...counted(bytes)] : [];
 
 /** A string: its length, and its bytes. */
 export const counted = (bytes: Uint8Array): [number, Uint8Array] => [bytes.length, bytes];

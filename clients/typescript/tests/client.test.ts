@@ -6,7 +6,22 @@ import { Client, text, type Options, type Outcome, type TickwireError } from "..
 import { queue } from "../src/queue.js";
 import { renew } from "../src/renew.js";
 import { counted, utf8 } from "../src/wire.js";
-import { answer, close, data, done, events, FakeSocket, gap, goingAway, joined, leftBy, ping, refused, settle, snapshot } from "./fake.js";
+import {
+  answer,
+  close,
+  data,
+  done,
+  events,
+  FakeSocket,
+  gap,
+  goingAway,
+  joined,
+  leftBy,
+  ping,
+  refused,
+  settle,
+  snapshot,
+} from "./fake.js";
 
 let clients: Client[] = [];
 beforeEach(() => {
@@ -226,7 +241,7 @@ describe("life", () => {
     room.on("event", () => (inside = socket.written.length));
     socket.receive(batch, ping());
     const after = socket.said().at(-1)!.rest;
-    const read = (bytes: Uint8Array) => bytes[1]! & 127 | bytes[2]! << 7;
+    const read = (bytes: Uint8Array) => (bytes[1]! & 127) | (bytes[2]! << 7);
     expect(read(after) - read(consumed)).toBe(batch.length + ping().length);
     expect(inside).toBe(0);
   });
@@ -240,7 +255,15 @@ describe("life", () => {
     client.connect();
     await settle();
     // Neither the session nor its resume token goes on, but the room does.
-    expect(FakeSocket.last.open().said().map(({ is, rest }) => [is, rest.length])).toEqual([["hello", 3], ["join", 15]]);
+    expect(
+      FakeSocket.last
+        .open()
+        .said()
+        .map(({ is, rest }) => [is, rest.length]),
+    ).toEqual([
+      ["hello", 3],
+      ["join", 15],
+    ]);
     client.close();
     expect(told).toEqual(["connecting", "connected", "disconnected", "connecting", "closed"]);
     expect(room.state).toBe("left");
@@ -322,10 +345,26 @@ describe("coming back", () => {
 
   test("a batch that was shown in part goes on where it broke off", async () => {
     const { socket, heard } = await inRoom();
-    socket.receive(data(0, 1, [[2, "a"], [2, "b"]], { more: true }));
+    socket.receive(
+      data(
+        0,
+        1,
+        [
+          [2, "a"],
+          [2, "b"],
+        ],
+        { more: true },
+      ),
+    );
     const next = (await again(socket)).welcome({ resumed: true });
     next.joined({ outcome: 1, position: 0 });
-    next.receive(data(0, 1, [[2, "a"]], { more: true }), data(0, 1, [[2, "b"], [2, "c"]]));
+    next.receive(
+      data(0, 1, [[2, "a"]], { more: true }),
+      data(0, 1, [
+        [2, "b"],
+        [2, "c"],
+      ]),
+    );
     expect(heard).toEqual(["2 a", "2 b", "2 c"]);
   });
 
@@ -346,7 +385,13 @@ describe("coming back", () => {
   test("own messages of the session before stay hidden while they are replayed", async () => {
     const { socket, heard } = await inRoom();
     const next = (await again(socket)).welcome().joined({ outcome: 1, member: 9 });
-    next.receive(data(0, 1, [[1, "mine, before"], [2, "theirs"], [9, "mine, now"]]));
+    next.receive(
+      data(0, 1, [
+        [1, "mine, before"],
+        [2, "theirs"],
+        [9, "mine, now"],
+      ]),
+    );
     next.receive(snapshot());
     next.receive(data(0, 2, [[1, "somebody else's by now"]]));
     expect(heard).toEqual(["2 theirs", "1 somebody else's by now"]);
@@ -356,11 +401,21 @@ describe("coming back", () => {
     const { socket, room } = await inRoom();
     const heard: string[] = [];
     room.on("direct", (message, member, answers) => heard.push(`${member} ${message} ${answers}`));
-    socket.receive(data(3, 1, [[2, 0, "a"], [3, 7, "b"]]));
+    socket.receive(
+      data(3, 1, [
+        [2, 0, "a"],
+        [3, 7, "b"],
+      ]),
+    );
     const next = await again(socket);
     const { rest } = next.said()[0]!;
     expect(rest.at(-1)).toBe(2);
-    next.welcome({ resumed: true }).receive(data(3, 2, [[3, 7, "b"], [2, 0, "c"]]));
+    next.welcome({ resumed: true }).receive(
+      data(3, 2, [
+        [3, 7, "b"],
+        [2, 0, "c"],
+      ]),
+    );
     expect(heard).toEqual(["2 a 0", "3 b 7", "2 c 0"]);
   });
 
@@ -381,6 +436,45 @@ describe("coming back", () => {
     next.joined();
     expect(next.events()).toEqual(["x"]);
     expect(told).toEqual(["connecting", "connected", "connecting 100", "connected"]);
+  });
+});
+
+describe("handlers that end it", () => {
+  /** What may happen to a client, each with the state that it tells last. */
+  const ends: [string, (client: Client) => void][] = [
+    ["closed", (client) => client.close()],
+    ["disconnected", (client) => client.disconnect()],
+  ];
+  const happens: [string, (socket: FakeSocket) => void][] = [
+    ["a break", (socket) => socket.break()],
+    ["garbage", (socket) => socket.receive(Uint8Array.of(1))],
+    ["going away", (socket) => socket.receive(goingAway(1000))],
+    ["a reason", (socket) => socket.receive(close(101))],
+  ];
+  for (const [state, end] of ends) {
+    for (const [what, happen] of happens) {
+      for (const where of what === "garbage" ? ["room", "client", "error"] : ["room", "client"]) {
+        test(`${what}, ${state} by a handler of the ${where}`, async () => {
+          const { client, room, socket } = await inRoom();
+          if (where === "room") room.on("state", ({ to }) => to === "joining" && end(client));
+          if (where === "client") client.on("state", ({ to }) => to === "connecting" && end(client));
+          if (where === "error") client.on("error", () => end(client));
+          happen(socket);
+          expect(client.state).toBe(state);
+          const sockets = FakeSocket.all.length;
+          await vi.advanceTimersByTimeAsync(60_000);
+          expect([client.state, FakeSocket.all.length]).toEqual([state, sockets]);
+        });
+      }
+    }
+  }
+
+  test("connecting, closed by a handler", async () => {
+    const client = new Client("ws://server/ws", { WebSocket: FakeSocket });
+    client.on("state", () => client.close());
+    client.connect();
+    await settle();
+    expect([client.state, FakeSocket.all.length]).toEqual(["closed", 0]);
   });
 });
 
@@ -441,6 +535,17 @@ describe("rooms", () => {
     expect([room.state, room.reason]).toEqual(["left", 243]);
   });
 
+  test("what is wanted before the socket is open is asked for once, behind the hello", async () => {
+    const { client, socket } = await start();
+    client.room("a").join();
+    client.room("b").join().leave();
+    const said = socket.open().said();
+    expect(said.map(({ is, request }) => [is, request])).toEqual([
+      ["hello", 1],
+      ["join", 2],
+    ]);
+  });
+
   test("a room that was left while the connection was broken is left in the session that goes on", async () => {
     const { socket, room } = await inRoom();
     socket.break();
@@ -448,7 +553,11 @@ describe("rooms", () => {
     room.join();
     await vi.advanceTimersByTimeAsync(20_000);
     const said = FakeSocket.last.open().said();
-    expect(said.map(({ is, rest }) => [is, rest[0]])).toEqual([["hello", 43], ["leave", 1], ["join", 2]]);
+    expect(said.map(({ is, rest }) => [is, rest[0]])).toEqual([
+      ["hello", 43],
+      ["leave", 1],
+      ["join", 2],
+    ]);
     // Another life of the room: nothing is known of it.
     expect(said[2]!.rest.length).toBe(4);
   });

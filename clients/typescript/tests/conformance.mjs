@@ -53,17 +53,24 @@ class Player {
   rooms = new Map();
   asked = 0;
   client;
-  inflate;
   /** Rooms that were wanted before there was a client. */
   early = [];
 
   make({ tokens, queue_messages } = {}) {
     if (this.client) return;
-    const token = tokens && (async () => {
-      const wanted = tokens[Math.min(this.asked++, tokens.length - 1)];
-      return wanted && (await must("/token", wanted)).token;
+    const token =
+      tokens &&
+      (async () => {
+        const wanted = tokens[Math.min(this.asked++, tokens.length - 1)];
+        return wanted && (await must("/token", wanted)).token;
+      });
+    this.client = new Client(ports.websocket, {
+      WebSocket,
+      renew,
+      inflate,
+      queue: queue({ messages: queue_messages }),
+      token,
     });
-    this.client = new Client(ports.websocket, { WebSocket, renew, inflate: this.inflate, queue: queue({ messages: queue_messages }), token });
     this.client.on("state", ({ to, reason }) => this.states.push({ is: to, reason }));
     this.client.on("error", (error) => this.errors.push(error));
   }
@@ -85,12 +92,15 @@ class Player {
     if (control) return void (await must(control, body));
     if (verify) {
       let last;
-      return void (await until(() => `${verify}: ${JSON.stringify(last)}`, async () => {
-        const answer = await post(verify, body);
-        last = answer.body;
-        if (!answer.ok) await sleep(15);
-        return answer.ok ? true : undefined;
-      }));
+      return void (await until(
+        () => `${verify}: ${JSON.stringify(last)}`,
+        async () => {
+          const answer = await post(verify, body);
+          last = answer.body;
+          if (!answer.ok) await sleep(15);
+          return answer.ok ? true : undefined;
+        },
+      ));
     }
     if (step.join && !this.client) return void this.early.push(step);
     if (step.connect) {
@@ -146,10 +156,21 @@ class Player {
     if (expect === "room") return until(say, () => take(seen.states, state));
     if (expect === "error") return until(say, () => take(this.errors, (error) => error.kind === is));
     if (expect === "event") return until(say, () => take(seen.events, (event) => event === wanted));
-    if (expect === "tokens") return until(() => `${this.asked}`, () => (this.asked === count ? true : undefined));
-    if (expect === "members") return until(() => `${seen.room.members.size}`, () => (seen.room.members.size === count ? true : undefined));
+    if (expect === "tokens")
+      return until(
+        () => `${this.asked}`,
+        () => (this.asked === count ? true : undefined),
+      );
+    if (expect === "members")
+      return until(
+        () => `${seen.room.members.size}`,
+        () => (seen.room.members.size === count ? true : undefined),
+      );
     if (expect === "value") {
-      return until(() => `${seen.room.latest(key)}`, () => (seen.room.latest(key) === (wanted ?? undefined) ? true : undefined));
+      return until(
+        () => `${seen.room.latest(key)}`,
+        () => (seen.room.latest(key) === (wanted ?? undefined) ? true : undefined),
+      );
     }
     if (expect === "none") {
       if (seen.events.length) throw new Failed(`saw ${JSON.stringify(seen.events)}`);
@@ -163,7 +184,10 @@ class Player {
     }
     if (expect !== "events") throw new Failed("an expectation that this runner does not know");
     for (const text of texts) {
-      await until(() => "no event", () => (seen.events.length ? true : undefined));
+      await until(
+        () => "no event",
+        () => (seen.events.length ? true : undefined),
+      );
       const event = seen.events.shift();
       if (event !== text) throw new Failed(`saw ${JSON.stringify(event)} instead of ${JSON.stringify(text)}`);
     }
@@ -173,8 +197,6 @@ class Player {
 async function play({ server, steps }) {
   await must("/reset", server);
   const player = new Player();
-  // What a flood pads with spaces is next to nothing where it is compressed: then nobody is slow.
-  if (!server.outbox_bytes) player.inflate = inflate;
   const late = new Promise((_, fail) => setTimeout(fail, SCENARIO, new Failed("it took too long")).unref());
   try {
     for (const [number, step] of steps.entries()) {

@@ -89,14 +89,33 @@ export class FakeSocket implements Socket {
 
   /** The payloads of events that were said, of rooms with handles below 128. */
   events(): string[] {
-    return this.said().filter(({ is, flags }) => is === "data" && !(flags & 14)).map((said) => Buffer.from(said.rest.subarray(1)).toString());
+    return this.said()
+      .filter(({ is, flags }) => is === "data" && !(flags & 14))
+      .map((said) => Buffer.from(said.rest.subarray(1)).toString());
   }
 
   /** The hello is answered. */
   welcome({ resumed = false, accepted = 0, capabilities = 59, ping = 15000, clock = 1, time = 0, message = 15360 } = {}): this {
     const token = utf8(`resume-${FakeSocket.all.length}`);
     this.receive(
-      frame(2, 0, 2, 1, capabilities, u8(resumed ? 1 : 0), u32(clock), time, 0, message, 16384, 128, ping, accepted, 2, ...counted(token)),
+      frame(
+        2,
+        0,
+        2,
+        1,
+        capabilities,
+        u8(resumed ? 1 : 0),
+        u32(clock),
+        time,
+        0,
+        message,
+        16384,
+        128,
+        ping,
+        accepted,
+        2,
+        ...counted(token),
+      ),
     );
     return this;
   }
@@ -116,8 +135,11 @@ interface Joined {
   mode?: number;
 }
 
-export const joined = (request: number, handle: number, { member = 1, outcome = 0, epoch = EPOCH, position = 0, mode = 7 }: Joined = {}) =>
-  frame(2, 0, 4, request, handle, handle + 100, member, u8(mode), u8(outcome), epoch, position, 50_000, 10, 0);
+export const joined = (
+  request: number,
+  handle: number,
+  { member = 1, outcome = 0, epoch = EPOCH, position = 0, mode = 7 }: Joined = {},
+) => frame(2, 0, 4, request, handle, handle + 100, member, u8(mode), u8(outcome), epoch, position, 50_000, 10, 0);
 
 /** A data frame; `kind` as in PROTOCOL 5. Records are [member, payload] or [member, key, payload]. */
 export const data = (
@@ -127,7 +149,11 @@ export const data = (
   { room = 101, tick = 20, more = false } = {},
 ): Uint8Array =>
   frame(
-    1, (kind << 1) | (more ? 64 : 0), room, position, Uint8Array.of(tick >> 8, tick),
+    1,
+    (kind << 1) | (more ? 64 : 0),
+    room,
+    position,
+    Uint8Array.of(tick >> 8, tick),
     ...records.flatMap((record) => {
       const payload = record.at(-1)!;
       const bytes = typeof payload === "string" ? utf8(payload) : (payload as Uint8Array);
@@ -135,7 +161,12 @@ export const data = (
     }),
   );
 
-export const events = (position: number, ...texts: string[]) => data(0, position, texts.map((text) => [2, text]));
+export const events = (position: number, ...texts: string[]) =>
+  data(
+    0,
+    position,
+    texts.map((text) => [2, text]),
+  );
 export const snapshot = (...values: [number, number, string][]) => data(4, 0, values);
 export const here = (subject: string, shown = "") => frame(0, 0, 1, ...counted(utf8(subject)), utf8(shown)).subarray(4);
 export const away = Uint8Array.of(2);

@@ -84,9 +84,24 @@ test("one drawing for each tick at most, and none where nothing changed", async 
   await enter();
   drawn = 0;
   await receive(
-    data(2, 1, [[2, here("ann")], [3, here("bob")]], { more: true }),
-    data(0, 1, [[2, "a"], [2, "b"]]),
-    data(1, 1, [[2, 2, "x"], [2, 2, "y"], [3, 4, "z"]]),
+    data(
+      2,
+      1,
+      [
+        [2, here("ann")],
+        [3, here("bob")],
+      ],
+      { more: true },
+    ),
+    data(0, 1, [
+      [2, "a"],
+      [2, "b"],
+    ]),
+    data(1, 1, [
+      [2, 2, "x"],
+      [2, 2, "y"],
+      [3, 4, "z"],
+    ]),
   );
   expect([page.textContent, drawn]).toEqual(["y z ann+bob", 1]);
   await receive(events(2, "a", "b", "c"));

@@ -29,7 +29,9 @@ async function inRoom(options: Options = {}, how: RoomOptions<string, string> = 
   room.on("event", (event, member) => heard.push(`${member} ${event}`));
   room.on("value", (key, value, owner, member) => heard.push(`${owner}/${key} = ${value} by ${member}`));
   room.on("tick", (tick, position) => heard.push(`tick ${tick}, ${position}`));
-  room.on("members", (members) => heard.push([...members.values()].map(({ subject, away }) => subject + (away ? "?" : "")).join()));
+  room.on("members", (members) =>
+    heard.push([...members.values()].map(({ subject, away }) => subject + (away ? "?" : "")).join()),
+  );
   client.connect();
   await settle();
   const socket = FakeSocket.last;
@@ -50,22 +52,92 @@ describe("what comes", () => {
   test("a batch is told in order, and its end once", async () => {
     const { heard, socket } = await inRoom();
     socket.receive(
-      data(2, 1, [[2, here("ann")], [3, here("bob")]], { more: true }),
-      data(0, 1, [[2, "hi"], [1, "own"]], { more: true }),
-      data(1, 1, [[2, 8, "v"], [3, 9, "w"]], { more: true }),
-      data(1, 1, [[2, 8, ""], [1, 10, "own"]]),
-      data(2, 1, [[3, left(200)], [2, away]]),
+      data(
+        2,
+        1,
+        [
+          [2, here("ann")],
+          [3, here("bob")],
+        ],
+        { more: true },
+      ),
+      data(
+        0,
+        1,
+        [
+          [2, "hi"],
+          [1, "own"],
+        ],
+        { more: true },
+      ),
+      data(
+        1,
+        1,
+        [
+          [2, 8, "v"],
+          [3, 9, "w"],
+        ],
+        { more: true },
+      ),
+      data(1, 1, [
+        [2, 8, ""],
+        [1, 10, "own"],
+      ]),
+      data(2, 1, [
+        [3, left(200)],
+        [2, away],
+      ]),
       events(2, "next"),
     );
     expect(heard).toEqual([
-      "2 hi", "2/4 = v by 2", "0/4 = w by 3", "2/4 = undefined by 2", "ann?", "tick 20, 1", "2 next", "tick 20, 2",
+      "2 hi",
+      "2/4 = v by 2",
+      "0/4 = w by 3",
+      "2/4 = undefined by 2",
+      "ann?",
+      "tick 20, 1",
+      "2 next",
+      "tick 20, 2",
     ]);
+  });
+
+  test("a batch in two messages ends once, and a snapshot when it is whole", async () => {
+    const { heard, socket } = await inRoom();
+    socket.receive(data(0, 1, [[2, "a"]], { more: true }));
+    socket.receive(data(0, 1, [[2, "b"]]), data(1, 1, [[2, 2, "v"]], { more: true }));
+    socket.receive(data(1, 1, [[2, 4, "w"]]));
+    expect(heard).toEqual(["2 a", "2 b", "2/1 = v by 2", "2/2 = w by 2", "tick 20, 1"]);
+    heard.length = 0;
+    socket.receive(gap(2, 1), data(4, 1, [[2, 2, "s"]], { more: true }));
+    socket.receive(events(2, "c"));
+    socket.receive(data(4, 1, []));
+    expect(heard.filter((line) => !line.includes("="))).toEqual(["2 c", "tick 20, 2", "tick 20, 1"]);
   });
 
   test("own messages are shown to who asks for them", async () => {
     const { heard, socket } = await inRoom({}, { echo: true });
     socket.receive(data(0, 1, [[1, "own"]]), data(1, 1, [[1, 10, "own"]]));
     expect(heard).toEqual(["1 own", "1/5 = own by 1", "tick 20, 1"]);
+  });
+
+  test("nothing is told any more once a handler has left, and the rest is not lost where it only disconnected", async () => {
+    const first = await inRoom();
+    first.room.on("event", () => first.room.leave());
+    first.socket.receive(events(1, "a", "b"), events(2, "c"));
+    expect(first.heard).toEqual(["2 a"]);
+    const { client, room, heard, socket } = await inRoom();
+    const end = room.on("event", () => client.disconnect());
+    socket.receive(events(1, "a", "b"));
+    expect(heard).toEqual(["2 a"]);
+    end();
+    client.connect();
+    await settle();
+    FakeSocket.last
+      .open()
+      .welcome()
+      .joined({ outcome: 1 })
+      .receive(events(1, "a", "b"));
+    expect(heard).toEqual(["2 a", "2 b", "tick 20, 1"]);
   });
 
   test("payloads are views on what was received, and what is kept is not", async () => {
@@ -76,8 +148,15 @@ describe("what comes", () => {
     room.on("event", (event) => seen.push(event));
     client.connect();
     await settle();
-    const batch = data(0, 1, [[2, "one"], [2, "two"]]);
-    FakeSocket.last.open().welcome().joined().receive(batch, data(1, 1, [[2, 2, "kept"]]));
+    const batch = data(0, 1, [
+      [2, "one"],
+      [2, "two"],
+    ]);
+    FakeSocket.last
+      .open()
+      .welcome()
+      .joined()
+      .receive(batch, data(1, 1, [[2, 2, "kept"]]));
     expect(seen.map(String)).toEqual(["111,110,101", "116,119,111"]);
     expect(seen[0]!.buffer).toBe(seen[1]!.buffer);
     expect(room.latest(1)!.buffer.byteLength).toBe(4);
@@ -106,19 +185,39 @@ describe("what comes", () => {
 describe("what is known", () => {
   test("the latest values, by key and by owner", async () => {
     const { room, socket } = await inRoom();
-    socket.receive(data(1, 0, [[2, 2, "two"], [3, 2, "three"], [2, 4, "x"], [2, 3, "room"], [2, 2, "two again"]]));
+    socket.receive(
+      data(1, 0, [
+        [2, 2, "two"],
+        [3, 2, "three"],
+        [2, 4, "x"],
+        [2, 3, "room"],
+        [2, 2, "two again"],
+      ]),
+    );
     expect(room.latest(1)).toBe("room");
-    expect([room.latest(1, 0), room.latest(1, 2), room.latest(1, 3), room.latest(1, 4)]).toEqual(["room", "two again", "three", undefined]);
+    expect([room.latest(1, 0), room.latest(1, 2), room.latest(1, 3), room.latest(1, 4)]).toEqual([
+      "room",
+      "two again",
+      "three",
+      undefined,
+    ]);
     socket.receive(data(1, 0, [[3, 3, ""]]));
     expect(room.latest(1)).toBe("two again");
     expect([...room.values()]).toEqual([
-      { key: 1, owner: 3, value: "three" }, { key: 1, owner: 2, value: "two again" }, { key: 2, owner: 2, value: "x" },
+      { key: 1, owner: 3, value: "three" },
+      { key: 1, owner: 2, value: "two again" },
+      { key: 2, owner: 2, value: "x" },
     ]);
   });
 
   test("a snapshot replaces them when it is whole, and not before", async () => {
     const { room, socket, heard } = await inRoom();
-    socket.receive(data(1, 0, [[2, 2, "old"], [2, 4, "gone"]]));
+    socket.receive(
+      data(1, 0, [
+        [2, 2, "old"],
+        [2, 4, "gone"],
+      ]),
+    );
     heard.length = 0;
     socket.receive(gap(1, 4), data(4, 4, [[2, 2, "new"]], { more: true }));
     expect([room.latest(1), room.latest(2)]).toEqual(["old", "gone"]);
@@ -135,12 +234,27 @@ describe("what is known", () => {
 
   test("who is here, from the list on", async () => {
     const { room, socket } = await inRoom();
-    const members = () => [...room.members.values()].map(({ member, subject, data, away }) => [member, subject, Buffer.from(data).toString(), away]);
+    const members = () =>
+      [...room.members.values()].map(({ member, subject, data, away }) => [member, subject, Buffer.from(data).toString(), away]);
     socket.receive(data(5, 0, [[2, here("ann", "blue")]], { more: true }));
     expect(members()).toEqual([]);
-    socket.receive(data(5, 0, [[3, here("bob")], [3, away]]));
-    expect(members()).toEqual([[2, "ann", "blue", false], [3, "bob", "", true]]);
-    socket.receive(data(2, 1, [[3, here("bob", "back")], [2, left(200)], [9, Uint8Array.of(77, 1, 2)]]));
+    socket.receive(
+      data(5, 0, [
+        [3, here("bob")],
+        [3, away],
+      ]),
+    );
+    expect(members()).toEqual([
+      [2, "ann", "blue", false],
+      [3, "bob", "", true],
+    ]);
+    socket.receive(
+      data(2, 1, [
+        [3, here("bob", "back")],
+        [2, left(200)],
+        [9, Uint8Array.of(77, 1, 2)],
+      ]),
+    );
     expect(members()).toEqual([[3, "bob", "back", false]]);
     expect(room.count).toBe(1);
     socket.receive(data(2, 2, [[0, Uint8Array.of(4, 99)]]));
@@ -153,7 +267,11 @@ describe("what is known", () => {
     const room = client.room("r", { value: json<{ x: number }>() }).join();
     client.connect();
     await settle();
-    FakeSocket.last.open().welcome().joined().receive(data(1, 0, [[2, 2, '{"x":1}']]));
+    FakeSocket.last
+      .open()
+      .welcome()
+      .joined()
+      .receive(data(1, 0, [[2, 2, '{"x":1}']]));
     const first = room.latest(1);
     expect(first).toEqual({ x: 1 });
     expect(room.latest(1)).toBe(first);
@@ -161,7 +279,11 @@ describe("what is known", () => {
 });
 
 describe("what leaves", () => {
-  const rest = (socket: FakeSocket) => socket.said().filter(({ is }) => is === "data").map(({ rest, flags }) => [flags, Buffer.from(rest).toString("latin1")]);
+  const rest = (socket: FakeSocket) =>
+    socket
+      .said()
+      .filter(({ is }) => is === "data")
+      .map(({ rest, flags }) => [flags, Buffer.from(rest).toString("latin1")]);
 
   test("events, values, directs and deletions", async () => {
     const { room, socket } = await inRoom();
@@ -170,7 +292,13 @@ describe("what leaves", () => {
     room.set(5, "r", { room: true });
     room.delete(70);
     expect(room.send(3, "d")!.number).toBe(5);
-    expect(rest(socket)).toEqual([[16, "\x01e"], [2, "\x01\x0av"], [2, "\x01\x0br"], [2, "\x01\x8c\x01"], [6, "\x01\x03d"]]);
+    expect(rest(socket)).toEqual([
+      [16, "\x01e"],
+      [2, "\x01\x0av"],
+      [2, "\x01\x0br"],
+      [2, "\x01\x8c\x01"],
+      [6, "\x01\x03d"],
+    ]);
   });
 
   test("without a queue, what cannot leave is not silent", async () => {
@@ -344,7 +472,10 @@ describe("what goes wrong", () => {
     });
     socket.receive(events(1, "a", "b"));
     expect(heard).toEqual(["2 a", "2 b", "tick 20, 1"]);
-    expect(errors.map(({ kind, cause, room }) => [kind, cause, room])).toEqual([["handler", bad, "r"], ["handler", bad, "r"]]);
+    expect(errors.map(({ kind, cause, room }) => [kind, cause, room])).toEqual([
+      ["handler", bad, "r"],
+      ["handler", bad, "r"],
+    ]);
   });
 
   test("what a codec cannot read is an error, and nothing else", async () => {
@@ -355,7 +486,18 @@ describe("what goes wrong", () => {
     room.on("value", (key, value) => seen.push([key, value]));
     const socket = FakeSocket.last.joined();
     const other = { room: 102 };
-    socket.receive(data(0, 1, [[2, "{"], [2, "7"]], other), data(1, 1, [[2, 2, "["]], other));
+    socket.receive(
+      data(
+        0,
+        1,
+        [
+          [2, "{"],
+          [2, "7"],
+        ],
+        other,
+      ),
+      data(1, 1, [[2, 2, "["]], other),
+    );
     expect(seen).toEqual([7, [1, undefined]]);
     expect(errors.map(({ kind }) => kind)).toEqual(["handler", "handler"]);
     expect([...room.values()]).toEqual([]);
@@ -372,7 +514,13 @@ describe("what goes wrong", () => {
   });
 
   test("text, garbage and half frames are a broken server", async () => {
-    for (const message of ["text", Uint8Array.of(2), Uint8Array.of(2, 0, 9, 0, 4), Uint8Array.of(1, 0, 1, 0, 128), Uint8Array.of(2, 0, 3, 0, 2, 1, 0)]) {
+    for (const message of [
+      "text",
+      Uint8Array.of(2),
+      Uint8Array.of(2, 0, 9, 0, 4),
+      Uint8Array.of(1, 0, 1, 0, 128),
+      Uint8Array.of(2, 0, 3, 0, 2, 1, 0),
+    ]) {
       const { client, errors, socket } = await inRoom();
       socket.onmessage!({ data: typeof message === "string" ? message : message.buffer });
       expect(errors.map(({ kind, reason }) => [kind, reason])).toEqual([["protocol", 201]]);
@@ -386,7 +534,16 @@ describe("what goes wrong", () => {
     let seed = 1;
     const random = (n: number) => (seed = (seed * 48_271) % 2_147_483_647) % n;
     const { client, errors } = await inRoom({ inflate: (await import("../src/inflate.js")).inflate, queue: queue() });
-    const sound = [events(1, "a"), snapshot([2, 2, "x"]), data(5, 0, [[2, here("ann")]]), gap(1, 0), ping(), close(5), done(1), answer(5)];
+    const sound = [
+      events(1, "a"),
+      snapshot([2, 2, "x"]),
+      data(5, 0, [[2, here("ann")]]),
+      gap(1, 0),
+      ping(),
+      close(5),
+      done(1),
+      answer(5),
+    ];
     for (let i = 0; i < 2_000; i++) {
       if (client.state !== "connected") {
         await vi.advanceTimersByTimeAsync(60_000);
@@ -406,7 +563,8 @@ describe("what goes wrong", () => {
     const { errors, socket, client } = await inRoom();
     const big = new Uint8Array(60_000);
     let frames = 0;
-    for (; client.state === "connected" && frames < 400; frames++) socket.receive(data(4, 0, [[2, frames * 2, big]], { more: true }));
+    for (; client.state === "connected" && frames < 400; frames++)
+      socket.receive(data(4, 0, [[2, frames * 2, big]], { more: true }));
     expect(frames).toBe(Math.floor((16 << 20) / 60_064) + 1);
     expect(errors.map(({ kind }) => kind)).toEqual(["protocol"]);
   });

@@ -4,9 +4,23 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { inflate } from "../src/inflate.js";
-import { cursor, extensions, fields, frame, frameIn, pack, presence, record, rest, uint, varint, type Cursor } from "../src/wire.js";
+import {
+  cursor,
+  extensions,
+  fields,
+  frame,
+  frameIn,
+  pack,
+  presence,
+  record,
+  rest,
+  uint,
+  varint,
+  type Cursor,
+} from "../src/wire.js";
 
-const vectors = (name: string) => JSON.parse(readFileSync(new URL(`../../../tests/vectors/${name}.json`, import.meta.url), "utf8"));
+const vectors = (name: string) =>
+  JSON.parse(readFileSync(new URL(`../../../tests/vectors/${name}.json`, import.meta.url), "utf8"));
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, "hex"));
 const hex = (array?: Uint8Array) => Buffer.from(array ?? []).toString("hex");
 
@@ -64,8 +78,14 @@ const list = ({ odd, ...known }: Json): [number, string][] =>
 function decodeData(flags: number, c: Cursor): Json {
   const kind = (flags >> 1) & 7;
   const head = {
-    type: "data", kind: KINDS[kind], compressed: !!(flags & 1), urgent: !!(flags & 16), more: !!(flags & 64),
-    room: varint(c), position: varint(c), tick: uint(c, 2),
+    type: "data",
+    kind: KINDS[kind],
+    compressed: !!(flags & 1),
+    urgent: !!(flags & 16),
+    more: !!(flags & 64),
+    room: varint(c),
+    position: varint(c),
+    tick: uint(c, 2),
   };
   if (flags & 1) return { ...head, body: hex(rest(c)) };
   const records: Json[] = [];

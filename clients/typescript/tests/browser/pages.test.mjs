@@ -41,7 +41,9 @@ let browser, control, files, origin, ports, script;
 before(async () => {
   const bundle = await build({
     stdin: { contents: BARE, resolveDir: fileURLToPath(new URL(".", import.meta.url)) },
-    bundle: true, write: false, format: "esm",
+    bundle: true,
+    write: false,
+    format: "esm",
   });
   script = bundle.outputFiles[0].text;
   control = spawn(TICKWIRE, ["conformance"], { stdio: ["pipe", "pipe", "inherit"] });
@@ -63,7 +65,10 @@ beforeEach(() => post("/reset", {}));
 async function serve(request, response) {
   const { pathname } = new URL(request.url, "http://x");
   try {
-    if (pathname === "/bare") response.setHeader("Content-Type", "text/html").end('<!doctype html><link rel="icon" href="data:,"><script type="module" src="/bare.js"></script>');
+    if (pathname === "/bare")
+      response
+        .setHeader("Content-Type", "text/html")
+        .end('<!doctype html><link rel="icon" href="data:,"><script type="module" src="/bare.js"></script>');
     else if (pathname === "/bare.js") response.setHeader("Content-Type", "text/javascript").end(script);
     else {
       const path = join(EXAMPLE, normalize(pathname === "/" ? "/index.html" : pathname));
@@ -170,7 +175,11 @@ test("the React example: cursors, rings and words of two people", async () => {
     const at = document.querySelector(".cursor").getBoundingClientRect();
     return Math.abs(at.x - board.x - board.width / 2) < 3 && Math.abs(at.y - board.y - board.height / 3) < 3;
   });
-  for (const [from, words] of [[ann, "Hello Bob"], [bob, "Hello Ann, nice board"], [ann, "<b>&amp;"]]) {
+  for (const [from, words] of [
+    [ann, "Hello Bob"],
+    [bob, "Hello Ann, nice board"],
+    [ann, "<b>&amp;"],
+  ]) {
     await from.page.getByPlaceholder("Say something").fill(words);
     await from.page.keyboard.press("Enter");
     for (const { page } of [ann, bob]) await page.locator("aside li").filter({ hasText: words }).waitFor();
@@ -191,7 +200,11 @@ test("the React example: cursors, rings and words of two people", async () => {
   await ann.page.locator("output.connected").waitFor();
   await ann.page.waitForFunction(() => document.querySelectorAll("header li").length === 2);
   // What the browser itself writes of connections that fail.
-  for (const { wrong } of [ann, bob]) assert.deepEqual(wrong.filter((text) => !text.includes("WebSocket connection")), []);
+  for (const { wrong } of [ann, bob])
+    assert.deepEqual(
+      wrong.filter((text) => !text.includes("WebSocket connection")),
+      [],
+    );
   await ann.close();
   await bob.close();
 });

@@ -19,10 +19,14 @@ interface Shown {
 /** How many lines are shown. */
 const LINES = 8;
 
-const shownAs = (member: Member | undefined, number: number) => (member && new TextDecoder().decode(member.data)) || `member ${number}`;
+const shownAs = (member: Member | undefined, number: number) =>
+  (member && new TextDecoder().decode(member.data)) || `member ${number}`;
 
 export function Board({ name }: { name: string }) {
-  const options = useMemo(() => ({ event: note, value: place, echo: true, presence: new TextEncoder().encode(name.slice(0, 40)) }), [name]);
+  const options = useMemo(
+    () => ({ event: note, value: place, echo: true, presence: new TextEncoder().encode(name.slice(0, 40)) }),
+    [name],
+  );
   const room = useRoom<Note | undefined, Place>("board", options);
   const [shown, setShown] = useState<Shown[]>([]);
   const count = useRef(0);
@@ -44,7 +48,11 @@ export function Board({ name }: { name: string }) {
       >
         {shown.map(({ id, member, note }) =>
           note.is === "ring" ? (
-            <span key={id} className="ring" style={{ left: `${note.at.x * 100}%`, top: `${note.at.y * 100}%`, color: colour(member) }} />
+            <span
+              key={id}
+              className="ring"
+              style={{ left: `${note.at.x * 100}%`, top: `${note.at.y * 100}%`, color: colour(member) }}
+            />
           ) : null,
         )}
         <Cursors room={room} />
@@ -151,12 +159,19 @@ function Talk({ room, said }: { room: BoardRoom; said: Shown[] }) {
           .slice(-LINES)
           .map(({ id, member, note }) => (
             <li key={id}>
-              <b style={{ color: colour(member) }}>{shownAs(room.members.get(member), member)}</b> {note.is === "said" && note.text}
+              <b style={{ color: colour(member) }}>{shownAs(room.members.get(member), member)}</b>{" "}
+              {note.is === "said" && note.text}
             </li>
           ))}
       </ol>
       <form onSubmit={say}>
-        <input value={draft} onChange={(event) => setDraft(event.target.value)} placeholder="Say something" aria-label="Say something" maxLength={200} />
+        <input
+          value={draft}
+          onChange={(event) => setDraft(event.target.value)}
+          placeholder="Say something"
+          aria-label="Say something"
+          maxLength={200}
+        />
         <button>Say</button>
       </form>
     </aside>
