@@ -4,7 +4,7 @@
 //! GET /healthz          200
 //! GET /readyz           200, or 503 while the server goes away
 //! GET /ws, /ws/{room}   101, and the connection goes on as frames
-//! GET /, /assets/{file} the first page, where it is wanted
+//! GET /, /assets/{file} the first page, where it is served
 //! ```
 
 use std::cell::Cell;

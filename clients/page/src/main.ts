@@ -91,9 +91,6 @@ function connect(): void {
     if (event) events.push([member, event]);
   });
   room.on("tick", take);
-  room.on("members", (members) => {
-    for (const member of arena.dots.keys()) if (!members.has(member)) arena.dots.delete(member);
-  });
   client.connect();
   room.join();
 }

@@ -2,6 +2,8 @@
 // CHROMIUM is the browser; the page is to be full of dots.
 //
 //   node test/frames.mjs http://127.0.0.1:7070/ 200       prints a JSON object; the number is how many dots are waited for
+//
+// Exit status 1 where half of the frames cost more than they may, three times in a row: a busy machine is slower.
 
 import { chromium } from "playwright-core";
 
@@ -10,6 +12,12 @@ const THROTTLE = 4;
 
 /** For how long it is measured, in milliseconds, and warmed up before. */
 const MS = 6_000;
+
+/** What script and paint may cost, in milliseconds: half of a frame, the other half is the browser's. */
+const MOST = 8;
+
+/** Tries. */
+const TRIES = 3;
 
 const [, , url, dots] = process.argv;
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
@@ -23,10 +31,15 @@ try {
   const wait = () => new Promise((done) => setTimeout(done, MS));
   // The first ones are compiled.
   await wait();
-  await browser.startTracing(page, { categories: ["devtools.timeline", "toplevel", "disabled-by-default-devtools.timeline"] });
-  await wait();
-  const { traceEvents } = JSON.parse(await browser.stopTracing());
-  console.log(JSON.stringify({ dots: Number(dots), throttle: THROTTLE, ...costs(traceEvents) }));
+  process.exitCode = 1;
+  for (let left = TRIES; left && process.exitCode; left--) {
+    await browser.startTracing(page, { categories: ["devtools.timeline", "toplevel", "disabled-by-default-devtools.timeline"] });
+    await wait();
+    const { traceEvents } = JSON.parse(await browser.stopTracing());
+    const cost = costs(traceEvents);
+    console.log(JSON.stringify({ dots: Number(dots), throttle: THROTTLE, ...cost }));
+    if (cost.script_and_paint_ms.p50 <= MOST) process.exitCode = 0;
+  }
 } finally {
   await browser.close();
 }
