@@ -80,7 +80,8 @@ function connect(): void {
   client.on("refused", ({ reason }) => log.add(`The server refused a message (${reason}).`, "warn"));
   room.on("state", ({ to, reason, text }) => {
     showState();
-    if (to === "left") refuse(reason, text);
+    // Where the client is closed, it has said so.
+    if (to === "left" && client.state !== "closed") refuse(reason, text);
     if (to === "joined") join();
   });
   room.on("outcome", ({ is }) => is === "snapshot" && arena.renew());
