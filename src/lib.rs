@@ -48,8 +48,8 @@
 //! # Features
 //!
 //! Without features, only `wire` and `device` are there, without `std` and without allocating. `std` adds the
-//! core, `server` the server, `auth` tokens, `api` the operators' HTTP API, `console` their page, `client` a small
-//! client, `cli` (the default) the command line; `tls` adds TLS to whichever of them there is.
+//! core, `server` the server, `auth` tokens, `api` the operators' HTTP API, `console` their page, `page` the first
+//! page, `client` a small client, `cli` (the default) the command line; `tls` adds TLS to whichever of them there is.
 
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]

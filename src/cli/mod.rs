@@ -1,11 +1,12 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | top | healthcheck | config | token | conformance
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | bots | top | healthcheck | config | token | conformance
 //!                        └──> Failure ──> message, exit status
 //! ```
 
 mod bench;
+mod bots;
 mod config;
 mod configure;
 mod conformance;
@@ -69,6 +70,8 @@ enum Command {
     Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
     Bench(bench::BenchArguments),
+    /// Let dots wander through the arena of the first page
+    Bots(bots::BotsArguments),
     /// Run a server that misbehaves on command, to prove clients against
     Conformance(conformance::ConformanceArguments),
 }
@@ -87,6 +90,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Config(arguments) => configure::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Bots(arguments) => bots::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
     };
     match done {

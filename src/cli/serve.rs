@@ -41,6 +41,9 @@ pub(crate) struct ServeArguments {
     /// Serve operators nothing
     #[arg(long, conflicts_with = "admin")]
     pub(super) no_admin: bool,
+    /// Serve no page at /
+    #[arg(long)]
+    pub(super) no_page: bool,
     /// Time between flushes of a room, from 1ms to 60s; 0 flushes at once [default: 50ms]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub(super) tick: Option<Duration>,
@@ -102,6 +105,7 @@ impl ServeArguments {
         put("tcp", "--no-tcp", set(self.no_tcp, "false"));
         put("admin.listen", "--admin", self.admin.map(text));
         put("admin.listen", "--no-admin", set(self.no_admin, "false"));
+        put("page", "--no-page", set(self.no_page, "never"));
         put("tick", "--tick", self.tick.map(|tick| format!("{}us", tick.as_micros())));
         put("shards", "--shards", self.shards.map(|shards| shards.to_string()));
         put("insecure_anonymous", "--insecure-anonymous", set(self.insecure_anonymous, "true"));
@@ -130,6 +134,7 @@ async fn serve(config: Config, sources: Sources, hangups: Hangups) -> Result<(),
         .limits(config.limits.clone())
         .access(config.access.clone())
         .classes(classes.clone())
+        .page(config.has_page())
         .api_keys(config.api_keys());
     builder = builder.insecure_anonymous(config.insecure_anonymous);
     if let Some(verifier) = &verifier {
@@ -148,7 +153,8 @@ async fn serve(config: Config, sources: Sources, hangups: Hangups) -> Result<(),
     let server = bind(builder, config.observe()).await.map_err(explain)?;
     let (stop, stopped) = oneshot::channel();
     let mut signals = Signals::new().map_err(|error| Failure::Runtime(format!("signals cannot be caught: {error}")))?;
-    announce(&server, &classes, tls.as_ref(), certificate == Some(Certificate::SelfSigned))?;
+    let self_signed = certificate == Some(Certificate::SelfSigned);
+    announce(&server, &classes, config.has_page(), tls.as_ref(), self_signed)?;
     #[cfg(unix)]
     let manager = Notifier::from_env().map(Arc::new);
     let reloader = reload::Reloader::new(sources, config, server.handle(), tls, verifier);
@@ -240,7 +246,13 @@ fn explain(error: Error) -> Failure {
 }
 
 /// Prints where clients find the server, and how to try it.
-fn announce(server: &Server, classes: &RoomClasses, tls: Option<&Tls>, self_signed: bool) -> io::Result<()> {
+fn announce(
+    server: &Server,
+    classes: &RoomClasses,
+    has_page: bool,
+    tls: Option<&Tls>,
+    self_signed: bool,
+) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "tickwire {}", env!("CARGO_PKG_VERSION"))?;
     let reachable = |addr: SocketAddr| match addr.ip() {
@@ -248,7 +260,10 @@ fn announce(server: &Server, classes: &RoomClasses, tls: Option<&Tls>, self_sign
         ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], addr.port())),
         _ => addr,
     };
-    let (tcp, websocket) = if tls.is_some() { ("tls", "wss") } else { ("tcp", "ws") };
+    let (tcp, websocket, http) = if tls.is_some() { ("tls", "wss", "https") } else { ("tcp", "ws", "http") };
+    if let Some(addr) = server.websocket_addr().filter(|_| has_page) {
+        line(&mut out, "open", &format_args!("{http}://{}/ in two tabs", reachable(addr)))?;
+    }
     let mut url = String::new();
     if let Some(addr) = server.tcp_addr() {
         url = format!("{tcp}://{}", reachable(addr));

@@ -34,6 +34,8 @@ pub struct Builder {
     pub(super) authorise: Authorise,
     pub(super) identification: Identification,
     pub(super) logics: Logics,
+    #[cfg(feature = "page")]
+    pub(super) page: bool,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
     pub(super) admin: Option<SocketAddr>,
@@ -56,6 +58,8 @@ impl Default for Builder {
             authorise: Authorise::default(),
             identification: Identification::default(),
             logics: Logics::none(),
+            #[cfg(feature = "page")]
+            page: false,
             #[cfg(feature = "tls")]
             tls: None,
             admin: None,
@@ -164,6 +168,15 @@ impl Builder {
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Whether the port of WebSocket serves the first page at `/`: an arena, to see the server work (see
+    /// [`page`](super::page)). Not by default: an application has a page of its own.
+    #[cfg(feature = "page")]
+    #[must_use]
+    pub const fn page(mut self, served: bool) -> Self {
+        self.page = served;
         self
     }
 

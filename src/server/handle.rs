@@ -45,6 +45,9 @@ pub struct Handle {
     /// Whose rights count for what is asked of rooms.
     pub(super) operator: Operator,
     pub(super) drain: Arc<Drain>,
+    /// Whether there is something at `/`.
+    #[cfg(feature = "page")]
+    pub(super) page: bool,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
 }

@@ -4,6 +4,7 @@
 //! GET /healthz          200
 //! GET /readyz           200, or 503 while the server goes away
 //! GET /ws, /ws/{room}   101, and the connection goes on as frames
+//! GET /, /assets/{file} the first page, where it is served
 //! ```
 
 use std::cell::Cell;
@@ -30,6 +31,8 @@ use super::access::{Access, Denied, Guest, is_authority};
 use super::connection::Speaks;
 use super::credential;
 use super::head::{self, HeadError, Rewound};
+#[cfg(feature = "page")]
+use super::page;
 use super::registry::Place;
 use super::{Handle, closing};
 use crate::rejections::Rejected;
@@ -208,6 +211,10 @@ fn respond(mut request: Request<Incoming>, server: &Handle, visit: &Cell<Option<
     if !names_its_host(request.version(), request.headers()) {
         server.access.count(Rejected::Handshake);
         return text(StatusCode::BAD_REQUEST, "Host must be there once, and be a host.\n");
+    }
+    #[cfg(feature = "page")]
+    if let Some(answer) = page::answer(&request, server) {
+        return answer;
     }
     let path = request.uri().path();
     let room = match path {

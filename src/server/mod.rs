@@ -22,6 +22,8 @@
 
 pub mod access;
 pub mod api;
+#[cfg(any(feature = "console", feature = "page"))]
+mod asset;
 mod builder;
 mod clock;
 mod closing;
@@ -46,6 +48,8 @@ mod listener;
 pub mod measured;
 mod observe;
 mod outbox;
+#[cfg(feature = "page")]
+pub mod page;
 mod parking;
 mod registry;
 mod reload;
@@ -181,6 +185,8 @@ impl Server {
             hubs: Arc::new([]),
             operators,
             operator: Operator::APPLICATION,
+            #[cfg(feature = "page")]
+            page: builder.page,
             #[cfg(feature = "tls")]
             tls,
         };

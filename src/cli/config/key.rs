@@ -18,6 +18,7 @@ use tickwire::name::Pattern;
 use tickwire::server::access::{Network, Origin};
 use tickwire::server::api::Scope;
 
+use super::PageMode;
 use super::auth::{self, Secret};
 use super::section::Value;
 
@@ -482,6 +483,10 @@ words! {
 words! {
     "What happens to a receiver who is slow." Slow SlowPolicy: "skip or close"
     "write \"skip\" or \"close\"" "skip" Skip "close" Close
+}
+words! {
+    "When the first page is served." Page PageMode: "auto, always or never"
+    "write \"auto\", \"always\" or \"never\"" "auto" Auto "always" Always "never" Never
 }
 
 #[cfg(test)]

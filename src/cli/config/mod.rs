@@ -72,6 +72,7 @@ pub(super) struct Config {
     tick: Duration,
     /// 0 for one per core.
     pub(super) shards: usize,
+    page: PageMode,
     pub(super) insecure_anonymous: bool,
     pub(super) limits: Limits,
     pub(super) access: AccessConfig,
@@ -97,6 +98,7 @@ impl Default for Config {
             tcp: local(Server::TCP_PORT),
             tick: RoomClass::default().period,
             shards: 0,
+            page: PageMode::default(),
             insecure_anonymous: false,
             limits: Limits::default(),
             access: AccessConfig::default(),
@@ -113,6 +115,16 @@ impl Default for Config {
             origins: BTreeMap::new(),
         }
     }
+}
+
+/// When the first page is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum PageMode {
+    /// Where clients need no token: elsewhere most who see it could not come in.
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 /// Where a configuration is read from.
@@ -174,6 +186,15 @@ impl Config {
     /// Who has said the value at a path.
     pub(super) fn origin(&self, path: &str) -> &Origin {
         self.origins.get(path).unwrap_or(&Origin::Default)
+    }
+
+    /// Whether the first page is served.
+    pub(super) fn has_page(&self) -> bool {
+        match self.page {
+            PageMode::Auto => !self.has_auth(),
+            PageMode::Always => true,
+            PageMode::Never => false,
+        }
     }
 
     /// Where clients and operators come in.

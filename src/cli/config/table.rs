@@ -49,6 +49,8 @@ const TOP: &[Key<Config>] = &[
     key!(Config: Address "tcp" tcp, NextStart, "Where TCP is served; false for nowhere."),
     key!(Config: Tick "tick" tick, NewRooms, "Time between flushes of a room, from 1ms to 60s; 0 flushes at once."),
     key!(Config: Shards "shards" shards, NextStart, "How many threads own rooms and sockets; 0 for one per core."),
+    key!(Config: Page "page" page, NextStart,
+        "An arena at / to see the server work; auto: where clients need no token."),
     key!(Config: Switch "insecure_anonymous" insecure_anonymous, NextStart,
         "Serve clients that have proved nothing and may everything on public addresses too."),
 ];

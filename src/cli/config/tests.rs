@@ -489,6 +489,21 @@ fn lines() -> impl Strategy<Value = String> {
     prop_oneof![4 => line, 2 => select(heads.to_vec()).prop_map(str::to_owned), 1 => "\\PC{0,12}"]
 }
 
+#[test]
+fn the_page_is_served_where_clients_need_no_token() {
+    let check = |text: &str, expected: bool| assert_eq!(parse("x.toml", text).unwrap().has_page(), expected, "{text}");
+    let issuer = "[[auth.issuer]]\njwks_url = 'http://a/'";
+    check("", true);
+    check("listen = '0.0.0.0:1'\ninsecure_anonymous = true", true);
+    check("page = 'never'", false);
+    check(issuer, false);
+    check(&format!("page = 'always'\n{issuer}"), true);
+    let flag = Sources { flags: vec![("page", "--no-page", "never".into())], ..Sources::default() };
+    assert!(!read(Some(("x.toml", "page = 'always'")), &flag).unwrap().has_page());
+    let wrong = parse("x.toml", "page = true").unwrap_err();
+    assert_eq!(wrong.0, ["x.toml:1: page: write a string, such as \"...\""]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -5,49 +5,19 @@
 //! /admin/{file}       its style, its modules, its icon
 //! ```
 
-use std::fmt::Write;
+pub use crate::server::asset::Asset;
 
 /// What the page may load and reach: itself, and nothing else (Content-Security-Policy).
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                           connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file of the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Asset {
-    /// Its media type.
-    pub media_type: &'static str,
-    /// What is in it.
-    pub text: &'static str,
-}
-
-impl Asset {
-    const fn script(text: &'static str) -> Self {
-        Self { media_type: "text/javascript; charset=utf-8", text }
-    }
-
-    /// Its entity tag (RFC 9110 8.8.3): another one for other contents.
-    #[must_use]
-    pub fn tag(&self) -> String {
-        // FNV-1a: no secret, only the same everywhere.
-        let hash = self
-            .text
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        let mut tag = String::with_capacity(18);
-        // Writing to a string does not fail.
-        let _ = write!(tag, "\"{hash:016x}\"");
-        tag
-    }
-}
-
 /// The file behind a path of the operators' listener; `None` where there is none.
 #[must_use]
 pub fn asset(path: &str) -> Option<Asset> {
     let asset = match path.strip_prefix("/admin")? {
-        "" | "/" => Asset { media_type: "text/html; charset=utf-8", text: include_str!("assets/index.html") },
-        "/style.css" => Asset { media_type: "text/css; charset=utf-8", text: include_str!("assets/style.css") },
-        "/icon.svg" => Asset { media_type: "image/svg+xml", text: include_str!("assets/icon.svg") },
+        "" | "/" => Asset::html(include_str!("assets/index.html")),
+        "/style.css" => Asset::style(include_str!("assets/style.css")),
+        "/icon.svg" => Asset::icon(include_str!("assets/icon.svg")),
         "/main.js" => Asset::script(include_str!("assets/main.js")),
         "/wire.js" => Asset::script(include_str!("assets/wire.js")),
         "/session.js" => Asset::script(include_str!("assets/session.js")),

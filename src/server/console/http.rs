@@ -7,10 +7,9 @@
 //! ```
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use tracing::debug;
@@ -42,38 +41,13 @@ pub(in crate::server) fn answer(request: &mut Request<Incoming>, visitor: Visito
             _ => http::only_get(),
         },
         path => match assets::asset(path) {
-            Some(asset) if matches!(*request.method(), Method::GET | Method::HEAD) => page(&asset, request.headers()),
+            Some(asset) if matches!(*request.method(), Method::GET | Method::HEAD) => {
+                asset.answer(request.headers(), HeaderValue::from_static(POLICY))
+            }
             Some(_) => http::only_get(),
             None => http::text(StatusCode::NOT_FOUND, "There is nothing here. The page is /admin.\n"),
         },
     }
-}
-
-/// A file of the page. It is asked for anew each time, and sent where it has changed.
-fn page(asset: &assets::Asset, headers: &HeaderMap) -> Answer {
-    let tag = asset.tag();
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let is_known = known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag);
-    let mut answer = Response::new(Full::default());
-    if is_known {
-        *answer.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        *answer.body_mut() = Full::new(Bytes::from_static(asset.text.as_bytes()));
-    }
-    let fixed = [
-        (header::CONTENT_TYPE, asset.media_type),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ];
-    answer.headers_mut().extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        answer.headers_mut().insert(header::ETAG, tag);
-    }
-    answer
 }
 
 /// Whether a key is one. It comes in a header that a page of another host cannot set: anybody's page can offer

@@ -32,6 +32,8 @@ mod logic;
 mod observe;
 #[cfg(feature = "client")]
 mod own_client;
+#[cfg(feature = "page")]
+mod page;
 pub mod peer;
 mod reload;
 mod resume;
