@@ -1,13 +1,14 @@
 //! The command line: flags in, an exit status out.
 //!
 //! ```text
-//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | top | healthcheck | config | token
+//! arguments ──clap──> Command ──> serve | sub | pub | record | replay | bench | top | healthcheck | config | token | conformance
 //!                        └──> Failure ──> message, exit status
 //! ```
 
 mod bench;
 mod config;
 mod configure;
+mod conformance;
 mod contents;
 mod healthcheck;
 #[cfg(unix)]
@@ -68,6 +69,8 @@ enum Command {
     Token(token::TokenArguments),
     /// Put load on a server, and check and measure every delivery
     Bench(bench::BenchArguments),
+    /// Run a server that misbehaves on command, to prove clients against
+    Conformance(conformance::ConformanceArguments),
 }
 
 /// Runs the command that the arguments name.
@@ -84,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Config(arguments) => configure::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
     };
     match done {
         // Who reads our output has had enough: that is how pipes end.

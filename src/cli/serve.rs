@@ -308,7 +308,7 @@ fn raise_descriptors(limits: &Limits) {
 }
 
 /// SIGINT and SIGTERM; Ctrl-C where there are no such signals.
-struct Signals {
+pub(super) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -317,13 +317,13 @@ struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Waits for the next signal. Cancel safe.
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -333,12 +333,12 @@ impl Signals {
 
 #[cfg(not(unix))]
 impl Signals {
-    const fn new() -> io::Result<Self> {
+    pub(super) const fn new() -> io::Result<Self> {
         Ok(Self {})
     }
 
     /// Waits for the next Ctrl-C. Cancel safe.
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
