@@ -4,7 +4,7 @@
 //! GOING_AWAY, CLOSE or HTTP with a time ──> at that time, which was chosen for this client
 //! CLOSE that says later, without one ─────> after 10 to 20 s
 //! CLOSE that may be tried again ──┐
-//! broken, or could not connect ───┴───────> 500 ms, and a random part of 500 ms, 1 s, 2 s ... at most 20 s in all
+//! broken, or could not connect ───┴───────> 500 ms, and a random part of 500 ms, 1 s, 2 s ...: at most 20 s
 //! CLOSE that may not ─────────────────────> never
 //! ```
 
@@ -156,7 +156,7 @@ impl Comeback {
 
     /// How long to wait after so many failures in a row, drawn anew by each call.
     pub(super) fn draw(failures: u32) -> Duration {
-        let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST);
+        let doubled = FIRST.saturating_mul(1 << failures.min(10)).min(LONGEST);
         (FIRST + random(doubled)).min(LONGEST)
     }
 
@@ -178,7 +178,7 @@ impl Comeback {
 
     fn fail(&mut self) {
         let stood = self.connected.take().is_some_and(|since| since.elapsed() >= STABLE);
-        self.failures = if stood { 1 } else { self.failures.saturating_add(1) };
+        self.failures = if stood { 0 } else { self.failures.saturating_add(1) };
     }
 
     fn set_slot(&mut self, wait: Duration) {
@@ -233,7 +233,7 @@ mod tests {
         assert!((3725..=3726).contains(&waited.as_millis()), "{waited:?}");
         comeback.handle_error(&Error::Closed(closing(3, None)));
         let next = next(&comeback);
-        assert!(next <= Duration::from_millis(2500) && next >= FIRST, "{next:?}");
+        assert!(next <= Duration::from_millis(4500) && next >= FIRST, "{next:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -243,7 +243,7 @@ mod tests {
         for attempt in 0..12_u32 {
             comeback.handle_error(&Error::Closed(closing(3, None)));
             let next = next(&comeback);
-            let most = (FIRST + FIRST * (1 << attempt.min(6)).min(40)).min(LONGEST);
+            let most = (FIRST + FIRST * (2 << attempt.min(6)).min(40)).min(LONGEST);
             assert!(next >= FIRST && next <= most, "{attempt}: {next:?}");
             draws.push(next);
         }
@@ -274,10 +274,10 @@ mod tests {
             (100, Some(10), Some(10..=10)),
             (100, None, Some(10_000..=20_000)),
             (930, None, Some(10_000..=20_000)),
-            (3, None, Some(500..=1000)),
-            (901, None, Some(500..=1000)),
-            (500, None, Some(500..=1000)),
-            (1000, None, Some(500..=1000)),
+            (3, None, Some(500..=1500)),
+            (901, None, Some(500..=1500)),
+            (500, None, Some(500..=1500)),
+            (1000, None, Some(500..=1500)),
             (241, None, None),
             (961, None, None),
             (241, Some(5), None),
@@ -296,9 +296,9 @@ mod tests {
     async fn http_decides() {
         for (status, after, expected) in [
             (503, Some(1), Some(1000..=1000)),
-            (503, None, Some(500..=1000)),
+            (503, None, Some(500..=1500)),
             (429, Some(3), Some(3000..=3000)),
-            (408, None, Some(500..=1000)),
+            (408, None, Some(500..=1500)),
             (404, Some(1), None),
             (200, None, None),
         ] {

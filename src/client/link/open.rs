@@ -1,0 +1,422 @@
+//! One connection of a link, from WELCOME to its end.
+//!
+//! ```text
+//! wishes, messages ──> Open ──Sender──> server
+//!              State <─────<──Receiver──┘
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use super::config::{LinkConfig, Policy};
+use super::error::{LinkError, TokenError};
+use super::event::{LinkEvent, RoomState};
+use super::log::{Log, Logged};
+use super::renewal::Renewal;
+use super::room::BUSY;
+use super::shared::{Shared, Wish};
+use crate::client::{Client, Comeback, Error, JoinOptions, Receiver, Resumed, Sender, Token, What};
+use crate::name::RoomName;
+use crate::wire::{Capabilities, Handle, Reason, RequestId};
+
+/// How long a server has to answer CLOSE. 2 s: as long as it waits itself (PROTOCOL 4.3).
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Pings at the beginning, how far apart, and how far apart they are later (clients/SPEC.md 7).
+const FIRST_PINGS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LATER_PAUSE: Duration = Duration::from_secs(10);
+
+/// A connection.
+pub(super) struct Open<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) config: &'a LinkConfig,
+    pub(super) log: &'a mut Log,
+    pub(super) comeback: &'a mut Comeback,
+    pub(super) sender: Sender,
+    pub(super) receiver: Receiver,
+    pub(super) asked: BTreeMap<Handle, Asked>,
+    /// Rooms that were refused for now.
+    pub(super) retries: BTreeMap<RoomName, Retry>,
+    /// Questions to pause, or to go on.
+    pub(super) pauses: BTreeMap<RequestId, (Handle, bool)>,
+    /// Memberships that nobody wants.
+    pub(super) strays: Vec<Handle>,
+    /// Rooms of which a batch is through.
+    pub(super) ticks: BTreeSet<RoomName>,
+    pub(super) renewal: Renewal,
+    /// The server goes away: until when this client waits to hear of what it has sent.
+    pub(super) going: Option<Instant>,
+    /// Where it sends this client.
+    pub(super) address: Option<String>,
+    pings: u32,
+    pub(super) ping_at: Instant,
+    /// Nothing can be written any more.
+    is_mute: bool,
+}
+
+/// A JOIN that was sent.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) name: RoomName,
+    pub(super) generation: u64,
+    pub(super) request: RequestId,
+    pub(super) joined: bool,
+    /// Whether LEAVE was sent.
+    pub(super) leaving: bool,
+    /// What was asked for last: to be paused.
+    pub(super) paused: bool,
+}
+
+/// When a room is asked for again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    pub(super) at: Instant,
+    pub(super) failures: u32,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It failed, or the server closed it.
+    Failed(Error),
+    /// The server goes away; when to come back is known.
+    Moved,
+    /// The application wants to.
+    Asked,
+    /// This client cannot go on, or keep what comes.
+    Stopped(LinkError, Reason),
+}
+
+/// What is to be written.
+enum Work {
+    Join(RoomName, u64, JoinOptions),
+    Leave(Handle),
+    Pause(Handle, bool),
+    Ping,
+    Renew(Token),
+    Publish,
+}
+
+/// What keeps the rest from being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blocked {
+    No,
+    Queue,
+    Busy,
+}
+
+impl<'a> Open<'a> {
+    /// `generations` are those of the rooms that were joined again.
+    pub(super) fn new(
+        shared: &'a Shared,
+        config: &'a LinkConfig,
+        log: &'a mut Log,
+        comeback: &'a mut Comeback,
+        client: Client,
+        generations: &BTreeMap<Handle, u64>,
+        token: Option<&Token>,
+    ) -> Self {
+        let can_renew = client.terms().capabilities.has(Capabilities::TOKEN) && config.tokens.is_some();
+        let (sender, receiver) = client.split();
+        let asked = sender.progress().asked().into_iter().map(|(request, handle, name)| {
+            let generation = generations.get(&handle).copied().unwrap_or_default();
+            (handle, Asked { name, generation, request, joined: false, leaving: false, paused: false })
+        });
+        let asked = asked.collect();
+        Self {
+            shared,
+            config,
+            log,
+            comeback,
+            sender,
+            receiver,
+            asked,
+            retries: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            strays: Vec::new(),
+            ticks: BTreeSet::new(),
+            renewal: Renewal::new(token.filter(|_| can_renew)),
+            going: None,
+            address: None,
+            pings: 0,
+            ping_at: Instant::now(),
+            is_mute: false,
+        }
+    }
+
+    /// Tells what became of the session.
+    pub(super) fn handle_resumed(&mut self, resumed: &Resumed) {
+        let mut state = self.shared.lock();
+        state.max_message = self.sender.max_message().min(super::shared::MAX_MESSAGE);
+        state.backlog = Some(self.sender.backlog().clone());
+        state.clock = Some(self.receiver.clock().clone());
+        state.last_time = 0;
+        state.rtt = self.receiver.clock().round_trip();
+        state.unaccepted = self.sender.progress().unaccepted();
+        if let Some((first, last)) = resumed.lost_directs {
+            state.tell(LinkEvent::DirectsLost(first, last));
+        }
+    }
+
+    /// Runs the connection to its end.
+    pub(super) async fn run(&mut self) -> Ended {
+        match self.run_on().await {
+            Err(ended) => ended,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn run_on(&mut self) -> Result<std::convert::Infallible, Ended> {
+        loop {
+            if self.shared.wish() != Wish::On {
+                self.farewell().await;
+                return Err(Ended::Asked);
+            }
+            self.check_going().await?;
+            if let Some(tokens) = &self.config.tokens {
+                self.renewal.handle_time(Instant::now(), tokens);
+            }
+            let blocked = self.try_write().await?;
+            let (has_place, next) = (self.shared.has_place(), self.next_time());
+            let (is_full, backlog) = (blocked == Blocked::Queue, self.sender.backlog().clone());
+            tokio::select! {
+                () = self.shared.wishes.notified() => {}
+                read = self.receiver.next_untaken(), if has_place => {
+                    let (event, bytes) = read.map_err(Ended::Failed)?;
+                    self.handle_event(event, bytes)?;
+                    self.read_what_is_here()?;
+                }
+                () = self.shared.place.notified(), if !has_place => {}
+                ready = self.sender.ready(), if is_full => self.is_mute |= ready.is_err(),
+                () = backlog.changed(), if blocked == Blocked::Busy => {}
+                () = tokio::time::sleep_until(next) => {}
+                token = self.renewal.answered() => self.handle_token(token)?,
+            }
+        }
+    }
+
+    /// Reads what is here without waiting, as far as there is room for it; then batches are through.
+    fn read_what_is_here(&mut self) -> Result<(), Ended> {
+        while self.shared.has_place() {
+            match self.receiver.try_next_untaken().map_err(Ended::Failed)? {
+                Some((event, bytes)) => self.handle_event(event, bytes)?,
+                None => break,
+            }
+        }
+        self.tell_ticks();
+        Ok(())
+    }
+
+    /// Reads to the end, as far as there is room for it.
+    async fn drain(&mut self) -> Result<(), Ended> {
+        while self.shared.has_place() {
+            let (event, bytes) = self.receiver.next_untaken().await.map_err(Ended::Failed)?;
+            self.handle_event(event, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, and takes what comes before the answer.
+    async fn farewell(&mut self) {
+        let goodbye = async {
+            self.sender.close().await.map_err(Ended::Failed)?;
+            self.drain().await
+        };
+        // However it ends, it ends.
+        let _ = timeout(FAREWELL, goodbye).await;
+        self.tell_ticks();
+    }
+
+    /// PROTOCOL 6.9: leaves when it has heard of everything that it has sent.
+    async fn check_going(&mut self) -> Result<(), Ended> {
+        let Some(until) = self.going else { return Ok(()) };
+        if Instant::now() < until && self.sender.progress().unaccepted() > 0 {
+            return Ok(());
+        }
+        self.farewell().await;
+        Err(Ended::Moved)
+    }
+
+    /// When something is to be done, should nothing happen before.
+    fn next_time(&self) -> Instant {
+        let retries = self.retries.values().map(|retry| retry.at);
+        let times = retries.chain(self.renewal.at()).chain(self.going).chain([self.ping_at]);
+        let now = Instant::now();
+        // What is past was done, or waits for something else.
+        times.filter(|at| *at > now).fold(now + LATER_PAUSE, Instant::min)
+    }
+
+    fn handle_token(&mut self, token: Result<Option<Token>, LinkError>) -> Result<(), Ended> {
+        match token {
+            Ok(Some(token)) => self.renewal.handle_token(token),
+            // clients/SPEC.md 3: it has no right to be connected.
+            Ok(None) => return Err(Ended::Stopped(LinkError::Token(TokenError::None), Reason::TOKEN)),
+            Err(error) => {
+                self.renewal.handle_failure();
+                self.shared.change(|state| state.error(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes, unless the writer has failed: then reading tells why.
+    async fn try_write(&mut self) -> Result<Blocked, Ended> {
+        if self.is_mute {
+            return Ok(Blocked::No);
+        }
+        match self.write().await {
+            Err(Error::Ended) => {
+                self.is_mute = true;
+                Ok(Blocked::No)
+            }
+            written => written.map_err(Ended::Failed),
+        }
+    }
+
+    /// Writes what there is to write, as far as it need not wait.
+    async fn write(&mut self) -> Result<Blocked, Error> {
+        loop {
+            if !self.sender.is_ready() {
+                return Ok(Blocked::Queue);
+            }
+            // The queue has a place, so that none of these waits.
+            match self.next_work() {
+                None => return Ok(Blocked::No),
+                Some(Work::Join(name, generation, options)) => {
+                    let (request, handle) = self.sender.join_with(name.as_str(), options).await?;
+                    let asked = Asked { name, generation, request, joined: false, leaving: false, paused: false };
+                    self.asked.insert(handle, asked);
+                }
+                Some(Work::Leave(handle)) => {
+                    self.sender.leave(handle).await?;
+                }
+                Some(Work::Pause(handle, paused)) => {
+                    let what = if paused { What::Paused } else { What::All };
+                    let request = self.sender.receive(handle, what).await?;
+                    self.pauses.insert(request, (handle, paused));
+                }
+                Some(Work::Ping) => {
+                    self.sender.ping().await?;
+                    self.pings += 1;
+                    let pause = if self.pings < FIRST_PINGS { FIRST_PAUSE } else { LATER_PAUSE };
+                    self.ping_at = Instant::now() + pause;
+                }
+                Some(Work::Renew(token)) => {
+                    let request = self.sender.renew(&token).await?;
+                    self.renewal.handle_sent(request, token);
+                }
+                Some(Work::Publish) => match self.publish()? {
+                    None => {}
+                    Some(blocked) => return Ok(blocked),
+                },
+            }
+        }
+    }
+
+    fn next_work(&mut self) -> Option<Work> {
+        if let Some(stray) = self.strays.pop() {
+            return Some(Work::Leave(stray));
+        }
+        let now = Instant::now();
+        if self.ping_at <= now {
+            return Some(Work::Ping);
+        }
+        if let Some(token) = self.renewal.take_ready() {
+            return Some(Work::Renew(token));
+        }
+        self.room_work(now).or_else(|| self.going.is_none().then_some(Work::Publish))
+    }
+
+    /// What is to be said of rooms.
+    fn room_work(&mut self, now: Instant) -> Option<Work> {
+        let can_pause = self.receiver.terms().capabilities.has(Capabilities::RECEIVE);
+        let mut state = self.shared.lock();
+        let mut told = false;
+        let mut current = BTreeSet::new();
+        for (handle, asked) in &mut self.asked {
+            let entry = state.rooms.get_mut(&asked.name).filter(|entry| entry.generation == asked.generation);
+            match entry {
+                _ if asked.leaving => {}
+                Some(entry) if entry.wanted || !entry.waiting.is_empty() => {
+                    current.insert(asked.name.clone());
+                    if !asked.joined || asked.paused == entry.paused {
+                        continue;
+                    }
+                    if can_pause {
+                        asked.paused = entry.paused;
+                        return Some(Work::Pause(*handle, entry.paused));
+                    }
+                    entry.paused = asked.paused;
+                    entry.pause_refusals += 1;
+                    told = true;
+                }
+                // LEAVE may follow a JOIN that was not answered: the server takes them in order.
+                _ => {
+                    asked.leaving = true;
+                    return Some(Work::Leave(*handle));
+                }
+            }
+        }
+        let retries = &self.retries;
+        let may_join = |name: &RoomName| {
+            !current.contains(name) && retries.get(name).is_none_or(|retry| retry.at <= now) && self.going.is_none()
+        };
+        let mut rooms = state.rooms.iter();
+        let next = rooms.find(|(name, entry)| entry.wanted && may_join(name));
+        let work = next.map(|(name, entry)| Work::Join(name.clone(), entry.generation, entry.join_options()));
+        drop(state);
+        if told {
+            self.shared.told.notify_waiters();
+        }
+        work
+    }
+
+    /// Sends the oldest message that may leave; else it says what keeps the rest, if there is one.
+    fn publish(&mut self) -> Result<Option<Blocked>, Error> {
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let joined = self.asked.iter().filter(|(_, asked)| asked.joined && !asked.leaving);
+        let waiting = joined.filter_map(|(handle, asked)| {
+            let entry = state.rooms.get(&asked.name).filter(|entry| entry.generation == asked.generation)?;
+            let first = entry.waiting.first().filter(|_| entry.state == RoomState::Joined)?;
+            Some((first.policy == Policy::Latest, first.id, *handle, asked.name.clone()))
+        });
+        // What is reliable leaves first; of what is, the oldest.
+        let Some((_, id, handle, name)) = waiting.min() else { return Ok(Some(Blocked::No)) };
+        if self.sender.backlog().bytes() > BUSY {
+            return Ok(Some(Blocked::Busy));
+        }
+        let Some(entry) = state.rooms.get_mut(&name) else { return Ok(Some(Blocked::No)) };
+        let Some(first) = entry.waiting.first() else { return Ok(Some(Blocked::No)) };
+        let asks = state.loads.messages() == 1 && first.policy != Policy::Drop;
+        let sent = self.sender.try_publish(handle, first.target, first.timing, &first.payload, asks);
+        let (policy, number) = match sent {
+            // Until others are accepted, or the queue has a place: both are heard of by reading and writing.
+            Ok(None) => return Ok(Some(if self.sender.is_ready() { Blocked::Busy } else { Blocked::Queue })),
+            Ok(Some(number)) => (first.policy, number),
+            Err(Error::MessageTooLarge { len, limit }) => {
+                entry.waiting.pop(&mut state.loads);
+                state.error(LinkError::TooLarge { id: Some(id), len, limit });
+                drop(guard);
+                self.shared.change(|_| ());
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        self.log.push(Logged { number, id, room: name, policy });
+        entry.waiting.pop(&mut state.loads);
+        state.unaccepted = self.sender.progress().unaccepted();
+        drop(guard);
+        self.shared.told.notify_waiters();
+        Ok(None)
+    }
+
+    /// Every message that is not known to be accepted, and the highest of which a byte may have left.
+    pub(super) fn leftovers(&self) -> (Vec<(u64, Bytes)>, u64) {
+        (self.sender.progress().all_kept(), self.sender.backlog().begun())
+    }
+}

@@ -1,0 +1,1 @@
+//! Links against a server that says exactly what a test wants.
