@@ -84,7 +84,7 @@ fn work(left: &Left) {
     loop {
         let Some((scenario, transport)) = left.lock().unwrap().0.pop_front() else { return };
         let began = Instant::now();
-        let played = runtime.block_on(timeout(PATIENCE, Play::run(&stage, &scenario, transport)));
+        let played = runtime.block_on(async { timeout(PATIENCE, Play::run(&stage, &scenario, transport)).await });
         let took = began.elapsed().as_millis();
         let name = name(&scenario);
         match played.unwrap_or_else(|_| Err("it took too long".into())) {
