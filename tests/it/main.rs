@@ -9,6 +9,8 @@
     reason = "limits and classes are non-exhaustive, so tests cannot name all fields"
 )]
 
+#[cfg(feature = "cli")]
+mod conformance;
 mod dispatcher;
 mod exhaustive;
 #[cfg(all(feature = "server", feature = "tls"))]

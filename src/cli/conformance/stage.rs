@@ -141,9 +141,9 @@ fn classes(setting: Setting) -> RoomClasses {
     class.period = TICK;
     class.presence = PresenceMode::Full;
     class.history.batches = setting.history_batches.unwrap_or(class.history.batches);
-    let mut classes = RoomClasses::default();
-    classes.default = class;
-    classes
+    // A flood is of spaces: compressed, it would fit any outbox.
+    class.compress = setting.outbox_bytes.is_none();
+    RoomClasses { default: class, ..RoomClasses::default() }
 }
 
 /// What is wrong with a setting, in words.

@@ -115,34 +115,39 @@ impl RoomLogic for Ear {
 
 #[cfg(test)]
 mod tests {
+    use tickwire::class::RoomClass;
+    use tickwire::limits::Limits;
     use tickwire::logic::Harness;
+    use tickwire::wire::Key;
 
     use super::*;
+
+    fn named(name: &str) -> RoomName {
+        RoomName::new(name.as_bytes()).unwrap()
+    }
 
     #[test]
     fn events_are_heard_in_order_and_values_are_not() {
         let mut witness = Witness::new();
         let ears = witness.ears();
-        let name = RoomName::new(b"r").unwrap();
-        let mut room = Harness::new(|_| ears.of(&name));
+        let mut room = Harness::with("r", Limits::default(), RoomClass::default(), move |room| ears.of(room));
         let ann = room.join("ann", b"").unwrap();
         room.event(ann, b"one").unwrap();
-        room.value(ann, 1, b"v").unwrap();
+        room.value(ann, Key::member(1), b"v").unwrap();
         room.event(ann, b"two").unwrap();
-        assert_eq!(witness.events(&name).unwrap(), [Box::from(&b"one"[..]), Box::from(&b"two"[..])]);
-        assert_eq!(witness.events(&RoomName::new(b"s").unwrap()).unwrap().len(), 0);
+        assert_eq!(witness.events(&named("r")).unwrap(), [Box::from(&b"one"[..]), Box::from(&b"two"[..])]);
+        assert_eq!(witness.events(&named("s")).unwrap().len(), 0);
     }
 
     #[test]
     fn what_was_not_heard_is_known() {
         let mut witness = Witness::new();
         let ears = witness.ears();
-        let name = RoomName::new(b"r").unwrap();
-        let mut room = Harness::new(|_| ears.of(&name));
+        let mut room = Harness::with("r", Limits::default(), RoomClass::default(), move |room| ears.of(room));
         let ann = room.join("ann", b"").unwrap();
         for _ in 0..=WAITING {
             room.event(ann, b"").unwrap();
         }
-        assert_eq!(witness.events(&name), None);
+        assert_eq!(witness.events(&named("r")), None);
     }
 }
