@@ -131,7 +131,7 @@ impl Line {
         };
         let is_stalled = tokio::select! {
             () = passing => false,
-            _ = self.stalled.wait_for(|stalled| *stalled) => true,
+            Ok(_) = self.stalled.wait_for(|stalled| *stalled) => true,
         };
         if is_stalled {
             let (from_client, _to_client) = self.client.split();
