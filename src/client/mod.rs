@@ -31,6 +31,8 @@
 //!
 //! With the feature `tls`, an address with `wss://` or `tls://` is spoken to under TLS: [`ClientConfig::trust`].
 //!
+//! Back ends that publish from many tasks borrow connections from a [`Pool`](pool::Pool).
+//!
 //! This client reconnects nothing and retries nothing by itself: a [`Link`](link::Link) is built on it, and does.
 
 mod clock;
@@ -47,6 +49,7 @@ mod members;
 mod membership;
 mod options;
 mod outgoing;
+pub mod pool;
 mod progress;
 mod receiver;
 mod resume;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -108,8 +109,17 @@ impl Receiver {
     /// As [`next_untaken`](Self::next_untaken), where one is here already.
     pub(super) fn try_next_untaken(&mut self) -> Result<Option<(Event, u64)>, Error> {
         // What is here needs no waiting: a future that is polled once says so.
-        use futures_util::FutureExt;
         if self.ended { Ok(None) } else { self.next_untaken().now_or_never().transpose() }
+    }
+
+    /// As [`next`](Self::next), where something is here already.
+    pub(super) fn try_next(&mut self) -> Option<Result<Event, Error>> {
+        self.next().now_or_never()
+    }
+
+    /// Whether nothing will come any more.
+    pub(super) const fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// What the application has taken.

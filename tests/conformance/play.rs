@@ -177,7 +177,8 @@ impl<'a> Play<'a> {
     fn seen(&self, step: &Value) -> String {
         let room = step["room"].as_str().and_then(|name| self.link.room(name));
         let known = room.map(|room| format!("{:?} {:?} {:?}", room.state(), room.values(), room.members()));
-        format!("{:?} {}", self.link.state(), known.unwrap_or_default())
+        let queues: Vec<_> = self.rooms.iter().map(|(name, room)| (name, room.texts.len(), &room.outcomes)).collect();
+        format!("{:?} {} {queues:?}", self.link.state(), known.unwrap_or_default())
     }
 
     fn take(&mut self, event: LinkEvent) {

@@ -72,6 +72,7 @@ pub use self::room::{Room, Sent};
 use self::entry::Entry;
 use self::keeper::Keeper;
 use self::shared::{Shared, State, Wish};
+use crate::client::Sample;
 use crate::name::RoomName;
 use crate::wire::Reason;
 
@@ -175,6 +176,18 @@ impl Link {
     #[must_use]
     pub fn server_time(&self) -> Option<f64> {
         self.shared().lock().server_time().map(|micros| micros as f64 / 1000.0)
+    }
+
+    /// How well the server's clock is known: the best of the last answers to pings. None before the first connection.
+    #[must_use]
+    pub fn sample(&self) -> Option<Sample> {
+        self.shared().lock().clock.as_ref()?.best()
+    }
+
+    /// The largest message that the server takes, in bytes; before the first connection, that any server does.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.shared().lock().max_message
     }
 
     /// How long the last ping took, there and back.
