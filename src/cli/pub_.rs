@@ -1,7 +1,8 @@
 //! `tickwire pub`: messages into a room, and the certainty that they got there.
 //!
 //! A room refuses some messages only when it handles them. Accepted messages are in a batch of it, and those that
-//! were refused are told before (PROTOCOL 12.3).
+//! were refused are told before (PROTOCOL 12.3). Behind the last one goes a direct to ourselves: it comes back after the
+//! batch has left (PROTOCOL 8.6), so that a value was seen before it goes with this member.
 
 use std::io::{self, BufRead, Read};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use clap::Args;
 use futures_util::FutureExt;
 use tickwire::client::Url;
 use tickwire::client::link::{
-    Changed, Events, Link, LinkConfig, LinkError, LinkEvent, LinkState, Policy, Room, RoomOptions, RoomState,
-    SendOptions,
+    Changed, Content, Events, Link, LinkConfig, LinkError, LinkEvent, LinkState, Message, MessageId, Policy, Room,
+    RoomOptions, RoomState, SendOptions, Sent,
 };
 use tickwire::wire::{Key, Target};
 use tokio::sync::mpsc;
@@ -74,7 +75,7 @@ async fn publish(arguments: PubArguments) -> Result<(), Failure> {
     // Every line is published, also of a value of which only the last one stays.
     let options = SendOptions::default().policy(Policy::Reliable);
     let options = if arguments.urgent { options.urgent() } else { options };
-    let watch = Watch { url: arguments.url, events, has_connected: false };
+    let watch = Watch { url: arguments.url, events, has_connected: false, last: None };
     let mut window = Window { link, room, watch, target, options, messages: 0, bytes: 0 };
     let room = window.room.clone();
     window.watch.during(room.joined()).await?.map_err(lost)?;
@@ -82,7 +83,7 @@ async fn publish(arguments: PubArguments) -> Result<(), Failure> {
         Some(message) if message != "-" => window.send(message.as_bytes()).await?,
         _ => window.send_lines().await?,
     }
-    window.settle().await?;
+    window.finish().await?;
     let _none_waits = window.link.close();
     while window.watch.events.next().await.is_some() {}
     Ok(())
@@ -132,6 +133,21 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Waits until the last batch has left.
+    async fn finish(&mut self) -> Result<(), Failure> {
+        self.settle().await?;
+        let membership = self.watch.during(self.room.joined()).await?.map_err(lost)?;
+        let sent = self.room.publish_with(Target::Direct(membership.member), Vec::new(), self.options).map_err(lost)?;
+        let Sent::Queued(id) = sent else { return Ok(()) };
+        self.watch.last = Some(id);
+        while self.watch.last.is_some() {
+            self.watch.next().await?;
+        }
+        Ok(())
+    }
+}
+
 fn lost(error: LinkError) -> Failure {
     Failure::Runtime(error.to_string())
 }
@@ -141,19 +157,26 @@ struct Watch {
     url: Url,
     events: Events,
     has_connected: bool,
+    /// A direct to ourselves that has not come back.
+    last: Option<MessageId>,
 }
 
 impl Watch {
+    /// Waits for what happens next.
+    async fn next(&mut self) -> Result<(), Failure> {
+        match self.events.next().await {
+            Some(event) => self.handle_event(event),
+            None => Err(Failure::Runtime("the session has ended".into())),
+        }
+    }
+
     /// Waits for this, and hears what happens meanwhile.
     async fn during<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Failure> {
         let mut what = std::pin::pin!(what);
         loop {
             tokio::select! {
                 biased;
-                event = self.events.next() => match event {
-                    Some(event) => self.handle_event(event)?,
-                    None => return Err(Failure::Runtime("the session has ended".into())),
-                },
+                event = self.next() => event?,
                 done = &mut what => return Ok(done),
             }
         }
@@ -170,6 +193,15 @@ impl Watch {
     /// What ends the command.
     fn handle_event(&mut self, event: LinkEvent) -> Result<(), Failure> {
         let failure = match event {
+            LinkEvent::Message(Message { content: Content::Direct(_), .. }) => {
+                self.last = None;
+                return Ok(());
+            }
+            // A room that does not take directs has handled what came before all the same.
+            LinkEvent::Refused(refused) if self.last == Some(refused.id) => {
+                self.last = None;
+                return Ok(());
+            }
             LinkEvent::Refused(refused) => {
                 let says = if refused.text.is_empty() { String::new() } else { format!(" It says: {}", refused.text) };
                 format!("message {} was refused: {}{says}", refused.id.0, refused.reason)

@@ -6,10 +6,6 @@
 //!
 //! Most of a scenario is waiting, so several are played at once.
 
-#![allow(unreachable_pub, reason = "a test binary has no outside")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(clippy::disallowed_types, reason = "what is left to play is shared by threads")]
-
 mod play;
 mod stage;
 
