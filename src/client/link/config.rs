@@ -165,7 +165,7 @@ impl RoomOptions {
 
     /// What JOIN says; the list of members only where it `may` be asked for.
     pub(super) const fn mode(&self, may: bool) -> Mode {
-        let mode = Mode((self.publish as u8) * Mode::PUBLISH.0 | (self.receive as u8) * Mode::RECEIVE.0);
+        let mode = Mode(((self.publish as u8) * Mode::PUBLISH.0) | ((self.receive as u8) * Mode::RECEIVE.0));
         // Without receiving, nothing would keep the list current.
         if self.members && self.receive && may { mode.with(Mode::MEMBERS) } else { mode }
     }

@@ -87,7 +87,7 @@ impl Open<'_> {
             let outcome = match (told, known) {
                 (Told::RECOVERED, Some(_)) if !is_new => Outcome::Recovered,
                 (Told::GAP, Some((_, before))) if !is_new => {
-                    let (from, to) = lost.unwrap_or((before.next(), last));
+                    let (from, to) = lost.unwrap_or_else(|| (before.next(), last));
                     Outcome::Gap(from, to)
                 }
                 _ => Outcome::Snapshot,
@@ -152,7 +152,8 @@ impl Open<'_> {
     }
 
     fn handle_message_refused(&mut self, refusal: &Refusal) {
-        let Some(logged) = self.log.find(refusal.number).cloned() else { return };
+        // It has not arrived, whatever becomes of the session.
+        let Some(logged) = self.log.take(refusal.number) else { return };
         // PROTOCOL 6.9: it may be sent again to the server that comes.
         let again = (refusal.reason == Reason::GOING_AWAY).then(|| self.sender.progress().kept(refusal.number));
         let again = again.flatten().and_then(|frame| Unconfirmed::new(refusal.number, &frame));

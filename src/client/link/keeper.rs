@@ -51,7 +51,7 @@ struct Broken {
 
 /// What became of an attempt.
 enum Attempt {
-    Connected(Client, Resumed, Option<Token>),
+    Connected(Box<Client>, Resumed, Option<Token>),
     Failed(Error),
     NoToken(LinkError),
 }
@@ -140,7 +140,7 @@ impl Keeper {
             }
         };
         match connected {
-            Ok((client, resumed)) => Attempt::Connected(client, resumed, token),
+            Ok((client, resumed)) => Attempt::Connected(Box::new(client), resumed, token),
             Err(error) => Attempt::Failed(error),
         }
     }
@@ -151,7 +151,7 @@ impl Keeper {
                 self.comeback.handle_connected();
                 self.asked_again = false;
                 let generations = self.handle_session(&resumed);
-                let ended = self.run_connection(client, &resumed, &generations, token.as_ref()).await;
+                let ended = self.run_connection(*client, &resumed, &generations, token.as_ref()).await;
                 self.handle_ended(ended);
             }
             Attempt::Failed(error) => {

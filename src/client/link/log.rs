@@ -42,6 +42,12 @@ impl Log {
         self.0.get(at)
     }
 
+    /// A message that was refused.
+    pub(super) fn take(&mut self, number: u64) -> Option<Logged> {
+        let at = self.0.binary_search_by_key(&number, |logged| logged.number).ok()?;
+        self.0.remove(at)
+    }
+
     /// Another session numbers anew.
     pub(super) fn clear(&mut self) {
         self.0.clear();
@@ -63,6 +69,8 @@ mod tests {
         assert!(log.find(1).is_none(), "forgotten");
         assert_eq!(log.find(2).unwrap().id, MessageId(4));
         assert!(log.find(MOST as u64 + 2).is_none() && log.0.len() == MOST);
+        assert_eq!(log.take(3).unwrap().id, MessageId(6));
+        assert!(log.find(3).is_none() && log.find(4).is_some());
         log.clear();
         assert!(log.find(2).is_none());
     }

@@ -52,9 +52,6 @@ mod shared;
 mod shown;
 mod waiting;
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,1 +1,0 @@
-//! Links against a server that says exactly what a test wants.
