@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::client::{ClientConfig, Timing, Token};
+use crate::client::{ClientConfig, Timing, Token, UrlError};
 use crate::wire::control::Mode;
 
 /// Where to connect, and how much may wait. Start from [`LinkConfig::new`].
@@ -34,6 +34,22 @@ impl LinkConfig {
     #[must_use]
     pub const fn new(client: ClientConfig) -> Self {
         Self { client, tokens: None, queue_messages: 1000, queue_bytes: 256 * 1024, event_bytes: 1024 * 1024 }
+    }
+
+    /// The defaults, for the server at this address.
+    ///
+    /// ```
+    /// use tickwire::client::link::LinkConfig;
+    ///
+    /// let config = LinkConfig::to("ws://127.0.0.1:7070/ws")?.queue(100, 16 * 1024);
+    /// assert_eq!(config.queue_messages, 100);
+    /// # Ok::<(), tickwire::client::UrlError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn to(address: &str) -> Result<Self, UrlError> {
+        Ok(Self::new(ClientConfig::new(address.parse()?)))
     }
 
     /// Sets who makes tokens: asked before every attempt to connect, and for every renewal.

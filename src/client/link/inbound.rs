@@ -23,9 +23,8 @@ use crate::name::RoomName;
 use crate::wire::control::{Mode, Outcome as Told};
 use crate::wire::{Advice, Epoch, Handle, Key, Kind, Position, Presence as Record, Reason, RequestId};
 
-/// The longest that a client waits to hear of what it has sent, when the server goes away. 1 s: a tick, and the
-/// way there and back.
-const MAX_GOING: std::time::Duration = std::time::Duration::from_secs(1);
+/// Memberships that nobody wants which are left. 64: a server may make one, by the address.
+const MAX_STRAYS: usize = 64;
 
 impl Open<'_> {
     /// Something came, with the bytes of its frame.
@@ -54,10 +53,7 @@ impl Open<'_> {
             }
             Event::GoingAway { reconnect, closes, address, .. } if self.going.is_none() => {
                 self.address = address;
-                let wait = MAX_GOING.min(reconnect / 2).min(closes / 2);
-                self.going = Instant::now().checked_add(wait);
-                // The answer tells what was accepted.
-                self.ping_at = Instant::now();
+                self.prepare_to_go((reconnect / 2).min(closes / 2));
             }
             _ => {}
         }
@@ -69,7 +65,9 @@ impl Open<'_> {
     fn handle_joined(&mut self, membership: Membership) {
         let Some(asked) = self.asked.get_mut(&membership.handle) else {
             // The address has named a room: nobody here has.
-            self.strays.push(membership.handle);
+            if self.strays.len() < MAX_STRAYS {
+                self.strays.push(membership.handle);
+            }
             return;
         };
         asked.joined = true;

@@ -72,7 +72,7 @@ impl Keeper {
                 Wish::Off => {
                     self.forget_session();
                     self.set_state(LinkState::Disconnected, Reason(0), "");
-                    (self.comeback, waits) = (Comeback::default(), false);
+                    (self.comeback, waits, self.asked_again) = (Comeback::default(), false, false);
                     self.shared.wishes.notified().await;
                 }
                 Wish::On => {
@@ -217,7 +217,8 @@ impl Keeper {
 
     fn handle_ended(&mut self, ended: Ended) {
         match ended {
-            Ended::Asked => {}
+            // It may have been wanted again meanwhile: then at once.
+            Ended::Asked => self.comeback.handle_now(),
             Ended::Moved => {
                 self.comeback.handle_moved();
                 self.set_state(LinkState::Connecting, Reason::GOING_AWAY, Reason::GOING_AWAY.sentence());

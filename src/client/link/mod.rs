@@ -14,11 +14,9 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use tickwire::client::ClientConfig;
 //! use tickwire::client::link::{Link, LinkConfig, LinkEvent, RoomOptions};
 //!
-//! let config = LinkConfig::new(ClientConfig::new("ws://127.0.0.1:7070/ws".parse()?));
-//! let (link, mut events) = Link::new(config);
+//! let (link, mut events) = Link::new(LinkConfig::to("ws://127.0.0.1:7070/ws")?);
 //! let room = link.join("arena", RoomOptions::default())?;
 //! link.connect();
 //! let _ = room.publish("hello")?;
@@ -30,6 +28,13 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What waits and what is kept has bounds: messages out ([`LinkConfig::queue`]) and unaccepted
+//! ([`ClientConfig::unaccepted`](super::ClientConfig::unaccepted)), events ([`LinkConfig::events`]), and 16 MiB for the
+//! values, and for the members, of a room. Payloads are views on the frame they came in.
+//!
+//! Of clients/SPEC.md it leaves out one thing: a list of members that is too long for one answer is not fetched in pages
+//! ([`Room::members`] then knows none).
 //!
 //! The link ends when it is [closed](Link::close), by its application or for good by the server, or when the last of
 //! its handles has gone: every clone of the [`Link`], its [`Room`]s, and its [`Events`].

@@ -25,6 +25,10 @@ use crate::wire::{Capabilities, Handle, Reason, RequestId};
 /// How long a server has to answer CLOSE. 2 s: as long as it waits itself (PROTOCOL 4.3).
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// The longest that a client waits to hear of what it has sent, before it leaves. 1 s: a tick, and the way there and
+/// back.
+const MAX_GOING: Duration = Duration::from_secs(1);
+
 /// Pings at the beginning, how far apart, and how far apart they are later (clients/SPEC.md 7).
 const FIRST_PINGS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -48,9 +52,11 @@ pub(super) struct Open<'a> {
     /// Rooms of which a batch is through.
     pub(super) ticks: BTreeSet<RoomName>,
     pub(super) renewal: Renewal,
-    /// The server goes away: until when this client waits to hear of what it has sent.
+    /// It is to end: until when this client waits to hear of what it has sent.
     pub(super) going: Option<Instant>,
-    /// Where it sends this client.
+    /// The application wants it to end; else the server goes away.
+    is_asked: bool,
+    /// Where the server sends this client.
     pub(super) address: Option<String>,
     pings: u32,
     pub(super) ping_at: Instant,
@@ -141,6 +147,7 @@ impl<'a> Open<'a> {
             ticks: BTreeSet::new(),
             renewal: Renewal::new(token.filter(|_| can_renew)),
             going: None,
+            is_asked: false,
             address: None,
             pings: 0,
             ping_at: Instant::now(),
@@ -172,9 +179,9 @@ impl<'a> Open<'a> {
 
     async fn run_on(&mut self) -> Result<std::convert::Infallible, Ended> {
         loop {
-            if self.shared.wish() != Wish::On {
-                self.farewell().await;
-                return Err(Ended::Asked);
+            if self.shared.wish() != Wish::On && self.going.is_none() {
+                self.is_asked = true;
+                self.prepare_to_go(MAX_GOING);
             }
             self.check_going().await?;
             if let Some(tokens) = &self.config.tokens {
@@ -231,6 +238,13 @@ impl<'a> Open<'a> {
         self.tell_ticks();
     }
 
+    /// Sends nothing more, and waits to hear of what it has sent: at most so long.
+    pub(super) fn prepare_to_go(&mut self, wait: Duration) {
+        self.going = Instant::now().checked_add(wait.min(MAX_GOING));
+        // The answer tells what was accepted.
+        self.ping_at = Instant::now();
+    }
+
     /// PROTOCOL 6.9: leaves when it has heard of everything that it has sent.
     async fn check_going(&mut self) -> Result<(), Ended> {
         let Some(until) = self.going else { return Ok(()) };
@@ -238,7 +252,7 @@ impl<'a> Open<'a> {
             return Ok(());
         }
         self.farewell().await;
-        Err(Ended::Moved)
+        Err(if self.is_asked { Ended::Asked } else { Ended::Moved })
     }
 
     /// When something is to be done, should nothing happen before.
@@ -287,7 +301,15 @@ impl<'a> Open<'a> {
             match self.next_work() {
                 None => return Ok(Blocked::No),
                 Some(Work::Join(name, generation, options)) => {
-                    let (request, handle) = self.sender.join_with(name.as_str(), options).await?;
+                    let joined = self.sender.join_with(name.as_str(), options).await;
+                    if let Err(Error::MessageTooLarge { len, limit }) = joined {
+                        self.shared.change(|state| {
+                            state.error(LinkError::TooLarge { id: None, len, limit });
+                            state.remove_room(&name, Reason::ARGUMENT, Reason::ARGUMENT.sentence());
+                        });
+                        continue;
+                    }
+                    let (request, handle) = joined?;
                     let asked = Asked { name, generation, request, joined: false, leaving: false, paused: false };
                     self.asked.insert(handle, asked);
                 }
@@ -305,10 +327,13 @@ impl<'a> Open<'a> {
                     let pause = if self.pings < FIRST_PINGS { FIRST_PAUSE } else { LATER_PAUSE };
                     self.ping_at = Instant::now() + pause;
                 }
-                Some(Work::Renew(token)) => {
-                    let request = self.sender.renew(&token).await?;
-                    self.renewal.handle_sent(request, token);
-                }
+                Some(Work::Renew(token)) => match self.sender.renew(&token).await {
+                    Err(Error::MessageTooLarge { len, limit }) => {
+                        self.renewal.handle_failure();
+                        self.shared.change(|state| state.error(LinkError::TooLarge { id: None, len, limit }));
+                    }
+                    asked => self.renewal.handle_sent(asked?, token),
+                },
                 Some(Work::Publish) => match self.publish()? {
                     None => {}
                     Some(blocked) => return Ok(blocked),
