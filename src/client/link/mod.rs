@@ -51,6 +51,7 @@ mod keeper;
 mod known;
 mod log;
 mod open;
+mod outbound;
 mod renewal;
 mod room;
 mod shared;
