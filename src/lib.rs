@@ -123,6 +123,6 @@ pub mod client;
 pub mod recording;
 
 /// The README's code is compiled.
-#[cfg(all(doctest, feature = "server"))]
+#[cfg(all(doctest, feature = "server", feature = "client"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -158,8 +158,8 @@ fn no_connection(url: &Url, error: &Error) -> Failure {
         Error::Connect(cause) if cause.kind() == io::ErrorKind::InvalidData && url.is_secure() => {
             "\nWith --ca FILE or --fingerprint SHA-256 a certificate is trusted that no public authority signed."
         }
-        Error::Http(404) => "\nThe path of a Tickwire server is /ws, or /ws/ and the name of a room.",
-        Error::Http(400) => "\nThere may be another WebSocket server at that address.",
+        Error::Http { status: 404, .. } => "\nThe path of a Tickwire server is /ws, or /ws/ and the name of a room.",
+        Error::Http { status: 400, .. } => "\nThere may be another WebSocket server at that address.",
         _ => "",
     };
     Failure::Runtime(format!("{url}: {}{hint}", output::error(error)))

@@ -1,21 +1,25 @@
 //! `tickwire pub`: messages into a room, and the certainty that they got there.
 //!
-//! A room refuses some messages only when it handles them, so the answer to a ping is not enough.
-//! Behind the messages goes a direct to ourselves: it comes back after the batch in which they
-//! left, and after every refusal (PROTOCOL 8.6).
+//! A room refuses some messages only when it handles them. Accepted messages are in a batch of it, and those that
+//! were refused are told before (PROTOCOL 12.3). Behind the last one goes a direct to ourselves: it comes back after the
+//! batch has left (PROTOCOL 8.6), so that a value was seen before it goes with this member.
 
 use std::io::{self, BufRead, Read};
 use std::time::Duration;
 
 use clap::Args;
-use tickwire::client::{Client, Event, Membership, Timing, Url};
-use tickwire::wire::control::Mode;
+use futures_util::FutureExt;
+use tickwire::client::Url;
+use tickwire::client::link::{
+    Changed, Content, Events, Link, LinkConfig, LinkError, LinkEvent, LinkState, Message, MessageId, Policy, Room,
+    RoomOptions, RoomState, SendOptions, Sent,
+};
 use tickwire::wire::{Key, Target};
 use tokio::sync::mpsc;
 
 use super::reach::ReachArguments;
 use super::sub::DEFAULT_URL;
-use super::{Failure, connect, output, run_until_interrupted};
+use super::{Failure, no_connection, output, run_until_interrupted};
 
 /// What to publish, and how.
 #[derive(Debug, Args)]
@@ -58,32 +62,40 @@ pub(crate) fn run(arguments: PubArguments) -> Result<(), Failure> {
 async fn publish(arguments: PubArguments) -> Result<(), Failure> {
     let mut config = arguments.reach.config(&arguments.url)?;
     config.gather = arguments.gather.map(Duration::from_millis);
-    let mut client = connect(&config).await?;
+    let (link, events) = Link::new(LinkConfig::new(config));
     let shown = output::escaped(arguments.room.as_bytes());
-    let joined = client.join(&arguments.room, Mode::PUBLISH).await;
-    let membership = joined.map_err(|error| Failure::Runtime(format!("{shown}: {}", output::error(&error))))?;
+    let joined = link.join(&arguments.room, RoomOptions::publisher());
+    let room = joined.map_err(|error| Failure::Runtime(format!("{shown}: {error}")))?;
+    link.connect();
     let target = match arguments.key {
         None => Target::Event,
         Some(key) if arguments.room_value => Target::Value(Key::room(key)),
         Some(key) => Target::Value(Key::member(key)),
     };
-    let timing = if arguments.urgent { Timing::Urgent } else { Timing::Tick };
-    let mut window = Window { client, membership, target, timing, messages: 0, bytes: 0 };
+    // Every line is published, also of a value of which only the last one stays.
+    let options = SendOptions::default().policy(Policy::Reliable);
+    let options = if arguments.urgent { options.urgent() } else { options };
+    let watch = Watch { url: arguments.url, events, has_connected: false, last: None };
+    let mut window = Window { link, room, watch, target, options, messages: 0, bytes: 0 };
+    let room = window.room.clone();
+    window.watch.during(room.joined()).await?.map_err(lost)?;
     match arguments.message.as_deref() {
         Some(message) if message != "-" => window.send(message.as_bytes()).await?,
         _ => window.send_lines().await?,
     }
-    window.settle().await?;
-    window.client.close().await?;
+    window.finish().await?;
+    let _none_waits = window.link.close();
+    while window.watch.events.next().await.is_some() {}
     Ok(())
 }
 
 /// Messages on their way, of which it is not known yet that they arrived.
 struct Window {
-    client: Client,
-    membership: Membership,
+    link: Link,
+    room: Room,
+    watch: Watch,
     target: Target,
-    timing: Timing,
+    options: SendOptions,
     messages: usize,
     bytes: usize,
 }
@@ -93,64 +105,135 @@ impl Window {
         if self.messages >= WINDOW_MESSAGES || (self.messages > 0 && self.bytes + payload.len() > WINDOW_BYTES) {
             self.settle().await?;
         }
-        self.client.publish(self.membership.handle, self.target, self.timing, payload).await?;
+        let _sent = self.room.publish_with(self.target, payload.to_vec(), self.options).map_err(lost)?;
         self.messages += 1;
         self.bytes += payload.len();
         Ok(())
     }
 
-    /// Sends the lines of standard input, and answers the server while there are none.
+    /// Sends the lines of standard input.
     async fn send_lines(&mut self) -> Result<(), Failure> {
-        let limit = usize::try_from(self.client.terms().max_message).unwrap_or(usize::MAX);
-        let mut lines = read_lines(limit);
+        let mut lines = read_lines(self.link.max_message());
         loop {
-            tokio::select! {
-                line = lines.recv() => match line {
-                    Some(Ok(line)) => self.send(&line).await?,
-                    Some(Err(error)) => return Err(Failure::Runtime(format!("standard input: {error}"))),
-                    None => return Ok(()),
-                },
-                event = self.client.next() => check(&event?)?,
+            match self.watch.during(lines.recv()).await? {
+                Some(Ok(line)) => self.send(&line).await?,
+                Some(Err(error)) => return Err(Failure::Runtime(format!("standard input: {error}"))),
+                None => return Ok(()),
             }
         }
     }
 
     /// Waits until the room has handled everything.
     async fn settle(&mut self) -> Result<(), Failure> {
-        if self.messages == 0 {
-            return Ok(());
-        }
-        let (handle, me) = (self.membership.handle, self.membership.member);
-        let direct = self.client.publish(handle, Target::Direct(me), self.timing, b"").await?;
-        loop {
-            match self.client.next().await? {
-                Event::Direct(batch) if batch.records().any(|record| record.member == me) => break,
-                // A room that does not take directs has handled what came before all the same.
-                Event::Refused(refusal) if refusal.number == direct => break,
-                event => check(&event)?,
-            }
-        }
-        self.messages = 0;
-        self.bytes = 0;
+        self.watch.during(self.link.settled()).await?.map_err(lost)?;
+        // A refusal is told before what it settles.
+        self.watch.look()?;
+        (self.messages, self.bytes) = (0, 0);
         Ok(())
     }
 }
 
-/// What ends the command.
-fn check(event: &Event) -> Result<(), Failure> {
-    match event {
-        Event::Refused(refusal) => Err(Failure::Runtime(format!(
-            "message {} was refused: {}",
-            refusal.number,
-            output::reason(refusal.reason, &refusal.text)
-        ))),
-        Event::Left { reason, .. } => Err(Failure::Runtime(format!("the server ended the membership, {reason}"))),
-        Event::Closed(closing) => {
-            let why = closing.reason.map(|reason| output::reason(reason, &closing.text));
-            let why = why.unwrap_or_else(|| "the connection ended without a reason".into());
-            Err(Failure::Runtime(format!("the session has ended: {why}")))
+impl Window {
+    /// Waits until the last batch has left.
+    async fn finish(&mut self) -> Result<(), Failure> {
+        self.settle().await?;
+        let membership = self.watch.during(self.room.joined()).await?.map_err(lost)?;
+        let sent = self.room.publish_with(Target::Direct(membership.member), Vec::new(), self.options).map_err(lost)?;
+        let Sent::Queued(id) = sent else { return Ok(()) };
+        self.watch.last = Some(id);
+        while self.watch.last.is_some() {
+            self.watch.next().await?;
         }
-        _ => Ok(()),
+        Ok(())
+    }
+}
+
+fn lost(error: LinkError) -> Failure {
+    Failure::Runtime(error.to_string())
+}
+
+/// What is heard meanwhile.
+struct Watch {
+    url: Url,
+    events: Events,
+    has_connected: bool,
+    /// A direct to ourselves that has not come back.
+    last: Option<MessageId>,
+}
+
+impl Watch {
+    /// Waits for what happens next.
+    async fn next(&mut self) -> Result<(), Failure> {
+        match self.events.next().await {
+            Some(event) => self.handle_event(event),
+            None => Err(Failure::Runtime("the session has ended".into())),
+        }
+    }
+
+    /// Waits for this, and hears what happens meanwhile.
+    async fn during<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut what = std::pin::pin!(what);
+        loop {
+            tokio::select! {
+                biased;
+                event = self.next() => event?,
+                done = &mut what => return Ok(done),
+            }
+        }
+    }
+
+    /// Hears what has happened.
+    fn look(&mut self) -> Result<(), Failure> {
+        while let Some(Some(event)) = self.events.next().now_or_never() {
+            self.handle_event(event)?;
+        }
+        Ok(())
+    }
+
+    /// What ends the command.
+    fn handle_event(&mut self, event: LinkEvent) -> Result<(), Failure> {
+        let failure = match event {
+            LinkEvent::Message(Message { content: Content::Direct(_), .. }) => {
+                self.last = None;
+                return Ok(());
+            }
+            // A room that does not take directs has handled what came before all the same.
+            LinkEvent::Refused(refused) if self.last == Some(refused.id) => {
+                self.last = None;
+                return Ok(());
+            }
+            LinkEvent::Refused(refused) => {
+                let says = if refused.text.is_empty() { String::new() } else { format!(" It says: {}", refused.text) };
+                format!("message {} was refused: {}{says}", refused.id.0, refused.reason)
+            }
+            LinkEvent::Unconfirmed(messages) => {
+                format!("the session was lost, and {} messages may have arrived or not", messages.len())
+            }
+            LinkEvent::Error(LinkError::Connect(error)) if !self.has_connected => {
+                return Err(no_connection(&self.url, &error));
+            }
+            LinkEvent::Error(error @ LinkError::TooLarge { .. }) => error.to_string(),
+            LinkEvent::Room(room, Changed { after: RoomState::Left, reason, text, .. }) => {
+                let says =
+                    if text.is_empty() || text == reason.sentence() { String::new() } else { format!(" {text}") };
+                format!("{room}: {reason}{says}")
+            }
+            LinkEvent::State(Changed { after: LinkState::Closed, text, .. }) => {
+                format!("the session has ended: {text}")
+            }
+            LinkEvent::State(Changed { after: LinkState::Connecting, text, .. }) if self.has_connected => {
+                eprintln!("tickwire: the connection was lost, and is tried again: {text}");
+                return Ok(());
+            }
+            LinkEvent::State(Changed { after: LinkState::Connected, .. }) => {
+                if std::mem::replace(&mut self.has_connected, true) {
+                    eprintln!("tickwire: connected again");
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::Runtime(failure))
     }
 }
 

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use tickwire::client::{Batch, Client, Event, Membership, Sample, Url};
-use tickwire::wire::control::Mode;
-use tickwire::wire::{Handle, Key, Kind, Position, Presence, Reason, Record};
-use tokio::time::Instant;
+use tickwire::client::link::{
+    self, Changed, Content, Link, LinkConfig, LinkError, LinkEvent, LinkState, Message, Outcome, PresenceChange, Room,
+    RoomOptions, RoomState,
+};
+use tickwire::client::{Sample, Url};
+use tickwire::name::RoomName;
+use tickwire::wire::{Key, Kind, MemberNumber, Position, Presence, Reason, Record};
 
 use super::reach::ReachArguments;
-use super::{Failure, connect, output, run_until_interrupted};
+use super::{Failure, no_connection, output, run_until_interrupted};
 
 /// Where a server listens that was started without flags.
 pub(super) const DEFAULT_URL: &str = "ws://127.0.0.1:7070/ws";
-
-/// Pings before anything is printed. 4: one of them is quick.
-const CLOCK_PINGS: usize = 4;
 
 /// What to print, and how.
 #[derive(Debug, Args)]
@@ -57,13 +57,15 @@ pub(crate) fn run(arguments: SubArguments) -> Result<(), Failure> {
 }
 
 async fn subscribe(arguments: SubArguments) -> Result<(), Failure> {
-    let mut client = connect(&arguments.reach.config(&arguments.url)?).await?;
+    let config = arguments.reach.config(&arguments.url)?;
+    let (link, mut events) = Link::new(LinkConfig::new(config));
     let mut rooms = HashMap::new();
-    for room in arguments.rooms {
-        let shown = output::escaped(room.as_bytes());
-        let joined = client.join(&room, Mode::RECEIVE).await;
-        let membership = joined.map_err(|error| Failure::Runtime(format!("{shown}: {}", output::error(&error))))?;
-        rooms.insert(membership.handle, Room { name: room, membership, has_values: false });
+    for name in arguments.rooms {
+        // The members are told as they come and go; the list of them is not printed.
+        let joined = link.join(&name, RoomOptions::receiver().members(false));
+        let room =
+            joined.map_err(|error| Failure::Runtime(format!("{}: {error}", output::escaped(name.as_bytes()))))?;
+        rooms.insert(name, Watched { room, has_values: false });
     }
     let format = match (arguments.json, arguments.raw) {
         (true, _) => Format::Json,
@@ -71,71 +73,117 @@ async fn subscribe(arguments: SubArguments) -> Result<(), Failure> {
         _ => Format::Human,
     };
     let mut printer = Printer { out: io::stdout(), format, rooms, left: arguments.count };
-    printer.clock(measure_clock(&mut client).await?)?;
-    print_all(&mut client, &mut printer).await?;
+    link.connect();
+    let mut watch = Watch { url: arguments.url, has_connected: false };
+    while printer.left != Some(0) {
+        let Some(event) = events.next().await else { break };
+        watch.handle_event(&link, event, &mut printer)?;
+    }
     // Enough was printed; a server that does not say goodbye changes nothing.
-    let _ = client.close().await;
+    let _none_waits = link.close();
+    while events.next().await.is_some() {}
     Ok(())
 }
 
-/// The server's clock from here, by the best of a few pings. What comes meanwhile is kept.
-async fn measure_clock(client: &mut Client) -> Result<Sample, Failure> {
-    let mut sample = client.ping().await?;
-    for _ in 1..CLOCK_PINGS {
-        client.ping().await?;
-        sample = client.clock().best().unwrap_or(sample);
-    }
-    Ok(sample)
+/// What is said of the connection, on standard error.
+struct Watch {
+    url: Url,
+    has_connected: bool,
 }
 
-async fn print_all<W: Write>(client: &mut Client, printer: &mut Printer<W>) -> Result<(), Failure> {
-    while printer.left != Some(0) {
-        let event = client.next().await?;
-        let now = client.clock().server_time(Instant::now());
+impl Watch {
+    fn handle_event<W: Write>(
+        &mut self,
+        link: &Link,
+        event: LinkEvent,
+        printer: &mut Printer<W>,
+    ) -> Result<(), Failure> {
+        let now = link.server_time().map(|millis| (millis * 1000.0) as u64);
         match event {
-            Event::Batch(batch) | Event::Direct(batch) => printer.messages(&batch, now)?,
-            Event::Snapshot(batch) => {
-                printer.messages(&batch, now)?;
-                if let Some(notice) = printer.snapshot(batch.room(), batch.has_more()) {
+            LinkEvent::State(changed) => self.handle_state(link, &changed, printer)?,
+            // Who starts it wants to know that there is no server; later, it comes back.
+            LinkEvent::Error(LinkError::Connect(error)) if !self.has_connected => {
+                return Err(no_connection(&self.url, &error));
+            }
+            LinkEvent::Error(error @ (LinkError::Protocol(_) | LinkError::TooMuch(_) | LinkError::Version(_))) => {
+                eprintln!("tickwire: {}", output::escaped(error.to_string().as_bytes()));
+            }
+            LinkEvent::Message(message) => printer.message(&message, now)?,
+            LinkEvent::Snapshot { room, tick, position, values } => {
+                if let Some(notice) = printer.snapshot(&room, tick, position, &values)? {
                     eprintln!("tickwire: {notice}");
                 }
             }
-            Event::Gap { handle, from, to, .. } => eprintln!("tickwire: {}", printer.gap(handle, from, to)),
-            Event::Presence(batch) => printer.presence(&batch)?,
-            Event::Left { handle, reason, .. } => {
-                printer.left_room(handle, reason)?;
-                if printer.rooms.is_empty() {
-                    return Err(Failure::Runtime("no room is left".into()));
+            LinkEvent::Presence(change) => printer.presence(&change)?,
+            LinkEvent::Outcome(room, outcome) => {
+                if let Some(notice) = printer.outcome(&room, outcome) {
+                    eprintln!("tickwire: {notice}");
                 }
             }
-            Event::GoingAway { closes, .. } => {
-                eprintln!("tickwire: the server is going away in at most {} s", closes.as_secs());
-            }
-            Event::Closed(closing) => {
-                let why = closing.reason.map(|reason| output::reason(reason, &closing.text));
-                let why = why.unwrap_or_else(|| "the connection ended without a reason".into());
-                return Err(Failure::Runtime(format!("the session has ended: {why}")));
+            LinkEvent::Room(room, Changed { after: RoomState::Left, reason, text, .. }) => {
+                let why = left_room(&room, reason, &text);
+                printer.rooms.remove(room.as_str());
+                if printer.rooms.is_empty() {
+                    return Err(Failure::Runtime(why));
+                }
+                eprintln!("tickwire: {why}");
             }
             _ => {}
         }
+        Ok(())
     }
-    Ok(())
+
+    fn handle_state<W: Write>(
+        &mut self,
+        link: &Link,
+        changed: &Changed<LinkState>,
+        printer: &mut Printer<W>,
+    ) -> Result<(), Failure> {
+        match changed.after {
+            LinkState::Connected => {
+                if std::mem::replace(&mut self.has_connected, true) {
+                    eprintln!("tickwire: connected again");
+                }
+                link.sample().map_or(Ok(()), |sample| printer.clock(sample))?;
+            }
+            LinkState::Connecting if self.has_connected => {
+                eprintln!("tickwire: the connection was lost, and is tried again: {}", changed.text);
+            }
+            LinkState::Closed => return Err(Failure::Runtime(format!("the session has ended: {}", changed.text))),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn left_room(room: &RoomName, reason: Reason, text: &str) -> String {
+    let says = if text.is_empty() || text == reason.sentence() { String::new() } else { format!(" It says: {text}") };
+    format!("{room} was left, {reason}{says}")
 }
 
 /// Writes lines, and counts messages.
 struct Printer<W> {
     out: W,
     format: Format,
-    rooms: HashMap<Handle, Room>,
+    rooms: HashMap<String, Watched>,
     left: Option<u64>,
 }
 
 /// A room that is printed.
-struct Room {
-    name: String,
-    membership: Membership,
-    /// Whether a snapshot has come whole.
+struct Watched {
+    room: Room,
+    /// Whether a snapshot has come.
     has_values: bool,
+}
+
+/// What is printed of a message or a value.
+struct Line<'a> {
+    room: &'a str,
+    kind: Kind,
+    position: Position,
+    tick: u64,
+    record: Record<'a>,
+    lateness: Option<Duration>,
 }
 
 impl<W: Write> Printer<W> {
@@ -156,75 +204,91 @@ impl<W: Write> Printer<W> {
     }
 
     /// `now` is server time, in microseconds.
-    fn messages(&mut self, batch: &Batch, now: Option<u64>) -> io::Result<()> {
-        let room = self.rooms.get(&batch.room());
-        let lateness = room.zip(now).and_then(|(room, now)| room.membership.lateness(batch, now));
-        let name = self.name(batch.room());
-        let mut lines = Vec::new();
-        for record in batch.records() {
-            match &mut self.left {
-                Some(0) => break,
-                Some(left) => *left -= 1,
-                None => {}
+    fn message(&mut self, message: &Message, now: Option<u64>) -> io::Result<()> {
+        let (kind, key) = match message.content {
+            Content::Event => (Kind::Event, None),
+            Content::Value(key) => (Kind::Value, Some(key.wire())),
+            Content::Direct(_) => (Kind::Direct, Some(0)),
+        };
+        let room = self.rooms.get(message.room.as_str()).filter(|_| kind != Kind::Direct);
+        let membership = room.and_then(|watched| watched.room.membership());
+        let lateness = membership.zip(now);
+        let lateness = lateness.and_then(|(membership, now)| membership.lateness_of(message.tick, message.early, now));
+        let (position, tick) = (message.position, message.tick);
+        let record = Record { member: message.member, key, payload: &message.payload };
+        self.line(&Line { room: message.room.as_str(), kind, position, tick, record, lateness })
+    }
+
+    /// Prints the values of a snapshot; what to say where it replaces values that were known.
+    fn snapshot(
+        &mut self,
+        room: &RoomName,
+        tick: u64,
+        position: Position,
+        values: &[link::Value],
+    ) -> io::Result<Option<String>> {
+        for value in values {
+            let record = Record { member: value.member, key: Some(value.key.wire()), payload: &value.payload };
+            let (room, kind, lateness) = (room.as_str(), Kind::Snapshot, None);
+            self.line(&Line { room, kind, position, tick, record, lateness })?;
+        }
+        let watched = self.rooms.get_mut(room.as_str());
+        let had_values = watched.is_some_and(|watched| std::mem::replace(&mut watched.has_values, true));
+        Ok(had_values.then(|| format!("the snapshot replaces all values of {room}")))
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        match &mut self.left {
+            Some(0) => return Ok(()),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        let mut bytes = match self.format {
+            Format::Human => human(line.room, line.kind, &line.record).into_bytes(),
+            Format::Json => json(line).to_string().into_bytes(),
+            Format::Raw => line.record.payload.to_vec(),
+        };
+        bytes.push(b'\n');
+        self.write(&bytes)
+    }
+
+    fn presence(&mut self, change: &PresenceChange) -> io::Result<()> {
+        let name = &change.room;
+        let (member, presence) = match &change.change {
+            link::Presence::Here(member) => {
+                (member.number, Presence::Here { subject: &member.subject, data: &member.data })
             }
-            match self.format {
-                Format::Human => lines.extend(human(&name, batch.kind(), &record).as_bytes()),
-                Format::Json => lines.extend(json(&name, batch, &record, lateness).to_string().as_bytes()),
-                Format::Raw => lines.extend(record.payload),
+            link::Presence::Away(member) => (*member, Presence::Away),
+            link::Presence::Left(member, reason) => (*member, Presence::Left(*reason)),
+            link::Presence::Count(members) => (MemberNumber::ROOM, Presence::Count(*members)),
+            _ => return Ok(()),
+        };
+        let line = match self.format {
+            Format::Raw => return Ok(()),
+            Format::Human => match human_presence(&presence) {
+                (what, None) => format!("{name}  {what}\n"),
+                (what, Some(rest)) => format!("{name}  member {member} {what}{rest}\n"),
+            },
+            Format::Json => {
+                let mut object = json_presence(&presence);
+                object.insert("room".into(), json!(name.as_str()));
+                object.insert("position".into(), json!(change.position.0));
+                object.insert("tick".into(), json!(change.tick));
+                object.insert("member".into(), json!(member.0));
+                format!("{}\n", Value::Object(object))
             }
-            lines.push(b'\n');
+        };
+        self.write(line.as_bytes())
+    }
+
+    /// What to say of a room that comes back.
+    fn outcome(&self, room: &RoomName, outcome: Outcome) -> Option<String> {
+        match outcome {
+            Outcome::Recovered => Some(format!("nothing of {room} was missed")),
+            Outcome::Gap(from, to) => Some(format!("batches {from} to {to} of {room} are lost")),
+            // The first one of a room is no news.
+            _ => self.rooms.get(room.as_str())?.has_values.then(|| format!("what {room} has sent meanwhile is lost")),
         }
-        self.write(&lines)
-    }
-
-    fn presence(&mut self, batch: &Batch) -> io::Result<()> {
-        let name = self.name(batch.room());
-        for (member, presence) in batch.changes() {
-            let line = match self.format {
-                Format::Raw => continue,
-                Format::Human => match human_presence(&presence) {
-                    (what, None) => format!("{name}  {what}\n"),
-                    (what, Some(rest)) => format!("{name}  member {member} {what}{rest}\n"),
-                },
-                Format::Json => {
-                    let mut object = json_presence(&presence);
-                    object.insert("room".into(), json!(name));
-                    object.insert("position".into(), json!(batch.position().0));
-                    object.insert("tick".into(), json!(batch.tick()));
-                    object.insert("member".into(), json!(member.0));
-                    format!("{}\n", Value::Object(object))
-                }
-            };
-            self.write(line.as_bytes())?;
-        }
-        Ok(())
-    }
-
-    fn left_room(&mut self, handle: Handle, reason: Reason) -> io::Result<()> {
-        let Some(Room { name, .. }) = self.rooms.remove(&handle) else { return Ok(()) };
-        eprintln!("tickwire: the server ended the membership of {name}, {reason}");
-        Ok(())
-    }
-
-    /// What to say when a snapshot is whole that replaces values which were known.
-    fn snapshot(&mut self, handle: Handle, has_more: bool) -> Option<String> {
-        let room = self.rooms.get_mut(&handle).filter(|_| !has_more)?;
-        let had_values = std::mem::replace(&mut room.has_values, true);
-        had_values.then(|| format!("the snapshot replaces all values of {}", room.name))
-    }
-
-    /// What to say of batches that will never come.
-    fn gap(&self, handle: Handle, from: Position, to: Position) -> String {
-        let name = self.name(handle);
-        if to < from {
-            format!("values of {name} were skipped")
-        } else {
-            format!("batches {from} to {to} of {name} are lost")
-        }
-    }
-
-    fn name(&self, handle: Handle) -> String {
-        self.rooms.get(&handle).map(|room| room.name.clone()).unwrap_or_default()
     }
 
     /// Writes and flushes: whoever reads a pipe wants to see it now.
@@ -268,23 +332,24 @@ fn human_presence(presence: &Presence<'_>) -> (String, Option<String>) {
     }
 }
 
-fn json(room: &str, batch: &Batch, record: &Record<'_>, lateness: Option<Duration>) -> Value {
-    let kind = match batch.kind() {
+fn json(line: &Line<'_>) -> Value {
+    let record = &line.record;
+    let kind = match line.kind {
         Kind::Value => "value",
         Kind::Snapshot => "snapshot",
         Kind::Direct => "direct",
         _ => "event",
     };
     let mut object = Map::new();
-    object.insert("room".into(), json!(room));
+    object.insert("room".into(), json!(line.room));
     object.insert("type".into(), json!(kind));
-    object.insert("position".into(), json!(batch.position().0));
-    object.insert("tick".into(), json!(batch.tick()));
+    object.insert("position".into(), json!(line.position.0));
+    object.insert("tick".into(), json!(line.tick));
     object.insert("member".into(), json!(record.member.0));
-    if let Some(lateness) = lateness {
+    if let Some(lateness) = line.lateness {
         object.insert("lateness_us".into(), json!(u64::try_from(lateness.as_micros()).unwrap_or(u64::MAX)));
     }
-    if let (Kind::Value | Kind::Snapshot, Some(key)) = (batch.kind(), record.key) {
+    if let (Kind::Value | Kind::Snapshot, Some(key)) = (line.kind, record.key) {
         let key = Key::from_wire(key);
         object.insert("key".into(), json!(key.number()));
         object.insert("scope".into(), json!(if key.is_room() { "room" } else { "member" }));
@@ -328,25 +393,46 @@ fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tickwire::wire::MemberNumber;
-    use tickwire::wire::control::Joined;
+    use tickwire::client::ClientConfig;
 
     fn printer(format: Format) -> Printer<Vec<u8>> {
-        let membership = Membership::new(&Joined::default());
-        let room = Room { name: "demo".into(), membership, has_values: false };
-        Printer { out: Vec::new(), format, rooms: HashMap::from([(Handle(1), room)]), left: None }
+        Printer { out: Vec::new(), format, rooms: HashMap::new(), left: None }
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_or_replaced_is_told() {
+        let (link, _events) = Link::new(LinkConfig::new(ClientConfig::new("tcp://127.0.0.1:1".parse().unwrap())));
+        let room = link.join("demo", RoomOptions::receiver()).unwrap();
+        let (demo, mut printer) = (room.name().clone(), printer(Format::Human));
+        printer.rooms.insert("demo".into(), Watched { room, has_values: false });
+        let gap = Outcome::Gap(Position(4), Position(6));
+        assert_eq!(printer.outcome(&demo, gap).unwrap(), "batches 4 to 6 of demo are lost");
+        assert_eq!(printer.outcome(&demo, Outcome::Recovered).unwrap(), "nothing of demo was missed");
+        assert_eq!(printer.outcome(&demo, Outcome::Snapshot), None, "the first one loses nothing");
+        assert_eq!(printer.snapshot(&demo, 0, Position(0), &[]).unwrap(), None, "and replaces nothing");
+        assert_eq!(printer.outcome(&demo, Outcome::Snapshot).unwrap(), "what demo has sent meanwhile is lost");
+        let replaced = printer.snapshot(&demo, 0, Position(0), &[]).unwrap();
+        assert_eq!(replaced.as_deref(), Some("the snapshot replaces all values of demo"));
     }
 
     #[test]
-    fn gaps_and_replaced_values_are_told() {
-        let mut printer = printer(Format::Human);
-        assert_eq!(printer.gap(Handle(1), Position(4), Position(6)), "batches 4 to 6 of demo are lost");
-        assert_eq!(printer.gap(Handle(1), Position(4), Position(3)), "values of demo were skipped");
-        assert_eq!(printer.snapshot(Handle(1), false), None, "the first one replaces nothing");
-        assert_eq!(printer.snapshot(Handle(1), true), None, "more of it follows");
-        let replaced = printer.snapshot(Handle(1), false);
-        assert_eq!(replaced.as_deref(), Some("the snapshot replaces all values of demo"));
-        assert_eq!(printer.snapshot(Handle(2), false), None);
+    fn messages_are_lines_until_there_were_enough() {
+        let mut printer = printer(Format::Raw);
+        printer.left = Some(2);
+        let (room, kind, position, tick, lateness) = ("demo", Kind::Event, Position(1), 4, None);
+        for payload in [&b"a"[..], b"b", b"c"] {
+            let record = Record { member: MemberNumber(2), key: None, payload };
+            printer.line(&Line { room, kind, position, tick, record, lateness }).unwrap();
+        }
+        assert_eq!((printer.left, &printer.out[..]), (Some(0), &b"a\nb\n"[..]));
+        let record = Record { member: MemberNumber(2), key: Some(7), payload: b"\xff" };
+        let lateness = Some(Duration::from_micros(9));
+        let line = Line { room, kind: Kind::Value, position, tick, record, lateness };
+        let expected = json!({
+            "room": "demo", "type": "value", "position": 1, "tick": 4, "member": 2, "lateness_us": 9, "key": 3,
+            "scope": "room", "payload_hex": "ff",
+        });
+        assert_eq!(json(&line), expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use super::Trust;
-use super::{Token, Url};
+use super::{HeaderError, Headers, Token, Url};
 use crate::wire::Capabilities;
 
 /// Where to connect, and how long to wait. Start from [`ClientConfig::new`].
@@ -21,6 +21,8 @@ pub struct ClientConfig {
     /// What stands in the WebSocket request as `Authorization: Bearer` (PROTOCOL 4.2), such as the key of a
     /// server's operator. None. Only visible ASCII can stand there; over TCP there is no request.
     pub bearer: Option<Token>,
+    /// What else stands in the WebSocket request: what a proxy or the server's application wants to see. None.
+    pub headers: Headers,
     /// What is offered (PROTOCOL 10.3). All that this client can do; fewer to save memory or to
     /// behave like a small client. Others are never offered.
     pub capabilities: Capabilities,
@@ -58,13 +60,14 @@ impl ClientConfig {
 
     /// The defaults, for this server.
     #[must_use]
-    pub const fn new(url: Url) -> Self {
+    pub fn new(url: Url) -> Self {
         Self {
             url,
             #[cfg(feature = "tls")]
             trust: None,
             token: None,
             bearer: None,
+            headers: Headers::default(),
             capabilities: Self::CAPABILITIES,
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(10),
@@ -94,6 +97,22 @@ impl ClientConfig {
     pub fn bearer(mut self, bearer: Token) -> Self {
         self.bearer = Some(bearer);
         self
+    }
+
+    /// Adds a header to the WebSocket request.
+    ///
+    /// ```
+    /// # use tickwire::client::{ClientConfig, HeaderError};
+    /// let config = ClientConfig::new("ws://localhost:7070/ws".parse()?).header("x-tenant", "blue")?;
+    /// assert_eq!(ClientConfig::header(config, "host", "other").unwrap_err(), HeaderError::Own);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Headers::add`].
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, HeaderError> {
+        self.headers.add(name, value.as_bytes())?;
+        Ok(self)
     }
 
     /// Sets what is offered.

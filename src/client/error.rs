@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use super::event::Event;
-use super::{Closing, Refusal};
+use super::{Closing, HeaderError, Refusal};
 use crate::wire::{DecodeError, Position, RoomId};
 
 /// Why something did not work.
@@ -15,8 +16,15 @@ pub enum Error {
     Connect(io::Error),
     /// The connection failed later.
     Io(io::Error),
-    /// The server answered the WebSocket request with this HTTP status.
-    Http(u16),
+    /// The server answered the WebSocket request with an HTTP response.
+    Http {
+        /// Its status.
+        status: u16,
+        /// What its `Retry-After` says, where it has one in seconds.
+        after: Option<Duration>,
+    },
+    /// A header for the WebSocket request was not taken.
+    Header(HeaderError),
     /// The WebSocket protocol was not kept.
     WebSocket(Box<dyn std::error::Error + Send + Sync>),
     /// Something did not come in time.
@@ -122,7 +130,10 @@ impl fmt::Display for Error {
         match self {
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Io(error) => write!(f, "the connection failed: {error}"),
-            Self::Http(status) => write!(f, "the server answered with HTTP status {status} instead of a WebSocket"),
+            Self::Http { status, .. } => {
+                write!(f, "the server answered with HTTP status {status} instead of a WebSocket")
+            }
+            Self::Header(error) => error.fmt(f),
             Self::WebSocket(error) => write!(f, "the WebSocket protocol was not kept: {error}"),
             Self::TimedOut(Wait::Connect) => f.write_str("the server did not welcome this client in time"),
             Self::TimedOut(Wait::Answer) => f.write_str("the server did not answer in time"),
@@ -177,6 +188,7 @@ impl std::error::Error for Error {
             Self::Connect(error) | Self::Io(error) => Some(error),
             Self::WebSocket(error) => Some(error.as_ref()),
             Self::Decode(error) => Some(error),
+            Self::Header(error) => Some(error),
             _ => None,
         }
     }
@@ -185,6 +197,12 @@ impl std::error::Error for Error {
 impl From<DecodeError> for Error {
     fn from(error: DecodeError) -> Self {
         Self::Decode(error)
+    }
+}
+
+impl From<HeaderError> for Error {
+    fn from(error: HeaderError) -> Self {
+        Self::Header(error)
     }
 }
 

@@ -75,6 +75,8 @@ pub enum Event {
         closes: Duration,
         /// The last position of each room that this client receives: nothing comes behind it.
         positions: Vec<(Handle, Position)>,
+        /// Where to reconnect, if it is elsewhere: a host, or a whole address. It may hold anything.
+        address: Option<String>,
     },
     /// The session has ended. Nothing follows.
     Closed(Closing),
@@ -186,11 +188,13 @@ pub struct Closing {
     pub text: String,
     /// When to reconnect.
     pub after: Option<Duration>,
+    /// Where, if it is elsewhere: a host, or a whole address. It may hold anything.
+    pub address: Option<String>,
 }
 
 impl Closing {
     /// The connection ended without CLOSE; a WebSocket code may have told the reason.
     pub(super) const fn without_frame(reason: Option<Reason>) -> Self {
-        Self { reason, text: String::new(), after: None }
+        Self { reason, text: String::new(), after: None, address: None }
     }
 }

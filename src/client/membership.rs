@@ -124,17 +124,32 @@ impl Membership {
         }
     }
 
+    /// The tick at a server time in microseconds, as a real number: half a period after tick 7 has begun it is
+    /// 7.5.
+    #[must_use]
+    pub fn tick_at(&self, server_time: u64) -> f64 {
+        let period = if self.period == 0 { 1000 } else { self.period };
+        // Below 2^53, as everything on the wire is, so that nothing is lost by far.
+        self.tick as f64 + (server_time as f64 - self.tick_time as f64) / period as f64
+    }
+
     /// How long after its tick began a batch is here, at this server time in microseconds. None for
     /// what has no moment to be late for: rooms that send at once, batches that left early, snapshots,
     /// and directs, which may wait for a tick.
     #[must_use]
     pub fn lateness(&self, batch: &Batch, server_time: u64) -> Option<Duration> {
         let scheduled = matches!(batch.kind(), Kind::Event | Kind::Value | Kind::Presence);
-        if !scheduled || batch.is_early() || self.period == 0 {
+        if scheduled { self.lateness_of(batch.tick(), batch.is_early(), server_time) } else { None }
+    }
+
+    /// The same for an event, a value or presence of this tick, which left early or not.
+    #[must_use]
+    pub const fn lateness_of(&self, tick: u64, early: bool, server_time: u64) -> Option<Duration> {
+        if early || self.period == 0 {
             return None;
         }
         // A clock is wrong by a little: nothing is here before it was sent.
-        Some(Duration::from_micros(server_time.saturating_sub(self.tick_begins(batch.tick()))))
+        Some(Duration::from_micros(server_time.saturating_sub(self.tick_begins(tick))))
     }
 
     /// The whole tick nearest to `near` that has these low 16 bits (PROTOCOL 8.1, 18.12).
@@ -184,8 +199,11 @@ mod tests {
         assert_eq!(membership.tick_begins(4), 1_200_000);
         assert_eq!(membership.tick_begins(1), 1_050_000);
         assert_eq!(membership.tick_begins(u64::MAX), u64::MAX);
-        let drained = Membership { period: 0, ..membership };
+        let drained = Membership { period: 0, ..membership.clone() };
         assert_eq!(drained.tick_begins(4), 1_151_000);
+        assert!((membership.tick_at(1_175_000) - 3.5).abs() < 1e-9);
+        assert!((membership.tick_at(1_100_000) - 2.0).abs() < 1e-9);
+        assert!((drained.tick_at(1_150_500) - 3.5).abs() < 1e-9);
     }
 
     #[test]

@@ -31,7 +31,9 @@
 //!
 //! With the feature `tls`, an address with `wss://` or `tls://` is spoken to under TLS: [`ClientConfig::trust`].
 //!
-//! The client reconnects nothing and retries nothing by itself; [`Comeback`] tells when to.
+//! Back ends that publish from many tasks borrow connections from a [`Pool`](pool::Pool).
+//!
+//! This client reconnects nothing and retries nothing by itself: a [`Link`](link::Link) is built on it, and does.
 
 mod clock;
 mod comeback;
@@ -40,11 +42,14 @@ mod directs;
 mod error;
 mod event;
 mod greeting;
+mod headers;
 mod inflate;
+pub mod link;
 mod members;
 mod membership;
 mod options;
 mod outgoing;
+pub mod pool;
 mod progress;
 mod receiver;
 mod resume;
@@ -71,6 +76,7 @@ pub use self::comeback::Comeback;
 pub use self::config::ClientConfig;
 pub use self::error::{Error, Surprise, Wait};
 pub use self::event::{Batch, Closing, Event, Refusal};
+pub use self::headers::{HeaderError, Headers};
 pub use self::members::{Member, MembersPage};
 pub use self::membership::{Membership, Terms};
 pub use self::options::{JoinOptions, What};

@@ -125,8 +125,14 @@ impl Progress {
         state.ended || state.unaccepted.has_place(len)
     }
 
-    /// A message goes out: its number, and whether to ask that it be accepted at once.
-    pub(super) fn handle_sent(&self, len: usize, encode: impl FnOnce(u8) -> Bytes) -> Result<(u64, Bytes), Error> {
+    /// A message goes out: its number, and its frame. It asks to be accepted at once where the caller `asks`, or
+    /// where it is time to.
+    pub(super) fn handle_sent(
+        &self,
+        len: usize,
+        asks: bool,
+        encode: impl FnOnce(u8) -> Bytes,
+    ) -> Result<(u64, Bytes), Error> {
         let mut state = self.lock();
         if state.ended {
             return Err(Error::Ended);
@@ -134,7 +140,7 @@ impl Progress {
         // PROTOCOL 12.3: numbered from 1, without the number being sent.
         state.sent += 1;
         let number = state.sent;
-        let asks = state.unaccepted.asks_after(len);
+        let asks = state.unaccepted.asks_after(len) || (asks && state.unaccepted.keeps());
         let frame = encode(if asks { flags::ACKNOWLEDGE } else { 0 });
         state.unaccepted.push(number, frame.clone(), asks);
         Ok((number, frame))
@@ -158,9 +164,36 @@ impl Progress {
         Ok(news)
     }
 
+    /// Messages numbered so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.lock().sent
+    }
+
     /// The highest accepted number.
     pub(super) fn accepted(&self) -> u64 {
         self.lock().unaccepted.accepted()
+    }
+
+    /// How many messages are kept that were not accepted.
+    pub(super) fn unaccepted(&self) -> usize {
+        self.lock().unaccepted.iter().count()
+    }
+
+    /// The frame of a message that was not accepted yet.
+    pub(super) fn kept(&self, number: u64) -> Option<Bytes> {
+        self.lock().unaccepted.iter().find_map(|(kept, frame)| (kept == number).then(|| frame.clone()))
+    }
+
+    /// Every message that is not known to be accepted, with its frame.
+    pub(super) fn all_kept(&self) -> Vec<(u64, Bytes)> {
+        self.lock().unaccepted.iter().map(|(number, frame)| (number, frame.clone())).collect()
+    }
+
+    /// The rooms that were asked for: the request, the handle, and whether it was to be left again.
+    pub(super) fn asked(&self) -> Vec<(RequestId, Handle, RoomName)> {
+        let state = self.lock();
+        let rooms = state.rooms.iter().filter(|(_, room)| !room.leaving);
+        rooms.filter_map(|(handle, room)| Some((room.request, *handle, room.name.clone()?))).collect()
     }
 
     /// Whether this refusal was heard before.

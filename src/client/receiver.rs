@@ -1,18 +1,20 @@
 //! The receiving half of a client.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::error::Error;
 use super::event::{Closing, Event};
-use super::outgoing::{Chunk, Outgoing};
+use super::outgoing::{Backlog, Chunk, Outgoing};
 use super::resume::{Beginning, ResumePoint, Resumed};
 use super::sender::close;
-use super::session::Session;
+use super::session::{Consumption, Session};
 use super::transport::{self, Filled, FrameReader, FrameWriter};
 use super::{Sender, Terms};
 use crate::wire::{Epoch, Frame, Handle, Header, Position, Reason};
@@ -60,10 +62,12 @@ pub(super) fn start(
 ) -> (Sender, Receiver, Resumed) {
     let (queue, chunks) = mpsc::channel(QUEUE);
     let mut clock = Clock::new(start);
-    let sender = Sender::new(queue.clone(), &beginning, clock.clone(), gather);
+    let backlog = Arc::new(Backlog::new(beginning.session.progress.sent()));
+    let mut sender = Sender::new(queue.clone(), &beginning, Arc::clone(&backlog), clock.clone(), gather);
     let Beginning { mut session, frames, resumed, .. } = beginning;
     let terms = session.terms().clone();
-    tokio::spawn(transport::write_all(Outgoing::new(frames, chunks, terms.max_frame), writer));
+    let outgoing = Outgoing::new(frames, chunks, terms.max_frame, backlog);
+    sender.set_writer(tokio::spawn(transport::write_all(outgoing, writer)).abort_handle());
     if let Some((id, sample)) = session.take_sample() {
         clock.handle_sample(id, sample);
     }
@@ -88,17 +92,39 @@ impl Receiver {
             None => self.read().await?,
         };
         // PROTOCOL 9: the application takes it now.
-        let direct = match &event {
-            // A frame without directs has the number of one that did not come yet.
-            Event::Direct(batch) => {
-                let count = batch.records().count() as u64;
-                (count > 0).then(|| batch.position().0 + (count - 1))
-            }
-            _ => None,
-        };
-        self.session.consumption.handle_taken(bytes, direct);
+        self.session.consumption.handle_taken(bytes, last_direct(&event));
         self.session.progress.handle_taken(&event);
         Ok(event)
+    }
+
+    /// The next event, for somebody who keeps it until the application takes it, also over other connections: it will
+    /// not come again. The bytes of its frame are told to [`consumption`](Self::consumption) then. Cancel safe.
+    pub(super) async fn next_untaken(&mut self) -> Result<(Event, u64), Error> {
+        let (event, bytes) = self.read().await?;
+        self.session.consumption.handle_taken(0, last_direct(&event));
+        self.session.progress.handle_taken(&event);
+        Ok((event, bytes))
+    }
+
+    /// As [`next_untaken`](Self::next_untaken), where one is here already.
+    pub(super) fn try_next_untaken(&mut self) -> Result<Option<(Event, u64)>, Error> {
+        // What is here needs no waiting: a future that is polled once says so.
+        if self.ended { Ok(None) } else { self.next_untaken().now_or_never().transpose() }
+    }
+
+    /// As [`next`](Self::next), where something is here already.
+    pub(super) fn try_next(&mut self) -> Option<Result<Event, Error>> {
+        self.next().now_or_never()
+    }
+
+    /// Whether nothing will come any more.
+    pub(super) const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What the application has taken.
+    pub(super) const fn consumption(&self) -> &Arc<Consumption> {
+        &self.session.consumption
     }
 
     /// The server's clock as seen from here.
@@ -265,6 +291,14 @@ impl Receiver {
         }
         self.heard + patience
     }
+}
+
+/// The highest direct of an event.
+fn last_direct(event: &Event) -> Option<u64> {
+    // A frame without directs has the number of one that did not come yet.
+    let Event::Direct(batch) = event else { return None };
+    let count = batch.records().count() as u64;
+    (count > 0).then(|| batch.position().0 + (count - 1))
 }
 
 impl Drop for Receiver {

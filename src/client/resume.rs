@@ -61,6 +61,11 @@ impl ResumePoint {
         self.rooms.iter().filter_map(|room| Some((room.handle, room.name.as_ref()?.as_str(), room.taken)))
     }
 
+    /// Every message that is not known to be accepted, with its frame.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (u64, Bytes)> {
+        self.unaccepted.iter().map(|(number, frame)| (number, frame.clone()))
+    }
+
     /// How many messages are not known to be accepted.
     #[must_use]
     pub fn unaccepted(&self) -> usize {
@@ -242,7 +247,7 @@ impl Beginning {
 
 impl Unconfirmed {
     /// From a frame that was sent.
-    fn new(number: u64, frame: &Bytes) -> Option<Self> {
+    pub(super) fn new(number: u64, frame: &Bytes) -> Option<Self> {
         let (header, payload) = frame.split_first_chunk::<{ Header::LEN }>()?;
         let [.., options] = *header;
         let data = ClientData::decode(options, payload).ok()?;

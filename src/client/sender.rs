@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::error::Error;
-use super::outgoing::Chunk;
+use super::outgoing::{Backlog, Chunk};
 use super::progress::Progress;
 use super::resume::Beginning;
 use super::session::Consumption;
@@ -32,6 +33,9 @@ pub struct Sender {
     queue: mpsc::Sender<Chunk>,
     consumption: Arc<Consumption>,
     progress: Arc<Progress>,
+    backlog: Arc<Backlog>,
+    /// The task that writes.
+    writer: Option<AbortHandle>,
     clock: Clock,
     /// How long messages may wait for others.
     gather: Option<Duration>,
@@ -55,6 +59,7 @@ impl Sender {
     pub(super) fn new(
         queue: mpsc::Sender<Chunk>,
         beginning: &Beginning,
+        backlog: Arc<Backlog>,
         clock: Clock,
         gather: Option<Duration>,
     ) -> Self {
@@ -66,6 +71,8 @@ impl Sender {
             queue,
             consumption: Arc::clone(&session.consumption),
             progress: Arc::clone(&session.progress),
+            backlog,
+            writer: None,
             clock,
             // What is added to a time must not leave its range.
             gather: gather.map(|gather| gather.min(ClientConfig::MAX_GATHER)),
@@ -179,16 +186,88 @@ impl Sender {
         self.progress.has_place(len).await?;
         let permit = self.queue.reserve().await.map_err(|_| Error::Ended)?;
         // From here on nothing waits: what has a number is on its way.
-        let (number, frame) = self.progress.handle_sent(len, |asks| {
+        let (number, chunk) = self.number(data, timing, false)?;
+        permit.send(chunk);
+        Ok(number)
+    }
+
+    /// Publishes where that need not wait; else it has sent nothing, and there is no number. A message that `asks` is
+    /// to be accepted at once, where the server tells that at all.
+    pub(super) fn try_publish(
+        &self,
+        handle: Handle,
+        target: Target,
+        timing: Timing,
+        payload: &[u8],
+        asks: bool,
+    ) -> Result<Option<u64>, Error> {
+        self.check_len(payload.len())?;
+        let options = if timing == Timing::Urgent { flags::URGENT } else { 0 };
+        let data = ClientData { handle, target, options, payload };
+        if !self.progress.may_send(data.encoded_len()) {
+            return Ok(None);
+        }
+        let permit = match self.queue.try_reserve() {
+            Ok(permit) => permit,
+            Err(mpsc::error::TrySendError::Full(())) => return Ok(None),
+            Err(mpsc::error::TrySendError::Closed(())) => return Err(Error::Ended),
+        };
+        let (number, chunk) = self.number(data, timing, asks)?;
+        permit.send(chunk);
+        Ok(Some(number))
+    }
+
+    /// Numbers a message that is on its way.
+    fn number(&self, data: ClientData<'_>, timing: Timing, asks: bool) -> Result<(u64, Chunk), Error> {
+        let len = data.encoded_len();
+        let (number, frame) = self.progress.handle_sent(len, asks, |asks| {
             let mut out = BytesMut::with_capacity(len);
-            ClientData { options: options | asks, ..data }.encode(&mut out);
+            ClientData { options: data.options | asks, ..data }.encode(&mut out);
             out.freeze()
         })?;
-        permit.send(match self.gather {
+        self.backlog.handle_queued(frame.len());
+        let chunk = match self.gather {
             Some(gather) if timing == Timing::Tick => Chunk::waiting(frame, Instant::now() + gather),
             _ => Chunk::at_once(frame),
-        });
-        Ok(number)
+        };
+        Ok((number, chunk.message(number)))
+    }
+
+    pub(super) fn set_writer(&mut self, writer: AbortHandle) {
+        self.writer = Some(writer);
+    }
+
+    /// Writes nothing more, no end either: as if the cable were cut, so that the session can be resumed
+    /// (PROTOCOL 12.2).
+    pub(super) fn break_off(&self) {
+        if let Some(writer) = &self.writer {
+            writer.abort();
+        }
+    }
+
+    /// Waits until a command or a message can be sent without waiting. Cancel safe.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        self.queue.reserve().await.map(drop).map_err(|_| Error::Ended)
+    }
+
+    /// Whether one can be sent now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.queue.capacity() > 0
+    }
+
+    /// What is known of messages on their way to the socket.
+    pub(super) const fn backlog(&self) -> &Arc<Backlog> {
+        &self.backlog
+    }
+
+    /// What was sent, joined and accepted.
+    pub(super) const fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// The largest message that the server takes, in bytes.
+    pub(super) const fn max_message(&self) -> usize {
+        self.max_message
     }
 
     /// Whether a message of so many bytes need not wait until others are accepted.

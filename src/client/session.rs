@@ -190,6 +190,7 @@ impl Session {
             reconnect: Duration::from_millis(notice.reconnect),
             closes: Duration::from_millis(notice.closes),
             positions: positions.collect(),
+            address: address(notice.extensions),
         }
     }
 
@@ -293,6 +294,12 @@ fn text(extensions: Extensions<'_>) -> String {
     extensions.get(kind::TEXT).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
 }
 
+/// Another server, where one is told.
+fn address(extensions: Extensions<'_>) -> Option<String> {
+    let address = extensions.get(kind::ADDRESS)?;
+    std::str::from_utf8(address).ok().map(str::to_owned)
+}
+
 /// Milliseconds to wait, where they are told and can be read.
 fn after(extensions: Extensions<'_>) -> Option<Duration> {
     Reader::new(extensions.get(kind::AFTER)?).varint().ok().map(Duration::from_millis)
@@ -306,5 +313,5 @@ fn refusal(request: RequestId, refused: &Refused<'_>) -> Event {
 /// What a CLOSE says.
 pub(super) fn closed(close: &Close<'_>) -> Closing {
     let (text, after) = (text(close.extensions), after(close.extensions));
-    Closing { reason: Some(close.reason), text, after }
+    Closing { reason: Some(close.reason), text, after, address: address(close.extensions) }
 }

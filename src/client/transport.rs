@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -69,6 +69,7 @@ async fn shake_hands(stream: ByteStream, config: &ClientConfig) -> Result<Socket
     let mut request = address.into_client_request().map_err(from_tungstenite)?;
     // PROTOCOL 4.2: the subprotocol must be offered.
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+    config.headers.write(request.headers_mut());
     if let Some(bearer) = &config.bearer {
         let value = [b"Bearer ", bearer.as_bytes()].concat();
         let mut value = HeaderValue::from_bytes(&value).map_err(|error| Error::WebSocket(Box::new(error)))?;
@@ -212,7 +213,7 @@ pub(super) async fn write_all(mut outgoing: Outgoing, mut writer: FrameWriter) {
     while let Some(frames) = outgoing.next().await {
         // A failure is not told from here: the reading half sees the same end, with its reason.
         match timeout(WRITE_TIMEOUT, writer.write(frames)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => outgoing.handle_written(),
             Ok(Err(_)) | Err(_) => return,
         }
     }
@@ -220,11 +221,18 @@ pub(super) async fn write_all(mut outgoing: Outgoing, mut writer: FrameWriter) {
     let _ = timeout(WRITE_TIMEOUT, writer.finish()).await;
 }
 
+/// The seconds of `Retry-After`; a date is not read.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get("retry-after")?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
 /// Ours where we have a name for it.
 fn from_tungstenite(error: tungstenite::Error) -> Error {
     match error {
         tungstenite::Error::Io(error) => Error::Io(error),
-        tungstenite::Error::Http(response) => Error::Http(response.status().as_u16()),
+        tungstenite::Error::Http(response) => {
+            Error::Http { status: response.status().as_u16(), after: retry_after(response.headers()) }
+        }
         other => Error::WebSocket(Box::new(other)),
     }
 }

@@ -69,6 +69,12 @@ impl Url {
         RoomName::new(&name)
     }
 
+    /// The same on another host, with a port of its own or the same.
+    pub(super) fn at(&self, authority: &str) -> Option<Self> {
+        let (host, port) = split_authority(authority).ok()?;
+        Some(Self { host: host.to_owned(), port: port.unwrap_or(self.port), ..self.clone() })
+    }
+
     /// Host and port as they stand in a URL and in an HTTP request.
     #[must_use]
     pub fn authority(&self) -> String {

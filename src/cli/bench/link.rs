@@ -68,7 +68,7 @@ async fn open(config: &ClientConfig) -> Result<ByteStream, Error> {
         return Ok(stream);
     }
     let websocket = |error: tungstenite::Error| match error {
-        tungstenite::Error::Http(response) => Error::Http(response.status().as_u16()),
+        tungstenite::Error::Http(response) => Error::Http { status: response.status().as_u16(), after: None },
         tungstenite::Error::Io(error) => Error::Io(error),
         other => Error::WebSocket(Box::new(other)),
     };

@@ -376,7 +376,10 @@ async fn the_relay_answers_itself() {
     let [tcp, websocket] = rig.configs();
     rig.post("/fault", json!({"do": "http", "status": 503, "retry_after": 1})).await;
     connect(&tcp).await.close().await.unwrap();
-    assert!(matches!(Client::connect(&websocket).await, Err(Error::Http(503))), "it waits for a request");
+    assert!(
+        matches!(Client::connect(&websocket).await, Err(Error::Http { status: 503, .. })),
+        "it waits for a request"
+    );
     connect(&websocket).await.close().await.unwrap();
     rig.verify("/connections", json!({"count": 7})).await;
 }

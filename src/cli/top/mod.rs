@@ -168,13 +168,13 @@ fn key(arguments: &TopArguments) -> Result<Option<String>, Failure> {
 /// What to do about a connection that was refused.
 fn refused(url: &Url, error: &Error, has_key: bool) -> Failure {
     let hint = match error {
-        Error::Http(401) if has_key => "the key is not one of the server's ([admin] keys)",
-        Error::Http(401) => "a key is needed: --key-file FILE, or TICKWIRE_API_KEY",
-        Error::Http(403) => "the server has no [admin] keys, or this one may not read",
-        Error::Http(404 | 426) => {
+        Error::Http { status: 401, .. } if has_key => "the key is not one of the server's ([admin] keys)",
+        Error::Http { status: 401, .. } => "a key is needed: --key-file FILE, or TICKWIRE_API_KEY",
+        Error::Http { status: 403, .. } => "the server has no [admin] keys, or this one may not read",
+        Error::Http { status: 404 | 426, .. } => {
             "there is no console: the server is older than this program, or the path is not /admin/ws"
         }
-        Error::Http(429) => "too many keys were wrong; try later",
+        Error::Http { status: 429, .. } => "too many keys were wrong; try later",
         _ => return no_connection(url, error),
     };
     Failure::Runtime(format!("{url}: {hint}"))
@@ -202,11 +202,11 @@ mod tests {
             let text = refused(&url, &error, has_key).to_string();
             assert!(text.contains(expected), "{text}");
         };
-        check(Error::Http(401), true, "the key is not one");
-        check(Error::Http(401), false, "TICKWIRE_API_KEY");
-        check(Error::Http(403), true, "may not read");
-        check(Error::Http(404), true, "older than this program");
-        check(Error::Http(429), true, "try later");
+        check(Error::Http { status: 401, after: None }, true, "the key is not one");
+        check(Error::Http { status: 401, after: None }, false, "TICKWIRE_API_KEY");
+        check(Error::Http { status: 403, after: None }, true, "may not read");
+        check(Error::Http { status: 404, after: None }, true, "older than this program");
+        check(Error::Http { status: 429, after: None }, true, "try later");
         check(Error::Connect(io::ErrorKind::ConnectionRefused.into()), true, "tickwire serve");
     }
 

@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
+use std::sync::Arc;
+
 use super::script::*;
 use crate::client::outgoing::{Chunk, Outgoing};
 use crate::wire::SUBPROTOCOL;
@@ -26,7 +28,7 @@ const NEVER: Duration = ClientConfig::MAX_GATHER;
 
 fn outgoing(max_frame: u64) -> (mpsc::Sender<Chunk>, Outgoing) {
     let (queue, chunks) = mpsc::channel(64);
-    (queue, Outgoing::new(Vec::new(), chunks, max_frame))
+    (queue, Outgoing::new(Vec::new(), chunks, max_frame, Arc::default()))
 }
 
 async fn wait(queue: &mpsc::Sender<Chunk>, frames: &[u8]) {

@@ -5,6 +5,7 @@ mod basics;
 mod capabilities;
 mod gather;
 mod history;
+mod link;
 mod resume;
 mod script;
 mod time;

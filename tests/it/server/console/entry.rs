@@ -43,9 +43,12 @@ async fn upgrade_at(server: &TestServer, host: &str, headers: &str) -> String {
 async fn a_key_is_needed_for_the_protocol() {
     let server = start().await;
     for key in [None, Some("0123456789abcdeg"), Some("x")] {
-        assert!(matches!(try_connect(&server, key).await, Err(Error::Http(401))), "{key:?}");
+        assert!(matches!(try_connect(&server, key).await, Err(Error::Http { status: 401, .. })), "{key:?}");
     }
-    assert!(matches!(try_connect(&server, Some(WRITER)).await, Err(Error::Http(403))), "it may not read");
+    assert!(
+        matches!(try_connect(&server, Some(WRITER)).await, Err(Error::Http { status: 403, .. })),
+        "it may not read"
+    );
     drop(operator(&server).await);
     let offered = |more: &str| format!("Sec-WebSocket-Protocol: tickwire.v1{more}\r\n");
     for (headers, status) in [
@@ -94,13 +97,16 @@ async fn whether_a_key_is_one_is_told_over_http() {
 async fn without_keys_nobody_looks_and_guessing_is_slow() {
     let any = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
     let server = TestServer::build(Server::builder().admin(any)).await;
-    assert!(matches!(try_connect(&server, Some(KEY)).await, Err(Error::Http(403))));
+    assert!(matches!(try_connect(&server, Some(KEY)).await, Err(Error::Http { status: 403, .. })));
     let answer = ask(server.admin.unwrap(), "GET", "/admin/key", &format!("Authorization: Bearer {KEY}\r\n")).await;
     assert!(answer.status == 403 && answer.body.contains("[admin]"), "{}", answer.body);
 
     let server = start().await;
     let guessed = async {
-        while !matches!(try_connect(&server, Some("guessed-guessed-guessed")).await, Err(Error::Http(429))) {}
+        while !matches!(
+            try_connect(&server, Some("guessed-guessed-guessed")).await,
+            Err(Error::Http { status: 429, .. })
+        ) {}
     };
     soon(guessed, "guesses to be too many").await;
     let right = ask(server.admin.unwrap(), "GET", "/admin/key", &format!("Authorization: Bearer {KEY}\r\n")).await;
@@ -247,7 +253,7 @@ async fn an_operator_of_some_rooms_sees_those() {
 async fn a_full_server_and_a_revoked_operator_are_told() {
     let server = build(Server::builder().limits(limits(|limits| limits.max_connections = 1))).await;
     let mut first = watcher(&server).await;
-    assert!(matches!(try_connect(&server, Some(KEY)).await, Err(Error::Http(503))));
+    assert!(matches!(try_connect(&server, Some(KEY)).await, Err(Error::Http { status: 503, .. })));
     let hold = std::time::Duration::from_secs(60);
     assert_eq!(server.handle.revoke(Revoke::Subject(b"operator:ops"), hold).unwrap(), 1);
     let ended = async {
@@ -263,10 +269,10 @@ async fn a_full_server_and_a_revoked_operator_are_told() {
         loop {
             match try_connect(&server, Some(KEY)).await {
                 // The place is given back in a moment.
-                Err(Error::Http(503)) => tokio::task::yield_now().await,
+                Err(Error::Http { status: 503, .. }) => tokio::task::yield_now().await,
                 other => return other.map(|_| ()),
             }
         }
     };
-    assert!(matches!(soon(refused, "an answer").await, Err(Error::Http(403))));
+    assert!(matches!(soon(refused, "an answer").await, Err(Error::Http { status: 403, .. })));
 }
