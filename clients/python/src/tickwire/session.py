@@ -125,6 +125,7 @@ class Session:
         self.max_message: Optional[int] = None
         """The largest message the server takes; None before the first WELCOME."""
         self.max_frame = 0
+        """The largest frame payload it takes on this connection; 0 before its WELCOME."""
         self.subject = ""
         """Who the server says this client is."""
 
@@ -203,6 +204,7 @@ class Session:
         if self.phase != "opening":
             return
         self.phase = "greeting"
+        self.max_frame = 0
         self._decoder = Decoder()
         self._messages = messages
         extensions = {}
@@ -563,9 +565,8 @@ class Session:
             self._hang_up(False)
 
     def _hang_up(self, politely: bool) -> None:
-        last = self.output.take(2**31) if politely else b""
-        self.output.clear()
-        self.actions.append(Hangup(politely, last))
+        last = self.output.rest()
+        self.actions.append(Hangup(politely, last if politely else Output()))
         self.phase = "idle"
 
     def _forget(self) -> None:
