@@ -163,13 +163,18 @@ class Room:
         return self._client._listen_to(lambda notice: isinstance(notice, RoomChange) and notice.room == name)
 
     def handle(self, handler: Callable[[Item], Any]) -> Callable[[], None]:
-        """Calls a function for each item, as `messages` has them. Returns what ends that.
+        """Calls a function for each item, as `messages` has them. Returns what ends that, at once.
 
-        Where it raises, a HandlerError is told, and the next item comes all the same.
+        Where it raises, a HandlerError is told, and the next item comes all the same. Where it leaves the room, none does.
         """
         sink = Handler(handler, self._client._handler_failed)
         self._add(sink)
-        return lambda: self._remove(sink)
+
+        def end() -> None:
+            sink.end()
+            self._remove(sink)
+
+        return end
 
     # Requests.
 

@@ -11,14 +11,14 @@ left ──join──> joining ──JOINED──> joined
 from __future__ import annotations
 
 import random
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from . import commands
 from .backoff import Backoff
 from .codec import Done, Gap, Joined, Left, Page, Refused, read_records
 from .errors import ClosedError, RefusedError, TickwireError, escaped
 from .inbox import Inbox, Sink
-from .items import Outcome
+from .items import Item
 from .limits import LONGEST_WAIT
 from .notices import Notice, RoomChange, RoomState
 from .output import Output
@@ -100,6 +100,11 @@ class Rooms:
             return self._ids[number]
         except KeyError:
             raise MalformedError(f"data of room {number}, which nobody joined") from None
+
+    def deliver(self, room: Membership, items: Sequence[Item], size: int) -> None:
+        """Hands the items of one frame to the application, until it leaves the room."""
+        replica = room.replica  # Another one after each leave.
+        self._inbox.deliver(room.sinks, items, size, lambda: room.replica is replica)
 
     def joined(self) -> Iterable[Membership]:
         """The rooms that are joined."""
@@ -264,7 +269,7 @@ class Rooms:
             self._send_receive(room)
         else:
             self._settle_all(room, None)
-        self._inbox.deliver(room.sinks, (outcome,), size)
+        self.deliver(room, (outcome,), size)
         return room
 
     def on_left(self, now: float, frame: Left) -> None:
@@ -323,8 +328,10 @@ class Rooms:
     def on_gap(self, frame: Gap, size: int) -> None:
         """GAP: told in its place among the events."""
         room = self.of_id(frame.room)
-        outcome: Tuple[Outcome, ...] = (room.replica.gap(frame),) if room is not None else ()
-        self._inbox.deliver(room.sinks if room is not None else (), outcome, size)
+        if room is None:
+            self._inbox.consumed += size
+        else:
+            self.deliver(room, (room.replica.gap(frame),), size)
 
     # How it is done.
 

@@ -251,7 +251,7 @@ class Session:
             for room in self.rooms.joined():
                 ended = room.replica.end()
                 if ended is not None:
-                    self.inbox.deliver(room.sinks, (ended,), 0)
+                    self.rooms.deliver(room, (ended,), 0)
         self.flush()
 
     def written(self) -> None:
@@ -414,7 +414,7 @@ class Session:
             items = [item for item in items if not isinstance(item, Direct) or item.number > self._directs]
             if items and isinstance(items[-1], Direct):
                 self._directs = items[-1].number
-        self.inbox.deliver(room.sinks, items, size)
+        self.rooms.deliver(room, items, size)
 
     def _welcome(self, now: float, frame: Welcome) -> None:
         if self.phase != "greeting":
@@ -508,22 +508,21 @@ class Session:
 
     def _answered(self, now: float, failure: Failure, status: int) -> None:
         """HTTP answered instead of a WebSocket."""
-        error = ConnectError(failure.text, status)
         if status in (408, 429) or status >= 500:
-            self.tell(error)
             told = failure.retry_after
-            self._back(now, None if told is None else min(limits.LONGEST_WAIT, max(0.0, told)), 0, failure.text)
+            wait = None if told is None else min(limits.LONGEST_WAIT, max(0.0, told))
+            self._back(now, wait, 0, failure.text, status)
         else:
-            self._stop(0, failure.text, error)
+            self._stop(0, failure.text, ConnectError(failure.text, status))
 
-    def _back(self, now: float, wait: Optional[float], reason: int, text: str) -> None:
-        """Comes back after `wait` seconds, None: backoff."""
+    def _back(self, now: float, wait: Optional[float], reason: int, text: str, status: Optional[int] = None) -> None:
+        """Comes back after `wait` seconds, None: backoff. `status` is of an HTTP answer."""
         if self.state is State.CONNECTED:
             if now - self._welcomed_at >= limits.STABLE:
                 self._backoff.reset()
         else:
             self._elsewhere = self._elsewhere if advice(reason) is Advice.LATER else None
-            self.tell(ConnectError(text))
+            self.tell(ConnectError(text, status))
         self.rooms.lost(reason, text)
         self._change(State.CONNECTING, reason, text)
         self._wait(now, self._backoff.next() if wait is None else wait)
