@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
-from stage import EPOCH, Hangup, Stage
+from stage import EPOCH, Hangup, Open, Stage
 
 from tickwire import (
     Event,
     Outcome,
     ProtocolError,
+    RefusedError,
     TickwireError,
+    Unconfirmed,
 )
 
 
@@ -78,3 +80,115 @@ def test_a_gap_that_does_not_follow_is_a_protocol_error(first: int, last: int, e
     assert [type(error) for error in stage.all(TickwireError)] == [ProtocolError]
     assert stage.state == "connecting"
     assert [outcome.kind for outcome in stage.of(Outcome)] == ["snapshot"]
+
+
+# Rooms that are left and joined again (PROTOCOL 6.6, SPEC 4).
+
+
+def told(frames: List[Dict[str, Any]]) -> List[Any]:
+    """JOIN and LEAVE with their handles, HELLO by its name, data by handle and payload."""
+    what: List[Any] = []
+    for frame in frames:
+        if frame["type"] == "data":
+            what.append((frame["handle"], bytes.fromhex(frame["payload"])))
+        elif frame["command"] in ("join", "leave"):
+            what.append((frame["command"], frame["handle"]))
+        else:
+            what.append(frame["command"])
+    return what
+
+
+def test_a_room_left_and_joined_again_before_a_cut_is_left_before_it_is_joined() -> None:
+    stage = joined_stage()
+    stage.session.leave("r")
+    room = stage.join()
+    assert told(stage.sent()) == [("leave", 1), ("join", 2)]
+    assert told(come_back(stage)) == ["hello"]
+    said = stage.sent()
+    assert told(said) == [("leave", 1), ("join", 2)]
+    # Whether the LEAVE had arrived before the cut or not: both answers do.
+    stage.says("refused", request=said[0]["request"], number=0, reason=232)
+    stage.joined(request=said[1]["request"], handle=2)
+    assert room.state.value == "joined"
+    assert stage.all(TickwireError) == []
+
+
+def test_where_the_session_is_a_new_one_it_is_joined_and_nothing_is_left() -> None:
+    stage = joined_stage()
+    stage.session.leave("r")
+    stage.join()
+    stage.sent()
+    assert told(come_back(stage, flags=0)) == ["hello"]
+    assert told(stage.sent()) == [("join", 2)]
+
+
+def test_where_no_session_can_go_on_it_is_joined_behind_hello() -> None:
+    stage = Stage()
+    stage.join()
+    stage.start(extensions=[])
+    stage.joined()
+    stage.session.leave("r")
+    stage.join()
+    stage.sent()
+    assert told(come_back(stage, flags=0)) == ["hello", ("join", 2)]
+    assert told(stage.sent()) == []
+
+
+def test_a_room_left_and_joined_again_before_welcome_takes_another_handle() -> None:
+    stage = Stage()
+    stage.join(mode=1)
+    stage.session.connect(stage.now)
+    stage.action(Open)
+    stage.session.opened(stage.now, False)
+    assert told(stage.sent()) == ["hello", ("join", 1)]
+    stage.session.leave("r")
+    room = stage.session.join("r", 3, True, b"new", b"")
+    stage.welcome()
+    said = stage.sent()
+    assert told(said) == [("leave", 1), ("join", 2)]
+    assert (said[1]["mode"], said[1]["extensions"]) == (3, [[2, b"new".hex()]])
+    stage.joined(request=2, handle=1, mode=1)
+    assert room.state.value == "joining"
+    stage.says("left", request=said[0]["request"], handle=1, reason=200)
+    stage.joined(request=said[1]["request"], handle=2)
+    assert (room.state.value, room.granted) == ("joined", 3)
+
+
+def test_messages_to_a_room_that_was_left_while_away_are_sent_before_it_is_left() -> None:
+    stage = joined_stage()
+    stage.join("s")
+    stage.joined(handle=2, room=8)
+    stage.publish(b"1")
+    stage.publish(b"2", room="s")
+    stage.publish(b"3")
+    stage.broken()
+    assert stage.session.leave("r") == 0
+    stage.passes(1.1)
+    stage.action(Hangup)
+    assert told(stage.open(flags=1, accepted=0)) == ["hello", ("join", 2)]
+    assert told(stage.sent()) == [(1, b"1"), (2, b"2"), (1, b"3"), ("leave", 1)]
+    assert stage.all(Unconfirmed) == []
+    stage.says("refused", number=3, reason=106)
+    assert [(error.room, error.number) for error in stage.all(RefusedError)] == [("r", 3)]
+
+
+def test_messages_on_a_handle_that_is_not_the_rooms_last_are_sent_on_it() -> None:
+    stage = joined_stage()
+    stage.publish(b"1")
+    stage.session.leave("r")
+    stage.join()
+    stage.sent()
+    assert told(come_back(stage)) == ["hello"]
+    assert told(stage.sent()) == [(1, b"1"), ("leave", 1), ("join", 2)]
+
+
+def test_messages_to_a_room_that_was_left_are_unconfirmed_where_the_session_is_a_new_one() -> None:
+    stage = joined_stage()
+    stage.publish(b"1")
+    stage.broken()
+    stage.session.leave("r")
+    stage.passes(1.1)
+    stage.action(Hangup)
+    assert told(stage.open(flags=0)) == ["hello"]
+    assert [message.payload for told in stage.all(Unconfirmed) for message in told.messages] == [b"1"]
+    assert told(stage.sent()) == []

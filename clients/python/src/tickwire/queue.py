@@ -46,6 +46,14 @@ class Message(NamedTuple):
     urgent: bool
 
 
+class _Kept(NamedTuple):
+    """A message that left: the number of its data frame, and the handle on which it left."""
+
+    number: int
+    handle: int
+    message: Message
+
+
 class Outbox:
     """Bounded queues of one client, over all its rooms."""
 
@@ -56,7 +64,7 @@ class Outbox:
         self._queued_count = self._queued_bytes = 0
         self._latest: Dict[str, Dict[Tuple[int, int], Message]] = {}
         self._latest_count = self._latest_bytes = 0
-        self._kept: Deque[Tuple[int, Message]] = deque()
+        self._kept: Deque[_Kept] = deque()
         self._kept_bytes = 0
         self._directs: OrderedDict[int, Message] = OrderedDict()
         self._returned: List[Message] = []
@@ -113,11 +121,14 @@ class Outbox:
         else:
             self._forget_latest(message)
 
-    def keep(self, message: Message, bounded: bool) -> int:
-        """A message leaves; returns the number of its data frame. `bounded`: nothing accepts, so the oldest go."""
+    def keep(self, handle: int, message: Message, bounded: bool) -> int:
+        """A message leaves on a handle; returns the number of its data frame.
+
+        `bounded`: nothing accepts, so the oldest go.
+        """
         self._forget_latest(message)
         self.sent += 1
-        self._kept.append((self.sent, message))
+        self._kept.append(_Kept(self.sent, handle, message))
         self._kept_bytes += len(message.payload)
         while bounded and (len(self._kept) > KEPT_MESSAGES or self._kept_bytes > KEPT_BYTES):
             self._unkeep()
@@ -125,12 +136,12 @@ class Outbox:
 
     def accepted(self, number: int) -> None:
         """Everything up to this data frame has arrived."""
-        while self._kept and self._kept[0][0] <= number:
+        while self._kept and self._kept[0].number <= number:
             self._unkeep()
 
     def refused(self, number: int, again: bool) -> Optional[Message]:
         """A data frame was refused. `again`: it may be sent once more to the server that comes, if it is reliable."""
-        for index, (kept, message) in enumerate(self._kept):
+        for index, (kept, _, message) in enumerate(self._kept):
             if kept == number:
                 del self._kept[index]
                 self._kept_bytes -= len(message.payload)
@@ -147,10 +158,10 @@ class Outbox:
             self._queued_bytes += len(message.payload)
         self._returned.clear()
 
-    def resumed(self, accepted: int) -> List[Message]:
-        """The session goes on: what is to be sent again, in order."""
+    def resumed(self, accepted: int) -> List[Tuple[int, Message]]:
+        """The session goes on: what is to be sent again, in order, and on which handles."""
         self.accepted(accepted)
-        again = [message for _, message in self._kept]
+        again = [(kept.handle, kept.message) for kept in self._kept]
         self._kept.clear()
         self._kept_bytes = 0
         self.sent = accepted
@@ -158,10 +169,10 @@ class Outbox:
 
     def restarted(self) -> List[Message]:
         """The session is over: of what is returned nobody knows whether it arrived."""
-        again = self.resumed(0)
+        unknown = [message for _, message in self.resumed(0)]
         self._directs.clear()
         self.requeue()
-        return again
+        return unknown
 
     def drop(self, room: Optional[str] = None) -> int:
         """Throws away what waits, in one room or in all; returns how much that was."""
@@ -201,7 +212,7 @@ class Outbox:
         self._queued_bytes -= len(message.payload)
 
     def _unkeep(self) -> None:
-        number, message = self._kept.popleft()
+        number, _, message = self._kept.popleft()
         self._kept_bytes -= len(message.payload)
         if message.kind == 3:
             self._directs[number] = message

@@ -128,8 +128,9 @@ class Rooms:
         room.replica = Replica(echo)
         room.paused = False
         room.backoff.reset()
-        # While the connection is gone, the server may still know the last handle: it is taken up again.
-        if room.handle not in self._zombies or self._open:
+        # While the connection is gone, the server may still know the last handle: it is taken up again, unless this
+        # connection has joined with it already.
+        if room.handle not in self._zombies or self._open or room.handle in self._greeted:
             room.handle = self._next_handle
             self._next_handle += 1
         self._zombies.pop(room.handle, None)
@@ -186,21 +187,26 @@ class Rooms:
 
     # What happens to the connection.
 
-    def greet(self) -> None:
-        """HELLO is said: joins all that is wanted (SPEC 4)."""
-        self._greeted = set(self._handles)
-        for room in self._handles.values():
-            self._send_join(room)
+    def greet(self, resume: bool) -> None:
+        """HELLO is said: joins all that is wanted (SPEC 4). `resume`: the session may go on.
+
+        Where it does, a room that was left and joined again may still be known by the handle before: it is joined when
+        WELCOME has come, behind the LEAVE of that.
+        """
+        if not resume:
+            self._forget_zombies(set())
+        left = {room for room, _ in self._zombies.values()}
+        for handle, room in self._handles.items():
+            if room not in left:
+                self._greeted.add(handle)
+                self._send_join(room)
 
     def welcome(self, resumed: bool, capabilities: int) -> None:
-        """WELCOME came. What was left meanwhile is left now, where the session goes on."""
+        """WELCOME came. What was left meanwhile is left now, where the session goes on; what is not joined yet is joined."""
         self._open = True
         self._capabilities = capabilities
         if not resumed:
-            self._zombies = {
-                handle: (left[0], None) for handle, left in self._zombies.items() if handle in self._greeted
-            }
-            self._ids.clear()
+            self._forget_zombies(self._greeted)
             for room in self._handles.values():
                 room.id = None
         for handle, (room, _) in self._zombies.items():
@@ -383,6 +389,11 @@ class Rooms:
             self._change(room, RoomState.JOINING, reason, text)
         # A server that goes away is left at once, and the room joined at the next one.
         room.retry_at = None if reason == GOING_AWAY else now + wait
+
+    def _forget_zombies(self, but: Set[int]) -> None:
+        """The server knows nothing of the session before, only of what was joined since."""
+        self._zombies = {handle: (left[0], None) for handle, left in self._zombies.items() if handle in but}
+        self._ids.clear()
 
     def _let_go(self, room: Membership) -> None:
         self._handles.pop(room.handle, None)

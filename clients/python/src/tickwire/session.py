@@ -181,7 +181,7 @@ class Session:
             raise TooLargeError(f"{len(payload)} bytes; the server takes {most}")
         message = Message(self._numbers + 1, name, kind, key, payload, policy, urgent)
         if self._may_leave(room) and self.outbox.may_pass(message):
-            self._emit(room, message)
+            self._emit(room.handle, message)
         elif not self.outbox.wait(message):
             return None
         self._numbers += 1
@@ -217,7 +217,7 @@ class Session:
         if not messages:
             self.output.send(MAGIC)
         self.output.send(commands.hello(self.output.request(), _CAPABILITIES, extensions=extensions))
-        self.rooms.greet()
+        self.rooms.greet(self._resume is not None)
 
     def receive(self, now: float, data: bytes) -> None:
         """Bytes have come. On WebSocket exactly one message, and none while the inbox is full."""
@@ -437,6 +437,8 @@ class Session:
             self.clock.wall_time(now),
             self._token if self._ask and self._capabilities & commands.TOKEN else None,
         )
+        if resumed and frame.accepted > self.outbox.sent:
+            raise MalformedError("more was accepted than was sent")
         if not resumed:
             self._directs = 0
             self._tell_unconfirmed()
@@ -445,15 +447,12 @@ class Session:
             first, last = reader.varint(), reader.varint()
             self._directs = max(self._directs, last)
             self.tell(DirectsLost(first, last))
-        self.rooms.welcome(resumed, self._capabilities)
         self._change(State.CONNECTED, 0, "")
         if resumed:
-            if frame.accepted > self.outbox.sent:
-                raise MalformedError("more was accepted than was sent")
-            for message in self.outbox.resumed(frame.accepted):
-                room = self.rooms.get(message.room)
-                if room.wanted:
-                    self._emit(room, message)
+            # On the handles that they had, and before any of those is left.
+            for handle, message in self.outbox.resumed(frame.accepted):
+                self._emit(handle, message)
+        self.rooms.welcome(resumed, self._capabilities)
         self._ping(now)
 
     def _refused(self, frame: Refused) -> None:
@@ -617,7 +616,7 @@ class Session:
     def _may_leave(self, room: Membership) -> bool:
         return self.phase == "open" and room.state is RoomState.JOINED and not self.output.full
 
-    def _emit(self, room: Membership, message: Message) -> None:
+    def _emit(self, handle: int, message: Message) -> None:
         """One data frame, which is kept until it is accepted."""
         if self.max_message is not None and len(message.payload) > self.max_message:
             self.tell(RefusedError(message.room, TOO_LARGE, message.number))
@@ -630,13 +629,13 @@ class Session:
             if self._unasked[0] >= limits.ACKNOWLEDGE_EVERY or self._unasked[1] >= limits.ACKNOWLEDGE_BYTES:
                 flags |= commands.ACKNOWLEDGE
                 self._unasked = [0, 0]
-        self.outbox.keep(message, not accepts)
+        self.outbox.keep(handle, message, not accepts)
         if message.kind == 0:
-            self.output.send(commands.event(room.handle, message.payload, flags))
+            self.output.send(commands.event(handle, message.payload, flags))
         elif message.kind == 1:
-            self.output.send(commands.value(room.handle, message.key, message.payload, flags))
+            self.output.send(commands.value(handle, message.key, message.payload, flags))
         else:
-            self.output.send(commands.direct(room.handle, message.key, message.payload, flags))
+            self.output.send(commands.direct(handle, message.key, message.payload, flags))
 
     def flush(self) -> None:
         """Sends what waits and may leave now."""
@@ -649,7 +648,7 @@ class Session:
                 if message is None or not self.outbox.has_place(message):
                     break
                 self.outbox.leave(message)
-                self._emit(room, message)
+                self._emit(room.handle, message)
 
     def outbox_accepted(self, number: int) -> None:
         """The server tells what it has accepted (PROTOCOL 12.3)."""
