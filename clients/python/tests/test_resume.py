@@ -15,6 +15,9 @@ from tickwire import (
     TickwireError,
     Unconfirmed,
 )
+from tickwire.codec import DIRECT
+from tickwire.queue import Message, Policy
+from tickwire.refusals import Refusals
 
 
 def joined_stage() -> Stage:
@@ -30,7 +33,7 @@ def joined_stage() -> Stage:
 def come_back(stage: Stage, **welcome: Any) -> List[Dict[str, Any]]:
     """The connection breaks, and the session goes on; returns what was said before WELCOME."""
     stage.broken()
-    stage.passes(1.1)
+    stage.passes(1.6)  # The longest wait after two cuts in a row.
     stage.action(Hangup)
     return stage.open(**{"flags": 1, **welcome})
 
@@ -192,3 +195,81 @@ def test_messages_to_a_room_that_was_left_are_unconfirmed_where_the_session_is_a
     assert told(stage.open(flags=0)) == ["hello"]
     assert [message.payload for told in stage.all(Unconfirmed) for message in told.messages] == [b"1"]
     assert told(stage.sent()) == []
+
+
+# Refusals that are told again (PROTOCOL 12.2).
+
+
+def refused(stage: Stage) -> List[Any]:
+    return [(error.room, error.number, error.reason) for error in stage.all(RefusedError)]
+
+
+def answer(stage: Stage, accepted: int) -> None:
+    """The server answers a ping."""
+    asked = stage.session._pulse._open[-1]
+    frame = {"type": "ping", "answer": True, "time": asked, "clock": 7, "received": 0, "sent": 0, "accepted": accepted}
+    stage.hear({**frame, "extensions": []})
+
+
+def test_a_refusal_that_was_heard_is_not_told_again_and_a_lost_one_names_its_message() -> None:
+    stage = joined_stage()
+    for payload in (b"1", b"2", b"3"):
+        stage.publish(payload)
+    stage.says("refused", number=1, reason=106)
+    assert told(come_back(stage, accepted=2)) == ["hello", ("join", 1)]
+    assert told(stage.sent()) == [(1, b"3")]
+    stage.says("refused", number=1, reason=106)
+    stage.says("refused", number=2, reason=105)
+    answer(stage, 3)
+    # That of a room which had it before it a moment longer.
+    stage.says("refused", number=2, reason=105)
+    assert refused(stage) == [("r", 1, 106), ("r", 2, 105)]
+
+
+def test_a_refusal_by_a_room_may_come_behind_the_first_answer_and_over_two_cuts() -> None:
+    stage = joined_stage()
+    for payload in (b"1", b"2"):
+        stage.publish(payload)
+    come_back(stage, accepted=1)
+    come_back(stage, accepted=2)
+    answer(stage, 2)
+    stage.says("refused", number=1, reason=106)
+    assert refused(stage) == [("r", 1, 106)]
+    # What is long accepted is not kept.
+    stage.passes(0.6)
+    answer(stage, 2)
+    stage.says("refused", number=2, reason=106)
+    assert refused(stage)[-1] == ("a message", 0, 106)
+
+
+def test_in_a_new_session_the_numbers_begin_anew() -> None:
+    stage = joined_stage()
+    stage.publish(b"1")
+    stage.says("refused", number=1, reason=106)
+    come_back(stage, flags=0)
+    stage.joined(epoch="ff" * 8, outcome=2)
+    stage.publish(b"2")
+    stage.says("refused", number=1, reason=106)
+    assert refused(stage) == [("r", 1, 106), ("r", 2, 106)]
+
+
+def test_a_number_that_is_given_anew_may_be_refused_anew() -> None:
+    stage = joined_stage()
+    for payload in (b"1", b"2"):
+        stage.publish(payload)
+    stage.says("refused", number=2, reason=106)
+    come_back(stage, accepted=0)
+    stage.joined(outcome=1)
+    stage.publish(b"3")
+    stage.says("refused", number=2, reason=105)
+    assert refused(stage) == [("r", 2, 106), ("r", 3, 105)]
+
+
+def test_what_is_remembered_of_refusals_is_bounded() -> None:
+    refusals = Refusals()
+    for number in range(1, 5000):
+        assert refusals.hear(number)
+        refusals.doubt(number, Message(number, "r", DIRECT, 2, b"x" * 1000, Policy.RELIABLE, False))
+    assert (len(refusals._heard), len(refusals._directs)) == (1024, 256)
+    assert refusals._resumed_bytes == 1000 * len(refusals._resumed) == 1000 * (1024 * 1024 // 1000)
+    assert not refusals.hear(4999)

@@ -367,6 +367,7 @@ class Session:
             if self._pulse.answered(frame.time):
                 self.clock.sample(now, frame.time, frame.clock, frame.received, frame.sent)
             self.outbox_accepted(frame.accepted)
+            self.outbox.refusals.answered()
             if self.phase == "leaving":
                 self._depart(now)
         elif _unknown(frame):
@@ -456,7 +457,9 @@ class Session:
         self._ping(now)
 
     def _refused(self, frame: Refused) -> None:
-        """A message was not accepted."""
+        """A message was not accepted. What was sent and refused is told once, also where the server says it again."""
+        if frame.number <= self.outbox.sent and not self.outbox.refusals.hear(frame.number):
+            return
         again = frame.reason == GOING_AWAY
         message = self.outbox.refused(frame.number, again)
         if again and message is not None and message.policy is Policy.RELIABLE:
