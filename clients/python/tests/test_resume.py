@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 from stage import EPOCH, Hangup, Open, Stage
 
 from tickwire import (
+    DirectsLost,
     Event,
     Outcome,
     ProtocolError,
@@ -16,6 +17,7 @@ from tickwire import (
     Unconfirmed,
 )
 from tickwire.codec import DIRECT
+from tickwire.items import Direct
 from tickwire.queue import Message, Policy
 from tickwire.refusals import Refusals
 
@@ -273,3 +275,124 @@ def test_what_is_remembered_of_refusals_is_bounded() -> None:
     assert (len(refusals._heard), len(refusals._directs)) == (1024, 256)
     assert refusals._resumed_bytes == 1000 * len(refusals._resumed) == 1000 * (1024 * 1024 // 1000)
     assert not refusals.hear(4999)
+
+
+# Directs of a room whose JOINED was lost (PROTOCOL 8.6 and 12.2).
+
+
+def without_joined(*names: str) -> Tuple[Stage, Dict[int, int]]:
+    """Comes back to a session whose rooms were joined, and that has heard of none of it but of "known", room 7.
+
+    Returns the numbers of its JOINs too, by handle.
+    """
+    stage = Stage()
+    stage.join("known")
+    for name in names:
+        stage.join(name)
+    stage.start()
+    stage.joined()
+    said = come_back(stage)
+    stage.sent()
+    return stage, {frame["handle"]: frame["request"] for frame in said if frame["command"] == "join"}
+
+
+def direct(stage: Stage, number: int, room: int, *texts: bytes) -> None:
+    stage.data("direct", [((2, 0), text) for text in texts], position=number, room=room)
+
+
+def directs(stage: Stage) -> List[bytes]:
+    return [direct.payload for direct in stage.of(Direct)]
+
+
+def test_a_direct_of_a_room_whose_joined_was_lost_waits_for_it() -> None:
+    stage, asked = without_joined("lost")
+    direct(stage, 1, 8, b"1", b"2")
+    direct(stage, 3, 7, b"3")
+    assert directs(stage) == []
+    assert stage.session._arrivals.directs == 0
+    stage.joined(request=asked[1], outcome=1)
+    assert directs(stage) == []
+    stage.joined(request=asked[2], handle=2, room=8)
+    assert directs(stage) == [b"1", b"2", b"3"]
+    assert stage.session._arrivals.directs == 3
+    direct(stage, 4, 8, b"4")
+    assert directs(stage)[-1] == b"4"
+    assert stage.all(TickwireError) == []
+    # Everything that came is taken.
+    assert stage.session.inbox.consumed > 0
+    assert stage.session.inbox.pending == 0
+
+
+def test_directs_that_wait_come_again_after_another_cut_and_are_shown_once() -> None:
+    stage, _ = without_joined("lost")
+    direct(stage, 1, 8, b"1")
+    direct(stage, 2, 7, b"2")
+    said = come_back(stage)
+    assert said[0]["extensions"] == [[4, (b"\x06resume" + b"\x00").hex()]]
+    direct(stage, 1, 8, b"1")
+    direct(stage, 2, 7, b"2")
+    joins = [frame for frame in said if frame["command"] == "join"]
+    stage.joined(request=joins[1]["request"], handle=2, room=8)
+    assert directs(stage) == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("reason", [107, 240])
+def test_directs_of_a_room_that_is_refused_are_told_as_lost(reason: int) -> None:
+    stage, asked = without_joined("lost")
+    direct(stage, 1, 8, b"1", b"2")
+    direct(stage, 3, 7, b"3")
+    stage.says("refused", request=asked[2], number=0, reason=reason)
+    # It may still be joined later (107): until then nobody can say whose its directs are.
+    if reason == 107:
+        direct(stage, 4, 8, b"4")
+        assert stage.all(DirectsLost) == [DirectsLost(1, 2), DirectsLost(4, 4)]
+    else:
+        assert stage.all(DirectsLost) == [DirectsLost(1, 2)]
+    assert directs(stage) == [b"3"]
+    assert stage.state == "connected"
+
+
+def test_directs_of_a_room_that_was_left_without_its_number_do_not_end_the_session() -> None:
+    stage = Stage()
+    stage.join()
+    stage.start()
+    stage.broken()
+    stage.session.leave("r")
+    stage.passes(1.1)
+    stage.action(Hangup)
+    stage.open(flags=1)
+    asked = stage.sent()
+    direct(stage, 1, 8, b"1")
+    stage.says("left", request=asked[0]["request"], handle=1, reason=200)
+    assert directs(stage) == []
+    assert stage.state == "connected"
+    assert stage.all(TickwireError) == []
+
+
+def test_what_nobody_joined_stays_a_protocol_error() -> None:
+    stage, _ = without_joined()
+    direct(stage, 1, 8, b"1")
+    assert [type(error) for error in stage.all(TickwireError)] == [ProtocolError]
+    stage, _ = without_joined("lost")
+    stage.data("event", [(2, b"x")], room=8)
+    assert [type(error) for error in stage.all(TickwireError)] == [ProtocolError]
+    stage = Stage()
+    stage.join()
+    stage.start()
+    direct(stage, 1, 8, b"1")
+    assert [type(error) for error in stage.all(TickwireError)] == [ProtocolError]
+
+
+def test_directs_that_wait_are_bounded_and_what_goes_is_told() -> None:
+    for texts in ([b"x"] * 300, [b"x" * 8000] * 100):
+        stage, asked = without_joined("lost")
+        for number, text in enumerate(texts, 1):
+            direct(stage, number, 8, text)
+        arrivals = stage.session._arrivals
+        assert len(arrivals._held) <= 256
+        assert arrivals._held_bytes <= 256 * 1024
+        lost = len(texts) - len(arrivals._held)
+        assert stage.all(DirectsLost) == [DirectsLost(number, number) for number in range(1, lost + 1)]
+        stage.joined(request=asked[2], handle=2, room=8)
+        assert len(directs(stage)) == len(texts) - lost
+        assert arrivals._held_bytes == 0

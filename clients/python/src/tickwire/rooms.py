@@ -86,6 +86,7 @@ class Rooms:
         self._next_handle = 1
         self._greeted: Set[int] = set()  # Handles whose JOIN went out behind HELLO.
         self._open = False
+        self._resumed = False
         self._capabilities = 0
 
     def get(self, name: str) -> Membership:
@@ -100,6 +101,27 @@ class Rooms:
             return self._ids[number]
         except KeyError:
             raise MalformedError(f"data of room {number}, which nobody joined") from None
+
+    def knows(self, number: int) -> bool:
+        """Whether a room has this number, also one that was left and has not heard so yet."""
+        return number in self._ids
+
+    def may_lack(self, number: int) -> bool:
+        """Whether a room that the session knows has this number, and the JOINED that said so was lost (PROTOCOL 12.2)."""
+        return (
+            self._resumed
+            and number not in self._ids
+            and (
+                any(room.id is None for room in self._handles.values())
+                or any(known is None for _, known in self._zombies.values())
+            )
+        )
+
+    def asks_for(self, number: int) -> bool:
+        """Whether an answer that is on its way may say whose number it is."""
+        return self.may_lack(number) and any(
+            request.membership.id is None and request.what in ("join", "leave") for request in self._requests.values()
+        )
 
     def deliver(self, room: Membership, items: Sequence[Item], size: int) -> None:
         """Hands the items of one frame to the application, until it leaves the room."""
@@ -204,6 +226,7 @@ class Rooms:
     def welcome(self, resumed: bool, capabilities: int) -> None:
         """WELCOME came. What was left meanwhile is left now, where the session goes on; what is not joined yet is joined."""
         self._open = True
+        self._resumed = resumed
         self._capabilities = capabilities
         if not resumed:
             self._forget_zombies(self._greeted)

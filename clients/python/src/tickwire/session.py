@@ -19,10 +19,10 @@ from typing import Callable, List, Optional, Union
 
 from . import commands, limits
 from .actions import Action, AskToken, Failure, Hangup, Open
+from .arrivals import Arrivals
 from .backoff import Backoff
 from .clock import Clock
 from .codec import (
-    DIRECT,
     Accepted,
     Close,
     Data,
@@ -51,8 +51,7 @@ from .errors import (
     escaped,
 )
 from .inbox import Inbox
-from .items import Direct
-from .notices import DirectsLost, Notice, RoomState, State, StateChange, Unconfirmed
+from .notices import Notice, RoomState, State, StateChange, Unconfirmed
 from .output import Output
 from .pulse import Pulse
 from .queue import Message, Outbox, Policy
@@ -118,7 +117,7 @@ class Session:
         self._leave_until = 0.0
         self._welcomed_at = 0.0
         self._resume: Optional[bytes] = None
-        self._directs = 0
+        self._arrivals = Arrivals(self.rooms, self.inbox, self.clock, tell)
         self._numbers = 0
         self._capabilities = 0
         self._unasked = [0, 0]  # Data frames, and bytes of them, since the server was asked what it accepted.
@@ -213,7 +212,7 @@ class Session:
         if self._software:
             extensions[2] = self._software[:64]
         if self._resume is not None:
-            extensions[4] = string(self._resume) + varint(self._directs)
+            extensions[4] = string(self._resume) + varint(self._arrivals.directs)
         if not messages:
             self.output.send(MAGIC)
         self.output.send(commands.hello(self.output.request(), _CAPABILITIES, extensions=extensions))
@@ -346,7 +345,8 @@ class Session:
 
     def _frame(self, now: float, frame: Frame, size: int) -> None:
         if isinstance(frame, Data):
-            self._data(now, frame, size)
+            self._need_open()
+            self._arrivals.data(now, frame, size)
             return
         if isinstance(frame, (Joined, Gap)) and not _unknown(frame):
             self._need_open()
@@ -354,13 +354,14 @@ class Session:
                 self.rooms.on_gap(frame, size)
             else:
                 self.rooms.on_joined(frame, size)
+                self._arrivals.release(now)
             return
         self.inbox.consumed += size
         if isinstance(frame, Close):
             self._closed(now, frame)
         elif isinstance(frame, Ping):
             self.outbox_accepted(frame.accepted)
-            answer = commands.pong(frame.time, self.inbox.consumed, self._directs)
+            answer = commands.pong(frame.time, self.inbox.consumed, self._arrivals.directs)
             self._need_open()  # A server asks behind WELCOME: nothing may precede HELLO here.
             self.output.first(answer)
         elif isinstance(frame, Pong):
@@ -381,6 +382,7 @@ class Session:
     def _answer(self, now: float, frame: Union[Left, Refused, Done, Page, Accepted, GoingAway]) -> None:
         if isinstance(frame, Left):
             self.rooms.on_left(now, frame)
+            self._arrivals.release(now)
         elif isinstance(frame, Refused):
             if frame.request == 0 and frame.number:
                 self._refused(frame)
@@ -389,6 +391,7 @@ class Session:
                 self._renewal.failed(now)
             else:
                 self.rooms.on_refused(now, frame)
+                self._arrivals.release(now)
         elif isinstance(frame, Done):
             if self._renewal.is_answer(frame.request):
                 self._token = self._renewal.taken(now, self.clock.wall_time(now))
@@ -400,22 +403,6 @@ class Session:
             self.outbox_accepted(frame.number)
         elif self.phase == "open":
             self._going_away(now, frame)
-
-    def _data(self, now: float, frame: Data, size: int) -> None:
-        self._need_open()
-        room = self.rooms.of_id(frame.room)
-        if room is None:
-            self.inbox.consumed += size
-            return
-        replica = room.replica
-        since = self.clock.server_time(now) * 1000 - replica.tick_time
-        items = replica.data(frame, replica.tick + int(since // max(1, replica.period)))
-        if frame.kind == DIRECT:
-            # After a resume directs come again that were seen (PROTOCOL 8.6).
-            items = [item for item in items if not isinstance(item, Direct) or item.number > self._directs]
-            if items and isinstance(items[-1], Direct):
-                self._directs = items[-1].number
-        self.rooms.deliver(room, items, size)
 
     def _welcome(self, now: float, frame: Welcome) -> None:
         if self.phase != "greeting":
@@ -441,13 +428,11 @@ class Session:
         if resumed and frame.accepted > self.outbox.sent:
             raise MalformedError("more was accepted than was sent")
         if not resumed:
-            self._directs = 0
+            self._arrivals.restarted()
             self._tell_unconfirmed()
         elif 6 in frame.extensions:
             reader = Reader(frame.extensions[6])
-            first, last = reader.varint(), reader.varint()
-            self._directs = max(self._directs, last)
-            self.tell(DirectsLost(first, last))
+            self._arrivals.lose(reader.varint(), reader.varint())
         self._change(State.CONNECTED, 0, "")
         if resumed:
             # On the handles that they had, and before any of those is left.
@@ -567,6 +552,7 @@ class Session:
 
     def _hang_up(self, politely: bool) -> None:
         last = self.output.rest()
+        self._arrivals.broken()
         self.actions.append(Hangup(politely, last if politely else Output()))
         self.phase = "idle"
 
@@ -660,7 +646,7 @@ class Session:
         self.outbox.accepted(number)
 
     def _ping(self, now: float) -> None:
-        self.output.send(commands.ping(self._pulse.ask(now), self.inbox.consumed, self._directs))
+        self.output.send(commands.ping(self._pulse.ask(now), self.inbox.consumed, self._arrivals.directs))
 
     def _need_open(self) -> None:
         if self.phase not in ("open", "leaving"):
