@@ -19,9 +19,9 @@ from .inbox import Sink
 from .interpolate import Interpolator
 from .items import Batch, Direct, Event, Item, Member, Outcome, Presence, Snapshot, Tick, Value
 from .limits import MAX_PRESENCE
+from .membership import Answer
 from .notices import RoomChange, RoomState, State
 from .queue import Policy
-from .rooms import Answer
 from .session import Session
 from .stream import Backlog, Batches, Filter, Handler, Queue, Stream
 

@@ -11,55 +11,20 @@ left ──join──> joining ──JOINED──> joined
 from __future__ import annotations
 
 import random
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, Iterable, NamedTuple, Optional, Sequence, Set, Tuple
 
 from . import commands
-from .backoff import Backoff
 from .codec import Done, Gap, Joined, Left, Page, Refused, read_records
 from .errors import ClosedError, RefusedError, TickwireError, escaped
-from .inbox import Inbox, Sink
+from .inbox import Inbox
 from .items import Item
 from .limits import LONGEST_WAIT
+from .membership import Answer, Membership, Settle
 from .notices import Notice, RoomChange, RoomState
 from .output import Output
 from .reasons import CAPABILITY, GOING_AWAY, Advice, advice, sentence
 from .replica import Replica
 from .wire import MalformedError, Reader, varint
-
-Answer = Union[Page, TickwireError, None]
-Settle = Callable[[Answer], None]
-"""Called once with what became of a request: None is DONE."""
-
-
-class Membership:
-    """One room that is, or was, wanted."""
-
-    def __init__(self, name: str, chance: random.Random) -> None:
-        self.name = name
-        self.state = RoomState.LEFT
-        self.handle = 0
-        self.mode = 0
-        self.granted = 0
-        self.data = b""
-        """For the room's logic, in each JOIN."""
-        self.answer = b""
-        """What the room's logic said to the last JOIN."""
-        self.presence = b""
-        self.paused = False
-        self.replica = Replica(False)
-        self.sinks: List[Sink] = []
-        self.id: Optional[int] = None
-        self.asked_since = False
-        self.backoff = Backoff(chance)
-        self.retry_at: Optional[float] = None
-        self.receive = 0
-        """The last RECEIVE."""
-        self.waiting: List[Settle] = []
-        """Who waits for `pause` or `unpause`."""
-
-    @property
-    def wanted(self) -> bool:
-        return self.state is not RoomState.LEFT
 
 
 class _Request(NamedTuple):

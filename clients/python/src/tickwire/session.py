@@ -51,6 +51,7 @@ from .errors import (
     escaped,
 )
 from .inbox import Inbox
+from .membership import Membership
 from .notices import Notice, RoomState, State, StateChange, Unconfirmed
 from .output import Output
 from .pulse import Pulse
@@ -69,7 +70,7 @@ from .reasons import (
     sentence,
 )
 from .renewal import Renewal
-from .rooms import Membership, Rooms
+from .rooms import Rooms
 from .target import Target
 from .wire import MAGIC, MalformedError, Reader, string, varint
 
