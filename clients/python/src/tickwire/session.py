@@ -43,16 +43,14 @@ from .errors import (
     ClosedError,
     ConnectError,
     ProtocolError,
-    RefusedError,
     TickwireError,
     TokenError,
-    TooLargeError,
     VersionError,
     escaped,
 )
 from .inbox import Inbox
 from .membership import Membership
-from .notices import Notice, RoomState, State, StateChange, Unconfirmed
+from .notices import Notice, State, StateChange, Unconfirmed
 from .output import Output
 from .pulse import Pulse
 from .queue import Message, Outbox, Policy
@@ -63,7 +61,6 @@ from .reasons import (
     NOT_TICKWIRE,
     TOKEN_EXPIRED,
     TOKEN_INVALID,
-    TOO_LARGE,
     VERSION,
     Advice,
     advice,
@@ -71,6 +68,7 @@ from .reasons import (
 )
 from .renewal import Renewal
 from .rooms import Rooms
+from .sender import Sender
 from .target import Target
 from .wire import MAGIC, MalformedError, Reader, string, varint
 
@@ -120,10 +118,7 @@ class Session:
         self._resume: Optional[bytes] = None
         self._arrivals = Arrivals(self.rooms, self.inbox, self.clock, tell)
         self._numbers = 0
-        self._capabilities = 0
-        self._unasked = [0, 0]  # Data frames, and bytes of them, since the server was asked what it accepted.
-        self.max_message: Optional[int] = None
-        """The largest message the server takes; None before the first WELCOME."""
+        self._sender = Sender(self.outbox, self.output, self.rooms, tell)
         self.max_frame = 0
         """The largest frame payload it takes on this connection; 0 before its WELCOME."""
         self.subject = ""
@@ -175,14 +170,9 @@ class Session:
         room = self.rooms.get(name)
         if not room.wanted:
             raise ClosedError(f"{name} is left")
-        # Before WELCOME nobody knows what the server takes; 32 bytes hold every head.
-        most = self.max_message if self.max_message is not None else limits.MAX_PAYLOAD - 32
-        if len(payload) > most:
-            raise TooLargeError(f"{len(payload)} bytes; the server takes {most}")
+        self._sender.check(payload)
         message = Message(self._numbers + 1, name, kind, key, payload, policy, urgent)
-        if self._may_leave(room) and self.outbox.may_pass(message):
-            self._emit(room.handle, message)
-        elif not self.outbox.wait(message):
+        if not self._sender.publish(room, message, self.phase == "open"):
             return None
         self._numbers += 1
         return self._numbers
@@ -257,6 +247,11 @@ class Session:
     def written(self) -> None:
         """The transport has taken output."""
         self.flush()
+
+    def flush(self) -> None:
+        """Sends what waits and may leave now."""
+        if self.phase == "open":
+            self._sender.flush()
 
     def violated(self, now: float, text: str) -> None:
         """The transport itself saw what must not come."""
@@ -386,7 +381,7 @@ class Session:
             self._arrivals.release(now)
         elif isinstance(frame, Refused):
             if frame.request == 0 and frame.number:
-                self._refused(frame)
+                self._sender.refused(frame)
             elif self._renewal.is_answer(frame.request):
                 self.tell(TokenError(f"the token was refused: {sentence(frame.reason)} ({frame.reason})"))
                 self._renewal.failed(now)
@@ -414,17 +409,18 @@ class Session:
         self.phase = "open"
         self._welcomed_at = now
         self._asked_again = False
-        self._capabilities = frame.capabilities & _CAPABILITIES
-        self.max_message, self.max_frame = min(frame.max_message, limits.MAX_PAYLOAD - 32), frame.max_frame
+        capabilities = frame.capabilities & _CAPABILITIES
+        self._sender.welcome(frame.max_message, bool(capabilities & commands.ACCEPTED))
+        self.max_frame = frame.max_frame
         self.subject = escaped(frame.extensions.get(8, b""))
-        self._resume = frame.extensions.get(2) if self._capabilities & commands.RESUME else None
+        self._resume = frame.extensions.get(2) if capabilities & commands.RESUME else None
         self.inbox.restart()
         self.clock.welcome(now, frame.clock, frame.time, frame.wall)
         self._pulse.welcome(now, frame.ping)
         self._renewal.welcome(
             now,
             self.clock.wall_time(now),
-            self._token if self._ask and self._capabilities & commands.TOKEN else None,
+            self._token if self._ask and capabilities & commands.TOKEN else None,
         )
         if resumed and frame.accepted > self.outbox.sent:
             raise MalformedError("more was accepted than was sent")
@@ -436,25 +432,10 @@ class Session:
             self._arrivals.lose(reader.varint(), reader.varint())
         self._change(State.CONNECTED, 0, "")
         if resumed:
-            # On the handles that they had, and before any of those is left.
-            for handle, message in self.outbox.resumed(frame.accepted):
-                self._emit(handle, message)
-        self.rooms.welcome(resumed, self._capabilities)
+            # Before any of the rooms is left.
+            self._sender.resend(frame.accepted)
+        self.rooms.welcome(resumed, capabilities)
         self._ping(now)
-
-    def _refused(self, frame: Refused) -> None:
-        """A message was not accepted. What was sent and refused is told once, also where the server says it again."""
-        if frame.number <= self.outbox.sent and not self.outbox.refusals.hear(frame.number):
-            return
-        again = frame.reason == GOING_AWAY
-        message = self.outbox.refused(frame.number, again)
-        if again and message is not None and message.policy is Policy.RELIABLE:
-            return  # It is sent again to the server that comes (PROTOCOL 6.9).
-        text = escaped(frame.extensions.get(2, b""))
-        if message is None:
-            self.tell(RefusedError("a message", frame.reason, 0, text))
-        else:
-            self.tell(RefusedError(message.room, frame.reason, message.number, text))
 
     def _going_away(self, now: float, frame: GoingAway) -> None:
         self._retry_at = now + min(limits.LONGEST_WAIT, frame.reconnect / 1000)
@@ -602,43 +583,6 @@ class Session:
             self._elsewhere = self._target.moved(address)
 
     # Messages.
-
-    def _may_leave(self, room: Membership) -> bool:
-        return self.phase == "open" and room.state is RoomState.JOINED and not self.output.full
-
-    def _emit(self, handle: int, message: Message) -> None:
-        """One data frame, which is kept until it is accepted."""
-        if self.max_message is not None and len(message.payload) > self.max_message:
-            self.tell(RefusedError(message.room, TOO_LARGE, message.number))
-            return
-        flags = commands.URGENT if message.urgent else 0
-        accepts = bool(self._capabilities & commands.ACCEPTED)
-        if accepts:
-            self._unasked[0] += 1
-            self._unasked[1] += len(message.payload)
-            if self._unasked[0] >= limits.ACKNOWLEDGE_EVERY or self._unasked[1] >= limits.ACKNOWLEDGE_BYTES:
-                flags |= commands.ACKNOWLEDGE
-                self._unasked = [0, 0]
-        self.outbox.keep(handle, message, not accepts)
-        if message.kind == 0:
-            self.output.send(commands.event(handle, message.payload, flags))
-        elif message.kind == 1:
-            self.output.send(commands.value(handle, message.key, message.payload, flags))
-        else:
-            self.output.send(commands.direct(handle, message.key, message.payload, flags))
-
-    def flush(self) -> None:
-        """Sends what waits and may leave now."""
-        if self.phase != "open" or not len(self.outbox):
-            return
-        for name in self.outbox.rooms():
-            room = self.rooms.get(name)
-            while self._may_leave(room):
-                message = self.outbox.waiting(name)
-                if message is None or not self.outbox.has_place(message):
-                    break
-                self.outbox.leave(message)
-                self._emit(room.handle, message)
 
     def outbox_accepted(self, number: int) -> None:
         """The server tells what it has accepted (PROTOCOL 12.3)."""
