@@ -6,7 +6,7 @@ from typing import Callable, List
 
 from stage import Stage
 
-from tickwire import Event
+from tickwire import Client, Event, Tick
 from tickwire.items import Item
 from tickwire.stream import Filter, Handler, Queue
 
@@ -62,3 +62,20 @@ def test_a_handler_that_is_ended_is_not_called_again() -> None:
         handler.end()
 
     assert shown(end) == [[b"1"], [b"1", b"2", b"3"], [b"1", b"2", b"3"]]
+
+
+def test_what_room_handle_returns_ends_the_handler_at_once() -> None:
+    client = Client("tcp://nowhere")
+    room = client.room("r")
+    seen: List[Item] = []
+
+    def once(item: Item) -> None:
+        seen.append(item)
+        end()
+
+    end = room.handle(once)
+    session = client._session
+    items = [Tick(1, 1), Tick(2, 2)]
+    session.rooms.deliver(session.rooms.get("r"), items, 0)
+    session.rooms.deliver(session.rooms.get("r"), items, 0)
+    assert seen == items[:1]
