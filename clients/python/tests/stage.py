@@ -16,9 +16,9 @@ from tickwire.actions import Action, AskToken, Failure, Hangup, Open
 from tickwire.codec import EVENT, VALUE
 from tickwire.inbox import Ticket
 from tickwire.items import Item
+from tickwire.membership import Membership
 from tickwire.notices import Notice
 from tickwire.queue import Policy
-from tickwire.rooms import Membership
 from tickwire.session import Session
 from tickwire.target import read
 

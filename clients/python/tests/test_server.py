@@ -370,6 +370,23 @@ async def test_what_is_published_before_close_arrives(url: str) -> None:
             assert (await soon(events.__anext__())).payload == b"%d" % number
 
 
+@play
+async def test_what_is_published_right_before_close_fits_no_single_message_and_arrives(url: str) -> None:
+    payloads = [b"%4d" % number * 250 for number in range(28)]
+    async with Client(url) as receiver:
+        name = next(names)
+        events = (await soon(receiver.join(name))).events()
+        for leave in (Client.close, Client.disconnect):
+            sender = Client(url)
+            sender.connect()
+            other = await soon(sender.join(name))
+            for payload in payloads:
+                other.publish(payload)
+            await leave(sender)  # Without `soon`, which would let the writer run before it.
+            assert [(await soon(events.__anext__())).payload for _ in payloads] == payloads
+            await soon(sender.close())
+
+
 @pytest.mark.parametrize("kind", ["websocket", "tcp"])
 def test_a_restart_is_survived(kind: str, own_server: Server) -> None:
     @play

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional, Union
 
+from .output import Output
 from .target import Target
 
 
@@ -25,10 +26,10 @@ class AskToken(NamedTuple):
 
 
 class Hangup(NamedTuple):
-    """The connection is not needed any more. `politely`: these bytes are still to be written, then close; else abort."""
+    """The connection is not needed any more. `politely`: `last` is still to be written, then close; else abort."""
 
     politely: bool
-    last: bytes
+    last: Output
 
 
 Action = Union[Open, AskToken, Hangup]

@@ -271,6 +271,7 @@ class Client:
             self._asking = self._spawn(self._ask(action.number))
         elif isinstance(action, Hangup) and self._link is not None:
             link, self._link = self._link, None
+            self._bound(link.connection)
             farewell = self._spawn(self._leave(link, action))
             self._goodbyes.add(farewell)
             farewell.add_done_callback(self._goodbyes.discard)
@@ -369,12 +370,11 @@ class Client:
         session = self._session
         try:
             while link is self._link:
+                self._bound(connection)
                 frames = session.output.take(connection.limit)
                 if not frames:
                     link.writable.clear()
                     await link.writable.wait()
-                    if connection.messages and session.max_frame:
-                        connection.limit = min(CHUNK_BYTES, session.max_frame + 4)
                     continue
                 connection.write(frames)
                 await connection.drain()
@@ -383,6 +383,11 @@ class Client:
                     self._pump()
         except EndedError:
             pass  # The reader sees it too, and says so.
+
+    def _bound(self, connection: Optional[Connection]) -> None:
+        """What WELCOME allows a WebSocket message to hold (PROTOCOL 4.2)."""
+        if connection is not None and connection.messages and self._session.max_frame:
+            connection.limit = min(CHUNK_BYTES, self._session.max_frame + 4)
 
     async def _leave(self, link: _Link, action: Hangup) -> None:
         """Lets go of a connection: nobody reads or writes any more, then goodbye."""

@@ -24,6 +24,10 @@ class Sink(Protocol):
         """Takes items. What is kept takes the ticket once for each thing, and gives it back when that is taken."""
 
 
+def _always() -> bool:
+    return True
+
+
 class Inbox:
     """Counts what waits and what was consumed."""
 
@@ -46,14 +50,20 @@ class Inbox:
         self._life += 1
         self.consumed = 0
 
-    def deliver(self, sinks: Collection[Sink], items: Sequence[Item], size: int) -> None:
-        """Hands the items of one frame of `size` bytes to everybody who wants them."""
+    def deliver(
+        self, sinks: Collection[Sink], items: Sequence[Item], size: int, wanted: Callable[[], bool] = _always
+    ) -> None:
+        """Hands the items of one frame of `size` bytes to everybody who wants them.
+
+        `wanted` is asked before each thing that follows a handler, which may have left the room.
+        """
         if not items or not sinks:
             self.consumed += size
             return
-        ticket = Ticket(self, self._life, size)
+        ticket = Ticket(self, self._life, size, wanted)
         for sink in tuple(sinks):
-            sink.put(items, ticket)
+            if wanted():
+                sink.put(items, ticket)
         if ticket.holds > 1:
             ticket.cost = sum(len(getattr(item, "payload", b"")) + OVERHEAD for item in items)
             self.pending += ticket.cost
@@ -72,10 +82,11 @@ class Inbox:
 class Ticket:
     """One frame that is not wholly taken."""
 
-    __slots__ = ("_inbox", "cost", "holds", "life", "size")
+    __slots__ = ("_inbox", "cost", "holds", "life", "size", "wanted")
 
-    def __init__(self, inbox: Inbox, life: int, size: int) -> None:
+    def __init__(self, inbox: Inbox, life: int, size: int, wanted: Callable[[], bool]) -> None:
         self._inbox = inbox
+        self.wanted = wanted
         self.life = life
         self.size = size
         self.cost = 0

@@ -15,6 +15,9 @@ KEPT_MESSAGES = 4_096  # Messages that left and are not accepted yet (SPEC 5).
 KEPT_BYTES = 1024 * 1024
 LATEST_MESSAGES = 4_096  # As many values as a room may hold by default (PROTOCOL 13).
 LATEST_BYTES = 1024 * 1024
+HELD_FRAMES = 256  # Directs that wait for the number of their room: four times what a server keeps of them, by default.
+HELD_BYTES = 256 * 1024
+HEARD_REFUSALS = 1_024  # As many as a server tells again to a session that goes on; it ends one with more.
 RECENT_DIRECTS = 256  # Directs may be refused after they were accepted; a room gathers so many for one flush.
 
 INBOX_BYTES = 1024 * 1024  # What waits for the application; beyond it nothing is read (SPEC 6).

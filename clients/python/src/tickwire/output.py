@@ -58,6 +58,14 @@ class Output:
         self.answers = 0
         return b"".join(taken)
 
+    def rest(self) -> Output:
+        """Everything that waits, in an output of its own; nothing waits here then."""
+        rest = Output()
+        rest._frames, self._frames = self._frames, rest._frames
+        rest.size = self.size
+        self.clear()
+        return rest
+
     def clear(self) -> None:
         self._frames.clear()
         self.size = self.answers = 0

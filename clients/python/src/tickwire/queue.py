@@ -10,7 +10,7 @@ publish ──> reliable: queued, in order ───┐
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from enum import Enum
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -22,8 +22,8 @@ from .limits import (
     LATEST_MESSAGES,
     QUEUE_BYTES,
     QUEUE_MESSAGES,
-    RECENT_DIRECTS,
 )
+from .refusals import Refusals
 
 
 class Policy(str, Enum):
@@ -46,6 +46,14 @@ class Message(NamedTuple):
     urgent: bool
 
 
+class _Kept(NamedTuple):
+    """A message that left: the number of its data frame, and the handle on which it left."""
+
+    number: int
+    handle: int
+    message: Message
+
+
 class Outbox:
     """Bounded queues of one client, over all its rooms."""
 
@@ -56,9 +64,10 @@ class Outbox:
         self._queued_count = self._queued_bytes = 0
         self._latest: Dict[str, Dict[Tuple[int, int], Message]] = {}
         self._latest_count = self._latest_bytes = 0
-        self._kept: Deque[Tuple[int, Message]] = deque()
+        self._kept: Deque[_Kept] = deque()
         self._kept_bytes = 0
-        self._directs: OrderedDict[int, Message] = OrderedDict()
+        self.refusals = Refusals()
+        """What may be refused although it was accepted, and what was refused."""
         self._returned: List[Message] = []
         self.sent = 0
         """Data frames of this session."""
@@ -113,31 +122,39 @@ class Outbox:
         else:
             self._forget_latest(message)
 
-    def keep(self, message: Message, bounded: bool) -> int:
-        """A message leaves; returns the number of its data frame. `bounded`: nothing accepts, so the oldest go."""
+    def keep(self, handle: int, message: Message, bounded: bool) -> int:
+        """A message leaves on a handle; returns the number of its data frame.
+
+        `bounded`: nothing accepts, so the oldest go.
+        """
         self._forget_latest(message)
         self.sent += 1
-        self._kept.append((self.sent, message))
+        self._kept.append(_Kept(self.sent, handle, message))
         self._kept_bytes += len(message.payload)
         while bounded and (len(self._kept) > KEPT_MESSAGES or self._kept_bytes > KEPT_BYTES):
-            self._unkeep()
+            kept = self._unkeep()
+            self.refusals.accepted(kept.number, kept.message)
         return self.sent
 
     def accepted(self, number: int) -> None:
         """Everything up to this data frame has arrived."""
-        while self._kept and self._kept[0][0] <= number:
-            self._unkeep()
+        while self._kept and self._kept[0].number <= number:
+            kept = self._unkeep()
+            self.refusals.accepted(kept.number, kept.message)
 
     def refused(self, number: int, again: bool) -> Optional[Message]:
-        """A data frame was refused. `again`: it may be sent once more to the server that comes, if it is reliable."""
-        for index, (kept, message) in enumerate(self._kept):
+        """A data frame was refused; None where its message is not known any more.
+
+        `again`: it may be sent once more to the server that comes, if it is reliable.
+        """
+        for index, (kept, _, message) in enumerate(self._kept):
             if kept == number:
                 del self._kept[index]
                 self._kept_bytes -= len(message.payload)
                 if again and message.policy is Policy.RELIABLE:
                     self._returned.append(message)
                 return message
-        return self._directs.pop(number, None)
+        return self.refusals.take(number)
 
     def requeue(self) -> None:
         """Puts what was refused only because the server goes away in front of what waits."""
@@ -147,10 +164,13 @@ class Outbox:
             self._queued_bytes += len(message.payload)
         self._returned.clear()
 
-    def resumed(self, accepted: int) -> List[Message]:
-        """The session goes on: what is to be sent again, in order."""
-        self.accepted(accepted)
-        again = [message for _, message in self._kept]
+    def resumed(self, accepted: int) -> List[Tuple[int, Message]]:
+        """The session goes on: what is to be sent again, in order, and on which handles."""
+        while self._kept and self._kept[0].number <= accepted:
+            kept = self._unkeep()
+            self.refusals.doubt(kept.number, kept.message)
+        self.refusals.resumed(accepted)
+        again = [(kept.handle, kept.message) for kept in self._kept]
         self._kept.clear()
         self._kept_bytes = 0
         self.sent = accepted
@@ -158,10 +178,10 @@ class Outbox:
 
     def restarted(self) -> List[Message]:
         """The session is over: of what is returned nobody knows whether it arrived."""
-        again = self.resumed(0)
-        self._directs.clear()
+        unknown = [message for _, message in self.resumed(0)]
+        self.refusals.restarted()
         self.requeue()
-        return again
+        return unknown
 
     def drop(self, room: Optional[str] = None) -> int:
         """Throws away what waits, in one room or in all; returns how much that was."""
@@ -200,13 +220,10 @@ class Outbox:
         self._queued_count -= 1
         self._queued_bytes -= len(message.payload)
 
-    def _unkeep(self) -> None:
-        number, message = self._kept.popleft()
-        self._kept_bytes -= len(message.payload)
-        if message.kind == 3:
-            self._directs[number] = message
-            if len(self._directs) > RECENT_DIRECTS:
-                self._directs.popitem(last=False)
+    def _unkeep(self) -> _Kept:
+        kept = self._kept.popleft()
+        self._kept_bytes -= len(kept.message.payload)
+        return kept
 
     def rooms(self) -> Iterator[str]:
         """The rooms in which something waits."""

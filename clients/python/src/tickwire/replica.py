@@ -89,10 +89,16 @@ class Replica:
         return outcome
 
     def gap(self, frame: Gap) -> Outcome:
-        """GAP has come (PROTOCOL 6.10)."""
-        self._shown, self._passed = [0, 0], [0, 0]
+        """GAP has come (PROTOCOL 6.10). MalformedError where it does not follow what came before it."""
+        if self.since is None or frame.epoch != self.since[0]:
+            raise MalformedError("a gap in another life of the room")
+        if frame.first != self.since[1] + 1 or frame.last < frame.first - 1:
+            raise MalformedError(f"a gap from {frame.first} to {frame.last} after position {self.since[1]}")
         self._restart(frame.epoch, frame.last)
-        return Outcome("gap", frame.first, frame.last) if frame.last >= frame.first else Outcome("snapshot")
+        if frame.last < frame.first:
+            return Outcome("snapshot")  # No batch is lost: one that was shown in part goes on from there.
+        self._shown, self._passed = [0, 0], [0, 0]
+        return Outcome("gap", frame.first, frame.last)
 
     def paused(self) -> None:
         """Less was asked for: a snapshot that had begun is void (PROTOCOL 6.11)."""

@@ -19,9 +19,9 @@ from .inbox import Sink
 from .interpolate import Interpolator
 from .items import Batch, Direct, Event, Item, Member, Outcome, Presence, Snapshot, Tick, Value
 from .limits import MAX_PRESENCE
+from .membership import Answer
 from .notices import RoomChange, RoomState, State
 from .queue import Policy
-from .rooms import Answer
 from .session import Session
 from .stream import Backlog, Batches, Filter, Handler, Queue, Stream
 
@@ -163,13 +163,18 @@ class Room:
         return self._client._listen_to(lambda notice: isinstance(notice, RoomChange) and notice.room == name)
 
     def handle(self, handler: Callable[[Item], Any]) -> Callable[[], None]:
-        """Calls a function for each item, as `messages` has them. Returns what ends that.
+        """Calls a function for each item, as `messages` has them. Returns what ends that, at once.
 
-        Where it raises, a HandlerError is told, and the next item comes all the same.
+        Where it raises, a HandlerError is told, and the next item comes all the same. Where it leaves the room, none does.
         """
         sink = Handler(handler, self._client._handler_failed)
         self._add(sink)
-        return lambda: self._remove(sink)
+
+        def end() -> None:
+            sink.end()
+            self._remove(sink)
+
+        return end
 
     # Requests.
 

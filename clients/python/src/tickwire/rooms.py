@@ -11,55 +11,20 @@ left ──join──> joining ──JOINED──> joined
 from __future__ import annotations
 
 import random
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Callable, Dict, Iterable, NamedTuple, Optional, Sequence, Set, Tuple
 
 from . import commands
-from .backoff import Backoff
 from .codec import Done, Gap, Joined, Left, Page, Refused, read_records
 from .errors import ClosedError, RefusedError, TickwireError, escaped
-from .inbox import Inbox, Sink
-from .items import Outcome
+from .inbox import Inbox
+from .items import Item
 from .limits import LONGEST_WAIT
+from .membership import Answer, Membership, Settle
 from .notices import Notice, RoomChange, RoomState
 from .output import Output
 from .reasons import CAPABILITY, GOING_AWAY, Advice, advice, sentence
 from .replica import Replica
 from .wire import MalformedError, Reader, varint
-
-Answer = Union[Page, TickwireError, None]
-Settle = Callable[[Answer], None]
-"""Called once with what became of a request: None is DONE."""
-
-
-class Membership:
-    """One room that is, or was, wanted."""
-
-    def __init__(self, name: str, chance: random.Random) -> None:
-        self.name = name
-        self.state = RoomState.LEFT
-        self.handle = 0
-        self.mode = 0
-        self.granted = 0
-        self.data = b""
-        """For the room's logic, in each JOIN."""
-        self.answer = b""
-        """What the room's logic said to the last JOIN."""
-        self.presence = b""
-        self.paused = False
-        self.replica = Replica(False)
-        self.sinks: List[Sink] = []
-        self.id: Optional[int] = None
-        self.asked_since = False
-        self.backoff = Backoff(chance)
-        self.retry_at: Optional[float] = None
-        self.receive = 0
-        """The last RECEIVE."""
-        self.waiting: List[Settle] = []
-        """Who waits for `pause` or `unpause`."""
-
-    @property
-    def wanted(self) -> bool:
-        return self.state is not RoomState.LEFT
 
 
 class _Request(NamedTuple):
@@ -86,6 +51,7 @@ class Rooms:
         self._next_handle = 1
         self._greeted: Set[int] = set()  # Handles whose JOIN went out behind HELLO.
         self._open = False
+        self._resumed = False
         self._capabilities = 0
 
     def get(self, name: str) -> Membership:
@@ -100,6 +66,32 @@ class Rooms:
             return self._ids[number]
         except KeyError:
             raise MalformedError(f"data of room {number}, which nobody joined") from None
+
+    def knows(self, number: int) -> bool:
+        """Whether a room has this number, also one that was left and has not heard so yet."""
+        return number in self._ids
+
+    def may_lack(self, number: int) -> bool:
+        """Whether a room that the session knows has this number, and the JOINED that said so was lost (PROTOCOL 12.2)."""
+        return (
+            self._resumed
+            and number not in self._ids
+            and (
+                any(room.id is None for room in self._handles.values())
+                or any(known is None for _, known in self._zombies.values())
+            )
+        )
+
+    def asks_for(self, number: int) -> bool:
+        """Whether an answer that is on its way may say whose number it is."""
+        return self.may_lack(number) and any(
+            request.membership.id is None and request.what in ("join", "leave") for request in self._requests.values()
+        )
+
+    def deliver(self, room: Membership, items: Sequence[Item], size: int) -> None:
+        """Hands the items of one frame to the application, until it leaves the room."""
+        replica = room.replica  # Another one after each leave.
+        self._inbox.deliver(room.sinks, items, size, lambda: room.replica is replica)
 
     def joined(self) -> Iterable[Membership]:
         """The rooms that are joined."""
@@ -123,8 +115,9 @@ class Rooms:
         room.replica = Replica(echo)
         room.paused = False
         room.backoff.reset()
-        # While the connection is gone, the server may still know the last handle: it is taken up again.
-        if room.handle not in self._zombies or self._open:
+        # While the connection is gone, the server may still know the last handle: it is taken up again, unless this
+        # connection has joined with it already.
+        if room.handle not in self._zombies or self._open or room.handle in self._greeted:
             room.handle = self._next_handle
             self._next_handle += 1
         self._zombies.pop(room.handle, None)
@@ -181,21 +174,27 @@ class Rooms:
 
     # What happens to the connection.
 
-    def greet(self) -> None:
-        """HELLO is said: joins all that is wanted (SPEC 4)."""
-        self._greeted = set(self._handles)
-        for room in self._handles.values():
-            self._send_join(room)
+    def greet(self, resume: bool) -> None:
+        """HELLO is said: joins all that is wanted (SPEC 4). `resume`: the session may go on.
+
+        Where it does, a room that was left and joined again may still be known by the handle before: it is joined when
+        WELCOME has come, behind the LEAVE of that.
+        """
+        if not resume:
+            self._forget_zombies(set())
+        left = {room for room, _ in self._zombies.values()}
+        for handle, room in self._handles.items():
+            if room not in left:
+                self._greeted.add(handle)
+                self._send_join(room)
 
     def welcome(self, resumed: bool, capabilities: int) -> None:
-        """WELCOME came. What was left meanwhile is left now, where the session goes on."""
+        """WELCOME came. What was left meanwhile is left now, where the session goes on; what is not joined yet is joined."""
         self._open = True
+        self._resumed = resumed
         self._capabilities = capabilities
         if not resumed:
-            self._zombies = {
-                handle: (left[0], None) for handle, left in self._zombies.items() if handle in self._greeted
-            }
-            self._ids.clear()
+            self._forget_zombies(self._greeted)
             for room in self._handles.values():
                 room.id = None
         for handle, (room, _) in self._zombies.items():
@@ -264,7 +263,7 @@ class Rooms:
             self._send_receive(room)
         else:
             self._settle_all(room, None)
-        self._inbox.deliver(room.sinks, (outcome,), size)
+        self.deliver(room, (outcome,), size)
         return room
 
     def on_left(self, now: float, frame: Left) -> None:
@@ -323,8 +322,10 @@ class Rooms:
     def on_gap(self, frame: Gap, size: int) -> None:
         """GAP: told in its place among the events."""
         room = self.of_id(frame.room)
-        outcome: Tuple[Outcome, ...] = (room.replica.gap(frame),) if room is not None else ()
-        self._inbox.deliver(room.sinks if room is not None else (), outcome, size)
+        if room is None:
+            self._inbox.consumed += size
+        else:
+            self.deliver(room, (room.replica.gap(frame),), size)
 
     # How it is done.
 
@@ -376,6 +377,11 @@ class Rooms:
             self._change(room, RoomState.JOINING, reason, text)
         # A server that goes away is left at once, and the room joined at the next one.
         room.retry_at = None if reason == GOING_AWAY else now + wait
+
+    def _forget_zombies(self, but: Set[int]) -> None:
+        """The server knows nothing of the session before, only of what was joined since."""
+        self._zombies = {handle: (left[0], None) for handle, left in self._zombies.items() if handle in but}
+        self._ids.clear()
 
     def _let_go(self, room: Membership) -> None:
         self._handles.pop(room.handle, None)

@@ -19,10 +19,10 @@ from typing import Callable, List, Optional, Union
 
 from . import commands, limits
 from .actions import Action, AskToken, Failure, Hangup, Open
+from .arrivals import Arrivals
 from .backoff import Backoff
 from .clock import Clock
 from .codec import (
-    DIRECT,
     Accepted,
     Close,
     Data,
@@ -43,16 +43,14 @@ from .errors import (
     ClosedError,
     ConnectError,
     ProtocolError,
-    RefusedError,
     TickwireError,
     TokenError,
-    TooLargeError,
     VersionError,
     escaped,
 )
 from .inbox import Inbox
-from .items import Direct
-from .notices import DirectsLost, Notice, RoomState, State, StateChange, Unconfirmed
+from .membership import Membership
+from .notices import Notice, State, StateChange, Unconfirmed
 from .output import Output
 from .pulse import Pulse
 from .queue import Message, Outbox, Policy
@@ -63,14 +61,14 @@ from .reasons import (
     NOT_TICKWIRE,
     TOKEN_EXPIRED,
     TOKEN_INVALID,
-    TOO_LARGE,
     VERSION,
     Advice,
     advice,
     sentence,
 )
 from .renewal import Renewal
-from .rooms import Membership, Rooms
+from .rooms import Rooms
+from .sender import Sender
 from .target import Target
 from .wire import MAGIC, MalformedError, Reader, string, varint
 
@@ -118,13 +116,11 @@ class Session:
         self._leave_until = 0.0
         self._welcomed_at = 0.0
         self._resume: Optional[bytes] = None
-        self._directs = 0
+        self._arrivals = Arrivals(self.rooms, self.inbox, self.clock, tell)
         self._numbers = 0
-        self._capabilities = 0
-        self._unasked = [0, 0]  # Data frames, and bytes of them, since the server was asked what it accepted.
-        self.max_message: Optional[int] = None
-        """The largest message the server takes; None before the first WELCOME."""
+        self._sender = Sender(self.outbox, self.output, self.rooms, tell)
         self.max_frame = 0
+        """The largest frame payload it takes on this connection; 0 before its WELCOME."""
         self.subject = ""
         """Who the server says this client is."""
 
@@ -174,14 +170,9 @@ class Session:
         room = self.rooms.get(name)
         if not room.wanted:
             raise ClosedError(f"{name} is left")
-        # Before WELCOME nobody knows what the server takes; 32 bytes hold every head.
-        most = self.max_message if self.max_message is not None else limits.MAX_PAYLOAD - 32
-        if len(payload) > most:
-            raise TooLargeError(f"{len(payload)} bytes; the server takes {most}")
+        self._sender.check(payload)
         message = Message(self._numbers + 1, name, kind, key, payload, policy, urgent)
-        if self._may_leave(room) and self.outbox.may_pass(message):
-            self._emit(room, message)
-        elif not self.outbox.wait(message):
+        if not self._sender.publish(room, message, self.phase == "open"):
             return None
         self._numbers += 1
         return self._numbers
@@ -203,6 +194,7 @@ class Session:
         if self.phase != "opening":
             return
         self.phase = "greeting"
+        self.max_frame = 0
         self._decoder = Decoder()
         self._messages = messages
         extensions = {}
@@ -211,11 +203,11 @@ class Session:
         if self._software:
             extensions[2] = self._software[:64]
         if self._resume is not None:
-            extensions[4] = string(self._resume) + varint(self._directs)
+            extensions[4] = string(self._resume) + varint(self._arrivals.directs)
         if not messages:
             self.output.send(MAGIC)
         self.output.send(commands.hello(self.output.request(), _CAPABILITIES, extensions=extensions))
-        self.rooms.greet()
+        self.rooms.greet(self._resume is not None)
 
     def receive(self, now: float, data: bytes) -> None:
         """Bytes have come. On WebSocket exactly one message, and none while the inbox is full."""
@@ -249,12 +241,17 @@ class Session:
             for room in self.rooms.joined():
                 ended = room.replica.end()
                 if ended is not None:
-                    self.inbox.deliver(room.sinks, (ended,), 0)
+                    self.rooms.deliver(room, (ended,), 0)
         self.flush()
 
     def written(self) -> None:
         """The transport has taken output."""
         self.flush()
+
+    def flush(self) -> None:
+        """Sends what waits and may leave now."""
+        if self.phase == "open":
+            self._sender.flush()
 
     def violated(self, now: float, text: str) -> None:
         """The transport itself saw what must not come."""
@@ -344,7 +341,8 @@ class Session:
 
     def _frame(self, now: float, frame: Frame, size: int) -> None:
         if isinstance(frame, Data):
-            self._data(now, frame, size)
+            self._need_open()
+            self._arrivals.data(now, frame, size)
             return
         if isinstance(frame, (Joined, Gap)) and not _unknown(frame):
             self._need_open()
@@ -352,19 +350,21 @@ class Session:
                 self.rooms.on_gap(frame, size)
             else:
                 self.rooms.on_joined(frame, size)
+                self._arrivals.release(now)
             return
         self.inbox.consumed += size
         if isinstance(frame, Close):
             self._closed(now, frame)
         elif isinstance(frame, Ping):
             self.outbox_accepted(frame.accepted)
-            answer = commands.pong(frame.time, self.inbox.consumed, self._directs)
+            answer = commands.pong(frame.time, self.inbox.consumed, self._arrivals.directs)
             self._need_open()  # A server asks behind WELCOME: nothing may precede HELLO here.
             self.output.first(answer)
         elif isinstance(frame, Pong):
             if self._pulse.answered(frame.time):
                 self.clock.sample(now, frame.time, frame.clock, frame.received, frame.sent)
             self.outbox_accepted(frame.accepted)
+            self.outbox.refusals.answered()
             if self.phase == "leaving":
                 self._depart(now)
         elif _unknown(frame):
@@ -378,14 +378,16 @@ class Session:
     def _answer(self, now: float, frame: Union[Left, Refused, Done, Page, Accepted, GoingAway]) -> None:
         if isinstance(frame, Left):
             self.rooms.on_left(now, frame)
+            self._arrivals.release(now)
         elif isinstance(frame, Refused):
             if frame.request == 0 and frame.number:
-                self._refused(frame)
+                self._sender.refused(frame)
             elif self._renewal.is_answer(frame.request):
                 self.tell(TokenError(f"the token was refused: {sentence(frame.reason)} ({frame.reason})"))
                 self._renewal.failed(now)
             else:
                 self.rooms.on_refused(now, frame)
+                self._arrivals.release(now)
         elif isinstance(frame, Done):
             if self._renewal.is_answer(frame.request):
                 self._token = self._renewal.taken(now, self.clock.wall_time(now))
@@ -398,22 +400,6 @@ class Session:
         elif self.phase == "open":
             self._going_away(now, frame)
 
-    def _data(self, now: float, frame: Data, size: int) -> None:
-        self._need_open()
-        room = self.rooms.of_id(frame.room)
-        if room is None:
-            self.inbox.consumed += size
-            return
-        replica = room.replica
-        since = self.clock.server_time(now) * 1000 - replica.tick_time
-        items = replica.data(frame, replica.tick + int(since // max(1, replica.period)))
-        if frame.kind == DIRECT:
-            # After a resume directs come again that were seen (PROTOCOL 8.6).
-            items = [item for item in items if not isinstance(item, Direct) or item.number > self._directs]
-            if items and isinstance(items[-1], Direct):
-                self._directs = items[-1].number
-        self.inbox.deliver(room.sinks, items, size)
-
     def _welcome(self, now: float, frame: Welcome) -> None:
         if self.phase != "greeting":
             raise MalformedError("welcomed twice")
@@ -423,48 +409,33 @@ class Session:
         self.phase = "open"
         self._welcomed_at = now
         self._asked_again = False
-        self._capabilities = frame.capabilities & _CAPABILITIES
-        self.max_message, self.max_frame = min(frame.max_message, limits.MAX_PAYLOAD - 32), frame.max_frame
+        capabilities = frame.capabilities & _CAPABILITIES
+        self._sender.welcome(frame.max_message, bool(capabilities & commands.ACCEPTED))
+        self.max_frame = frame.max_frame
         self.subject = escaped(frame.extensions.get(8, b""))
-        self._resume = frame.extensions.get(2) if self._capabilities & commands.RESUME else None
+        self._resume = frame.extensions.get(2) if capabilities & commands.RESUME else None
         self.inbox.restart()
         self.clock.welcome(now, frame.clock, frame.time, frame.wall)
         self._pulse.welcome(now, frame.ping)
         self._renewal.welcome(
             now,
             self.clock.wall_time(now),
-            self._token if self._ask and self._capabilities & commands.TOKEN else None,
+            self._token if self._ask and capabilities & commands.TOKEN else None,
         )
+        if resumed and frame.accepted > self.outbox.sent:
+            raise MalformedError("more was accepted than was sent")
         if not resumed:
-            self._directs = 0
+            self._arrivals.restarted()
             self._tell_unconfirmed()
         elif 6 in frame.extensions:
             reader = Reader(frame.extensions[6])
-            first, last = reader.varint(), reader.varint()
-            self._directs = max(self._directs, last)
-            self.tell(DirectsLost(first, last))
-        self.rooms.welcome(resumed, self._capabilities)
+            self._arrivals.lose(reader.varint(), reader.varint())
         self._change(State.CONNECTED, 0, "")
         if resumed:
-            if frame.accepted > self.outbox.sent:
-                raise MalformedError("more was accepted than was sent")
-            for message in self.outbox.resumed(frame.accepted):
-                room = self.rooms.get(message.room)
-                if room.wanted:
-                    self._emit(room, message)
+            # Before any of the rooms is left.
+            self._sender.resend(frame.accepted)
+        self.rooms.welcome(resumed, capabilities)
         self._ping(now)
-
-    def _refused(self, frame: Refused) -> None:
-        """A message was not accepted."""
-        again = frame.reason == GOING_AWAY
-        message = self.outbox.refused(frame.number, again)
-        if again and message is not None and message.policy is Policy.RELIABLE:
-            return  # It is sent again to the server that comes (PROTOCOL 6.9).
-        text = escaped(frame.extensions.get(2, b""))
-        if message is None:
-            self.tell(RefusedError("a message", frame.reason, 0, text))
-        else:
-            self.tell(RefusedError(message.room, frame.reason, message.number, text))
 
     def _going_away(self, now: float, frame: GoingAway) -> None:
         self._retry_at = now + min(limits.LONGEST_WAIT, frame.reconnect / 1000)
@@ -506,22 +477,21 @@ class Session:
 
     def _answered(self, now: float, failure: Failure, status: int) -> None:
         """HTTP answered instead of a WebSocket."""
-        error = ConnectError(failure.text, status)
         if status in (408, 429) or status >= 500:
-            self.tell(error)
             told = failure.retry_after
-            self._back(now, None if told is None else min(limits.LONGEST_WAIT, max(0.0, told)), 0, failure.text)
+            wait = None if told is None else min(limits.LONGEST_WAIT, max(0.0, told))
+            self._back(now, wait, 0, failure.text, status)
         else:
-            self._stop(0, failure.text, error)
+            self._stop(0, failure.text, ConnectError(failure.text, status))
 
-    def _back(self, now: float, wait: Optional[float], reason: int, text: str) -> None:
-        """Comes back after `wait` seconds, None: backoff."""
+    def _back(self, now: float, wait: Optional[float], reason: int, text: str, status: Optional[int] = None) -> None:
+        """Comes back after `wait` seconds, None: backoff. `status` is of an HTTP answer."""
         if self.state is State.CONNECTED:
             if now - self._welcomed_at >= limits.STABLE:
                 self._backoff.reset()
         else:
             self._elsewhere = self._elsewhere if advice(reason) is Advice.LATER else None
-            self.tell(ConnectError(text))
+            self.tell(ConnectError(text, status))
         self.rooms.lost(reason, text)
         self._change(State.CONNECTING, reason, text)
         self._wait(now, self._backoff.next() if wait is None else wait)
@@ -563,9 +533,9 @@ class Session:
             self._hang_up(False)
 
     def _hang_up(self, politely: bool) -> None:
-        last = self.output.take(2**31) if politely else b""
-        self.output.clear()
-        self.actions.append(Hangup(politely, last))
+        last = self.output.rest()
+        self._arrivals.broken()
+        self.actions.append(Hangup(politely, last if politely else Output()))
         self.phase = "idle"
 
     def _forget(self) -> None:
@@ -614,43 +584,6 @@ class Session:
 
     # Messages.
 
-    def _may_leave(self, room: Membership) -> bool:
-        return self.phase == "open" and room.state is RoomState.JOINED and not self.output.full
-
-    def _emit(self, room: Membership, message: Message) -> None:
-        """One data frame, which is kept until it is accepted."""
-        if self.max_message is not None and len(message.payload) > self.max_message:
-            self.tell(RefusedError(message.room, TOO_LARGE, message.number))
-            return
-        flags = commands.URGENT if message.urgent else 0
-        accepts = bool(self._capabilities & commands.ACCEPTED)
-        if accepts:
-            self._unasked[0] += 1
-            self._unasked[1] += len(message.payload)
-            if self._unasked[0] >= limits.ACKNOWLEDGE_EVERY or self._unasked[1] >= limits.ACKNOWLEDGE_BYTES:
-                flags |= commands.ACKNOWLEDGE
-                self._unasked = [0, 0]
-        self.outbox.keep(message, not accepts)
-        if message.kind == 0:
-            self.output.send(commands.event(room.handle, message.payload, flags))
-        elif message.kind == 1:
-            self.output.send(commands.value(room.handle, message.key, message.payload, flags))
-        else:
-            self.output.send(commands.direct(room.handle, message.key, message.payload, flags))
-
-    def flush(self) -> None:
-        """Sends what waits and may leave now."""
-        if self.phase != "open" or not len(self.outbox):
-            return
-        for name in self.outbox.rooms():
-            room = self.rooms.get(name)
-            while self._may_leave(room):
-                message = self.outbox.waiting(name)
-                if message is None or not self.outbox.has_place(message):
-                    break
-                self.outbox.leave(message)
-                self._emit(room, message)
-
     def outbox_accepted(self, number: int) -> None:
         """The server tells what it has accepted (PROTOCOL 12.3)."""
         if number > self.outbox.sent:
@@ -658,7 +591,7 @@ class Session:
         self.outbox.accepted(number)
 
     def _ping(self, now: float) -> None:
-        self.output.send(commands.ping(self._pulse.ask(now), self.inbox.consumed, self._directs))
+        self.output.send(commands.ping(self._pulse.ask(now), self.inbox.consumed, self._arrivals.directs))
 
     def _need_open(self) -> None:
         if self.phase not in ("open", "leaving"):

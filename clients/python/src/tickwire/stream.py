@@ -177,9 +177,16 @@ class Handler:
     def __init__(self, handler: Callable[[Item], Any], failed: Callable[[Exception], None]) -> None:
         self._handler = handler
         self._failed = failed
+        self._ended = False
+
+    def end(self) -> None:
+        """The function is not called again."""
+        self._ended = True
 
     def put(self, items: Sequence[Item], ticket: Ticket) -> None:
         for item in items:
+            if self._ended or not ticket.wanted():
+                return
             try:
                 self._handler(item)
             except Exception as error:

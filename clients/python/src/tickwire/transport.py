@@ -31,6 +31,7 @@ from websockets.uri import parse_uri
 
 from .actions import Failure
 from .limits import CHUNK_BYTES, FRAGMENTS, GOODBYE, MESSAGE_BYTES, OUTPUT_BYTES, UNREAD_BYTES, WEBSOCKET_BYTES
+from .output import Output
 from .target import Target
 from .wire import ALPN, SUBPROTOCOL
 
@@ -86,7 +87,7 @@ class Connection:
         """Ends it now."""
         self._writer.transport.abort()
 
-    async def finish(self, last: bytes) -> None:
+    async def finish(self, last: Output) -> None:
         """Writes what is left, waits a moment for the server to end, and closes. Never raises but when cancelled."""
         with contextlib.suppress(EndedError, ViolationError, asyncio.TimeoutError, OSError):
             try:
@@ -95,9 +96,9 @@ class Connection:
             finally:
                 self.abort()
 
-    def _say_last(self, last: bytes) -> None:
-        if last:
-            self.write(last)
+    def _say_last(self, last: Output) -> None:
+        while frames := last.take(self.limit):
+            self.write(frames)
 
     async def _to_the_end(self) -> None:
         with contextlib.suppress(EndedError):
@@ -143,9 +144,8 @@ class WebSocketConnection(Connection):
             self._protocol.send_binary(frames)
             self._say()
 
-    def _say_last(self, last: bytes) -> None:
-        if last:
-            self.write(last)
+    def _say_last(self, last: Output) -> None:
+        super()._say_last(last)
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(1000)
             self._say()
