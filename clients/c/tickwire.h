@@ -276,7 +276,7 @@ typedef struct tw_client {
     uint8_t resume_len, stage, frame_type, frame_flags, pings, samples;
     uint8_t state, told, link, error, closing;
     tw_room *room;
-    bool shut, hello, welcomed, resumed, ponging, renew, asked_token, want_token, tell_token, unconfirmed, pop, hidden;
+    bool shut, hello, welcomed, resumed, ponging, renew, asked_token, want_token, tell_token, unconfirmed, pop, hidden, slept;
 } tw_client;
 
 /* Begins: disconnected, in no room. False where a buffer is too small. */
@@ -1593,6 +1593,8 @@ size_t tw_feed(tw_client *c, const uint8_t *bytes, size_t len)
     if (len > space) len = space;
     if (len > 0) memcpy(c->config.in + c->in_len, bytes, len);
     c->in_len += len;
+    if (len == 0) return 0;
+    c->slept = false;
     /* [9] twice its interval and 5 s. */
     if (c->welcomed) c->dead_at = c->now + 2 * c->ping_ms + 5000;
     return len;
@@ -1612,7 +1614,6 @@ bool tw_init(tw_client *c, const tw_config *config)
 
 tw_action tw_poll(tw_client *c, uint64_t now)
 {
-    uint64_t before = c->now;
     c->now = now;
     if (c->link == TW_LINK_NONE) {
         if (c->state != TW_CONNECTING || c->state != c->told || c->want_token || now < c->at) return TW_NOTHING;
@@ -1621,8 +1622,9 @@ tw_action tw_poll(tw_client *c, uint64_t now)
         return TW_OPEN;
     }
     if (now >= c->dead_at && !c->shut) {
-        if (c->welcomed && now - before >= 5000) {
-            /* It was this program that slept (SPEC 2). */
+        if (c->welcomed && !c->slept && now - c->dead_at >= 5000) {
+            /* So late is who slept: the server is asked (SPEC 2), and once, until it says something. */
+            c->slept = true;
             c->ping_at = now;
             c->dead_at = now + 5000;
         } else if (c->closing != 0) {

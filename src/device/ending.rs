@@ -36,7 +36,6 @@ const MOST_WAIT: u32 = 20_000;
 impl<const ROOMS: usize> Device<'_, ROOMS> {
     /// Tells the time, in milliseconds of a clock that never goes back. To be called in every round of the caller's loop.
     pub fn poll(&mut self, now: u64) -> Action {
-        let slept = now.saturating_sub(self.time.now) >= STOOD;
         self.time.now = now;
         match self.link {
             Link::None => {
@@ -49,11 +48,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
                 return Action::Open;
             }
             Link::Opening | Link::Open | Link::Closing(_) if now < self.time.dead_at => {}
-            Link::Open if self.session.welcomed && slept => {
-                // It was this program that slept: the server gets 5 s to answer a ping.
-                self.time.ping_at = now;
-                self.time.dead_at = now + STOOD;
-            }
+            Link::Open if self.session.welcomed && self.time.has_slept() => self.time.handle_sleep(),
             Link::Opening | Link::Open => self.end(None, None, None),
             Link::Closing(_) => self.link = Link::Shut,
             Link::Shut => {}

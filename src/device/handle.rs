@@ -45,10 +45,12 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         if self.link != Link::Open {
             return bytes.len();
         }
-        if self.session.welcomed {
+        let len = self.intake.feed(bytes);
+        // Nothing is no sign of life.
+        if self.session.welcomed && len > 0 {
             self.time.handle_bytes();
         }
-        self.intake.feed(bytes)
+        len
     }
 
     /// Reads one piece of what has come. False where more bytes are needed, or an answer has to leave first.

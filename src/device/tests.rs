@@ -351,6 +351,31 @@ fn a_silent_server_is_left_but_who_slept_asks_first() {
 }
 
 #[test]
+fn who_slept_asks_once_until_something_comes() {
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    assert_eq!(device.poll(device.time.now + 3_600_000), Action::Nothing);
+    check(&say(device, "03 00 02 00 05 00"), &[]);
+    assert_eq!(device.poll(device.time.now + 3_600_000), Action::Nothing);
+    assert_eq!(device.poll(device.time.now + 3_600_000), Action::Shut);
+}
+
+#[test]
+fn a_silent_server_is_left_by_who_sleeps_as_long_as_it_may() {
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    let began = device.time.now;
+    let mut rounds = 0;
+    while device.poll(device.time.now + device.wait()) == Action::Nothing && rounds < 100 {
+        flush(device);
+        // A loop that has received nothing.
+        assert_eq!(device.feed(&[]), 0);
+        rounds += 1;
+    }
+    assert_eq!((device.time.now - began, device.link), (35_000, Link::Shut));
+}
+
+#[test]
 fn the_servers_time_is_that_of_the_shortest_way() {
     let mut memory = Memory::new();
     let device = &mut memory.entered();

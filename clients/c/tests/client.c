@@ -363,7 +363,7 @@ static void test_refusals(void)
 static void test_time(void)
 {
     unsigned i;
-    uint64_t least = UINT64_MAX, most = 0;
+    uint64_t least = UINT64_MAX, most = 0, began;
     begin("backoff grows to twenty seconds, and is never the same", false);
     tw_connect(&client);
     got(TW_EVENT_STATE);
@@ -393,6 +393,24 @@ static void test_time(void)
     flush();
     CHECK(sent_len > 0 && sent[0] == TW_PING && tw_poll(&client, clock_ms += 4999) == TW_NOTHING);
     CHECK(tw_poll(&client, clock_ms + 1) == TW_SHUT);
+
+    enter("who slept asks once, until something comes", TW_MODE_BOTH);
+    CHECK(tw_poll(&client, clock_ms += 3600000) == TW_NOTHING);
+    CHECK(tw_poll(&client, clock_ms += 3600000) == TW_SHUT);
+    enter("an answer, and it may sleep again", TW_MODE_BOTH);
+    CHECK(tw_poll(&client, clock_ms += 3600000) == TW_NOTHING);
+    say("03 00 02 00 05 00");
+    got(TW_EVENT_NONE);
+    CHECK(tw_poll(&client, clock_ms += 3600000) == TW_NOTHING);
+
+    enter("a silent server is left by who sleeps as long as it may", TW_MODE_BOTH);
+    for (began = clock_ms, i = 0; i < 100 && tw_poll(&client, clock_ms) == TW_NOTHING; i++) {
+        flush();
+        /* A loop that has received nothing. */
+        CHECK(tw_feed(&client, sent, 0) == 0);
+        clock_ms += tw_wait(&client);
+    }
+    CHECK(clock_ms - began == 35000 && client.link == TW_LINK_OPEN && client.shut);
 
     enter("time, by the ping with the shortest way", TW_MODE_BOTH);
     CHECK(tw_server_time(&client) == 5000000);
