@@ -728,8 +728,8 @@ static bool tw_compose_room(tw_client *c, unsigned index, tw_frame *frame, tw_wr
             room->leave = false;
             return false;
         }
-        /* Whether an earlier session goes on is not known before WELCOME. */
-        if (room->phase == TW_PHASE_HELD && !c->welcomed) return false;
+        /* Whether an earlier session goes on is not known before WELCOME. If so, what it sends again goes first [12.2]. */
+        if (!c->welcomed || c->cursor < c->kept_len) return false;
         frame->command = TW_LEAVE;
         frame->request += 1;
         tw_encode(TW_FROM_CLIENT, frame, out);
@@ -1123,11 +1123,13 @@ static bool tw_handle_joined(tw_client *c, const tw_frame *frame)
     tw_room *room = tw_by_handle(c, frame->arg[0]);
     uint64_t position = frame->arg[6];
     if (room == NULL) return false;
-    if (room->phase != TW_PHASE_ASKED) return room->phase == TW_PHASE_LEAVING;
+    if (room->phase != TW_PHASE_ASKED && room->phase != TW_PHASE_LEAVING) return false;
+    /* News of it come until LEFT, and are hidden. */
     room->id = frame->arg[1];
+    room->has_id = true;
+    if (room->phase == TW_PHASE_LEAVING) return true;
     room->member = frame->arg[2];
     room->tick = frame->arg[8];
-    room->has_id = true;
     room->phase = TW_PHASE_IN;
     room->collecting = false;
     room->run = 0;
@@ -1151,12 +1153,19 @@ static bool tw_handle_joined(tw_client *c, const tw_frame *frame)
     return true;
 }
 
+/* The server has it no more. */
+static void tw_forget(tw_room *room)
+{
+    room->phase = TW_PHASE_NONE;
+    room->has_id = false;
+}
+
 /* The server does not want this client in a room, for now or for good. */
 static void tw_refuse(tw_client *c, tw_room *room, const tw_frame *frame)
 {
     bool asked = room->leave || !room->wanted;
-    room->phase = TW_PHASE_NONE;
-    room->leave = room->has_id = false;
+    tw_forget(room);
+    room->leave = false;
     if (asked) return;
     room->reason = frame->arg[1];
     room->state = TW_ROOM_JOINING;
@@ -1195,7 +1204,7 @@ static void tw_handle_refused(tw_client *c, const tw_frame *frame, tw_event *eve
             event->number = frame->arg[1];
         } else if (which == 0 ? room->phase == TW_PHASE_ASKED : room->phase == TW_PHASE_LEAVING) {
             /* Of a LEAVE: it had ended before, and what was joined since is asked for again. */
-            if (which == 1) room->phase = TW_PHASE_NONE;
+            if (which == 1) tw_forget(room);
             else tw_refuse(c, room, frame);
         }
     }
@@ -1242,12 +1251,8 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, bool partial, tw_e
     case TW_JOINED: return tw_handle_joined(c, &frame);
     case TW_LEFT:
         if (room == NULL) return false;
-        if (room->phase == TW_PHASE_LEAVING) {
-            room->phase = TW_PHASE_NONE;
-            room->has_id = false;
-        } else if (room->phase == TW_PHASE_IN) {
-            tw_refuse(c, room, &frame);
-        }
+        if (room->phase == TW_PHASE_LEAVING) tw_forget(room);
+        else if (room->phase == TW_PHASE_IN) tw_refuse(c, room, &frame);
         break;
     case TW_REFUSED: tw_handle_refused(c, &frame, event); break;
     case TW_DONE:
@@ -1312,7 +1317,7 @@ static bool tw_handle_head(tw_client *c, tw_bytes head, tw_event *event)
     c->left -= head.len - frame.rest.len;
     c->stage = TW_STAGE_RECORDS;
     /* [12.2] directs come before the room is joined again; all else comes again behind that. */
-    c->hidden = kind == TW_KIND_DIRECT ? !room->wanted || room->leave : !tw_shows(room);
+    c->hidden = kind == TW_KIND_DIRECT ? !room->wanted || room->leave || room->phase == TW_PHASE_LEAVING : !tw_shows(room);
     if (c->hidden) {
         c->skip = c->left;
         return true;

@@ -212,7 +212,11 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let room = self.rooms.get_mut(place(joined.handle)).ok_or(Breach::Room)?;
         match room.phase {
             Phase::Asked => room.handle_joined(joined).map(|()| None),
-            Phase::Leaving => Ok(None),
+            Phase::Leaving => {
+                // News of it come until LEFT, and are hidden.
+                room.id = Some(joined.room);
+                Ok(None)
+            }
             _ => Err(Breach::Room),
         }
     }
@@ -221,10 +225,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let index = place(handle);
         let room = self.rooms.get_mut(index).ok_or(Breach::Room)?;
         match room.phase {
-            Phase::Leaving => {
-                room.phase = Phase::None;
-                room.id = None;
-            }
+            Phase::Leaving => room.forget(),
             Phase::In => self.refuse(index, reason, None),
             _ => {}
         }
@@ -245,7 +246,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         match (asked, room.phase) {
             (Asked::Join, Phase::Asked) => self.refuse(index, reason, told),
             // It had ended before.
-            (Asked::Leave, Phase::Leaving) => room.phase = Phase::None,
+            (Asked::Leave, Phase::Leaving) => room.forget(),
             (Asked::Receive, _) => return paused(request, Some(reason)),
             _ => {}
         }
@@ -258,7 +259,8 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let again = self.again(Some(reason), told, &mut tries);
         let Some(room) = self.rooms.get_mut(index) else { return };
         let gone = room.leave || !room.wanted;
-        (room.phase, room.leave, room.id) = (Phase::None, false, None);
+        room.forget();
+        room.leave = false;
         if gone {
             return;
         }
@@ -313,7 +315,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let has_more = options & flags::MORE != 0;
         let mut current = Current { kind, room: Some(index), position: head.position, has_more };
         // PROTOCOL 12.2: directs come before the room is joined again; all else comes again behind that.
-        let shown = if kind == Kind::Direct { room.wanted && !room.leave } else { room.is_in() };
+        let shown = if kind == Kind::Direct { room.takes_directs() } else { room.is_in() };
         if !shown {
             current.room = None;
             self.current = Some(current);

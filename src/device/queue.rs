@@ -43,6 +43,11 @@ impl<'a> Queue<'a> {
         self.tx > 0
     }
 
+    /// Whether something has to leave again before anything can leave for the first time.
+    pub(super) const fn repeats(&self) -> bool {
+        self.cursor < self.kept
+    }
+
     /// Adds a message; of a value only the last one waits (clients/SPEC.md, 5). Its payload is below 64 KiB.
     pub(super) fn push(&mut self, data: &ClientData<'_>) -> Result<(), Refusal> {
         let len = data.encoded_len();

@@ -313,6 +313,70 @@ fn refusals_are_told_with_what_they_are_of() {
 }
 
 #[test]
+fn who_leaves_before_the_answer_stays_connected() {
+    let mut memory = Memory::new();
+    let device = &mut memory.device(false);
+    device.join(0, "arena", JoinOptions::BOTH).unwrap();
+    open(device);
+    welcome(device, false, 0);
+    events(device);
+    device.leave(0);
+    assert!(flush(device).starts_with(&[2, 0, 3, 0, 5]), "LEAVE");
+    joined(device, 0, 10);
+    check(&events(device), &["Left Reason(200)"]);
+    // A snapshot, and a direct.
+    check(&say(device, "01 00 08 08 07 0a 1170 01 02 00 78 01 00 08 06 07 01 1170 01 02 00 61"), &[]);
+    let gap = Gap { room: RoomId(7), epoch: EPOCH, from: Position(11), to: Position(12), ..Gap::default() };
+    tell(device, 0, Command::Gap(gap));
+    device.join(0, "other", JoinOptions::BOTH).unwrap();
+    check(&events(device), &["Joining"]);
+    check(&say(device, "01 00 08 06 07 02 1170 01 02 00 61"), &[]);
+    tell(device, 5, Command::Left(Left { handle: Handle(1), reason: Reason(200), extensions: Extensions::NONE }));
+    check(&events(device), &[]);
+    assert_eq!(flush(device)[4], 3, "JOIN");
+    joined(device, 0, 3);
+    check(&events(device), &["Joined", "Snapshot"]);
+
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    device.leave(0);
+    flush(device);
+    let refused = Refused { number: 0, reason: Reason(232), extensions: Extensions::NONE };
+    tell(device, 5, Command::Refused(refused));
+    check(&events(device), &["Left"]);
+    check(&say(device, "01 00 04 00 07 0b 1170"), &["Connecting", "Protocol(Room)"]);
+}
+
+#[test]
+fn what_leaves_again_goes_before_leave() {
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    device.publish(0, b"1").unwrap();
+    flush(device);
+    breaks(device);
+    device.leave(0);
+    open(device);
+    welcome(device, true, 0);
+    events(device);
+    let again_and_leave = b"\x01\0\x02\x20\x011\x02\0\x03\0\x05\x05\x01";
+    let sent = flush(device);
+    assert!(sent.windows(13).any(|part| part == again_and_leave), "{sent:?}");
+
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    device.publish(0, b"1").unwrap();
+    flush(device);
+    breaks(device);
+    assert!(open(device).windows(5).any(|part| part == b"arena"), "JOIN");
+    device.leave(0);
+    assert_eq!(flush(device), [], "WELCOME has not come");
+    welcome(device, true, 0);
+    events(device);
+    let sent = flush(device);
+    assert!(sent.windows(13).any(|part| part == again_and_leave), "{sent:?}");
+}
+
+#[test]
 fn backoff_grows_to_twenty_seconds_and_is_never_the_same() {
     let mut memory = Memory::new();
     let device = &mut memory.device(false);

@@ -360,6 +360,67 @@ static void test_refusals(void)
     CHECK(find(TW_CONTROL, TW_JOIN) != NULL);
 }
 
+/* A room that was left while its JOIN was under way, and what the server had sent by then. */
+static void test_leaving(void)
+{
+    begin("who leaves before the answer stays connected", false);
+    tw_connect(&client);
+    CHECK(tw_join(&client, 0, "arena", TW_MODE_BOTH, text("")) && got(TW_EVENT_STATE));
+    open_link();
+    welcome(false, 0);
+    flush();
+    CHECK(got(TW_EVENT_STATE));
+    tw_leave(&client, 0);
+    flush();
+    CHECK(find(TW_CONTROL, TW_LEAVE) != NULL && got(TW_EVENT_NONE) == false);
+    joined(0, 10);
+    say("01 00 08 08 07 0a 1170 01 02 00 78"); /* a snapshot, */
+    say("02 00 0d 00 0a 00 07 0000000000000063 0b 0c"); /* GAP, */
+    say("01 00 08 06 07 01 1170 01 02 00 61"); /* a direct, */
+    CHECK(tw_join(&client, 0, "other", TW_MODE_BOTH, text("")) && next(TW_EVENT_ROOM) && event.state == TW_ROOM_JOINING);
+    CHECK(!tw_next(&client, &event) && client.state == TW_CONNECTED && client.closing == 0);
+    tell(TW_LEFT, 5, (const uint64_t[]){1, 200}, 2, "");
+    CHECK(!tw_next(&client, &event));
+    flush();
+    CHECK(find(TW_CONTROL, TW_JOIN) != NULL);
+    joined(0, 3);
+    CHECK(got(TW_EVENT_OUTCOME) && rooms[0].state == TW_ROOM_JOINED);
+
+    enter("after LEAVE was refused the room is not known", TW_MODE_BOTH);
+    tw_leave(&client, 0);
+    flush();
+    tell(TW_REFUSED, 5, (const uint64_t[]){0, 232}, 2, "");
+    say("01 00 04 00 07 0b 1170");
+    CHECK(got(TW_EVENT_ERROR) && event.state == TW_ERROR_PROTOCOL);
+
+    enter("what leaves again goes before LEAVE", TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    tw_publish(&client, 0, text("2"), 0);
+    flush();
+    breaks();
+    tw_leave(&client, 0);
+    open_link();
+    CHECK(find(TW_CONTROL, TW_LEAVE) == NULL);
+    welcome(true, 0);
+    CHECK(got(TW_EVENT_STATE) && event.state == TW_CONNECTED);
+    flush();
+    CHECK(find(TW_DATA, 1) != NULL && find(TW_CONTROL, TW_LEAVE) == find(TW_DATA, 1) + 12);
+
+    enter("and so it does where the room was asked for again", TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    flush();
+    breaks();
+    open_link();
+    CHECK(find(TW_CONTROL, TW_JOIN) != NULL);
+    tw_leave(&client, 0);
+    flush();
+    CHECK(sent_len == 0);
+    welcome(true, 0);
+    got(TW_EVENT_NONE);
+    flush();
+    CHECK(find(TW_DATA, 1) != NULL && find(TW_CONTROL, TW_LEAVE) == find(TW_DATA, 1) + 6);
+}
+
 static void test_time(void)
 {
     unsigned i;
@@ -488,6 +549,7 @@ int main(void)
     test_resume();
     test_positions();
     test_refusals();
+    test_leaving();
     test_time();
     test_endings();
     printf("client: %u passed, %u failed\n", passed, failed);
