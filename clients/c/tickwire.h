@@ -199,7 +199,8 @@ typedef enum tw_error {
 typedef enum tw_event_type {
     TW_EVENT_NONE,
     TW_EVENT_STATE,       /* before, state, number: the reason, or 0; payload: a text for people (escape it); subject: where
-                             to connect instead, if the server said so; dropped: messages that will not leave */
+                             to connect instead, if the server said so; dropped: messages that will not leave. An attempt
+                             that the server has ended with a reason is told too: connecting before, connecting after */
     TW_EVENT_ROOM,        /* the same, of room; member: your number in it */
     TW_EVENT_OUTCOME,     /* room, state: a tw_outcome; of TW_LOST: positions from `key` to `position` */
     TW_EVENT_MESSAGE,     /* room, member, payload, position, tick: an event */
@@ -214,6 +215,7 @@ typedef enum tw_event_type {
     TW_EVENT_SKIPPED,     /* a message larger than `in`: room, kind, member, key, number: its bytes */
     TW_EVENT_PAUSED,      /* room: what tw_pause asked for is done; number 0, or the reason why not */
     TW_EVENT_TOKEN,       /* the token is not valid any more: say tw_set_token, or tw_close */
+    TW_EVENT_LOST_DIRECTS, /* directs that will not come: those with the numbers `key` to `position` [12.2] */
     TW_EVENT_ERROR        /* state: a tw_error */
 } tw_event_type;
 
@@ -265,7 +267,7 @@ typedef struct tw_config {
 typedef struct tw_client {
     tw_config config;
     uint64_t now, at, dead_at, up_at, ping_at, reason, pong;
-    uint64_t consumed, accepted, directs, max_message, ping_ms;
+    uint64_t consumed, accepted, directs, directs_lost, max_message, ping_ms;
     uint64_t room_position, frame_bytes;
     uint64_t offset, last_time;
     size_t in_len, drop, left, skip;
@@ -307,7 +309,8 @@ bool tw_next(tw_client *client, tw_event *event);
 tw_bytes tw_output(tw_client *client);
 void tw_written(tw_client *client, size_t len);
 
-/* As in SPEC.md, section 1. tw_close gives up what waits. CLOSED does not come back. */
+/* As in SPEC.md, section 1. tw_close gives up what waits; what has left and was not accepted is told, TW_EVENT_UNCONFIRMED.
+ * CLOSED does not come back. */
 void tw_connect(tw_client *client);
 void tw_disconnect(tw_client *client);
 void tw_close(tw_client *client);
@@ -327,7 +330,7 @@ tw_result tw_set(tw_client *client, unsigned room, uint64_t key, tw_bytes payloa
 tw_result tw_set_room(tw_client *client, unsigned room, uint64_t key, tw_bytes payload, unsigned options);
 tw_result tw_send(tw_client *client, unsigned room, uint64_t member, tw_bytes payload, unsigned options);
 
-/* How many bytes of messages have not been accepted; 0: everything has arrived. */
+/* How many bytes of messages have neither been accepted nor told; 0: everything has arrived, or was told not to have. */
 size_t tw_pending(const tw_client *client);
 
 /* Another token: told to the server at once, and in the next hello. It has to live as long as the client. False where
@@ -595,11 +598,13 @@ enum { TW_PHASE_NONE, TW_PHASE_HELD, TW_PHASE_ASKED, TW_PHASE_IN, TW_PHASE_LEAVI
 enum { TW_LINK_NONE, TW_LINK_OPENING, TW_LINK_OPEN };
 enum { TW_STAGE_HEADER, TW_STAGE_WHOLE, TW_STAGE_HEAD, TW_STAGE_RECORDS, TW_STAGE_REST };
 /* Extensions [6]. */
-enum { TW_EXT_TOKEN = 1, TW_EXT_TEXT = 2, TW_EXT_RESUME = 2, TW_EXT_SINCE = 4, TW_EXT_AFTER = 4, TW_EXT_ADDRESS = 6 };
+enum { TW_EXT_TOKEN = 1, TW_EXT_TEXT = 2, TW_EXT_RESUME = 2, TW_EXT_SINCE = 4, TW_EXT_AFTER = 4, TW_EXT_ADDRESS = 6, TW_EXT_LOST = 6 };
 /* Request numbers: JOIN, LEAVE and RECEIVE of room i are 4 + 3i and what follows. */
 enum { TW_REQUEST_HELLO = 1, TW_REQUEST_TOKEN = 2, TW_REQUEST_CLOSE = 3, TW_REQUEST_ROOMS = 4 };
 
 #define TW_NOT_TOLD UINT64_MAX
+/* No server keeps a device away for longer, in milliseconds: a day. */
+#define TW_LONGEST 86400000
 /* CLOSE has left. */
 #define TW_SAID 255
 
@@ -940,7 +945,7 @@ static uint64_t tw_again(tw_client *c, uint64_t reason, uint64_t told, uint32_t 
     uint64_t later = c->now + 10000;
     if ((reason >= 200 && reason < 300) || (reason >= 960 && reason < 1000)) return UINT64_MAX;
     if ((reason >= 100 && reason < 200) || (reason >= 930 && reason < 960))
-        return told != TW_NOT_TOLD ? c->now + told : later + tw_random(c, 10000);
+        return told != TW_NOT_TOLD ? c->now + (told < TW_LONGEST ? told : TW_LONGEST) : later + tw_random(c, 10000);
     /* 500 ms, doubled up to 20 s, all of it random but the first 500 ms; never more than 20 s. */
     later = 500 + tw_random(c, *tries < 6 ? (uint32_t)500 << *tries : 20000);
     *tries += 1;
@@ -969,15 +974,16 @@ static void tw_hang_up(tw_client *c, uint8_t say)
     }
 }
 
-/* For good: leaves the rooms, and gives up what waits. */
+/* For good: leaves the rooms, and gives up what waits. What has left is told as unconfirmed (SPEC 4). */
 static void tw_give_up(tw_client *c, uint64_t reason)
 {
     unsigned i;
     c->state = TW_CLOSED;
     c->reason = reason;
     c->dropped = tw_purge(c, 0);
-    c->pop = c->unconfirmed = false;
-    c->out_len = c->kept_len = c->cursor = 0;
+    c->unconfirmed = c->kept_len > 0;
+    c->cursor = 0;
+    c->sent_count = 0;
     for (i = 0; i < c->config.room_count; i++) {
         c->config.rooms[i].wanted = false;
         c->config.rooms[i].state = TW_ROOM_LEFT;
@@ -1066,6 +1072,16 @@ static uint64_t tw_after(const tw_frame *frame)
     return in.bad ? TW_NOT_TOLD : told;
 }
 
+static void tw_tell_state(tw_client *c, tw_event *event)
+{
+    event->type = TW_EVENT_STATE;
+    event->before = c->told;
+    event->state = c->told = c->state;
+    event->number = c->reason;
+    event->dropped = c->dropped;
+    c->dropped = 0;
+}
+
 /* Tells about the message at `offset` of `out`. */
 static void tw_tell_message(const tw_client *c, size_t offset, tw_event *event)
 {
@@ -1075,6 +1091,21 @@ static void tw_tell_message(const tw_client *c, size_t offset, tw_event *event)
     event->kind = tw_kind(frame.flags);
     event->key = frame.arg[1];
     event->payload = frame.rest;
+}
+
+/* [12.2] directs that are lost; what was told of them before is not told again. */
+static void tw_handle_lost_directs(tw_client *c, const tw_frame *frame)
+{
+    tw_bytes content;
+    tw_reader in;
+    uint64_t first, last;
+    if (!tw_extension(frame->rest, TW_EXT_LOST, &content)) return;
+    in = tw_read(content);
+    first = tw_get(&in);
+    last = tw_get(&in);
+    if (in.bad || last < first || last <= c->directs) return;
+    c->directs_lost = first > c->directs ? first : c->directs + 1;
+    c->directs = last;
 }
 
 static bool tw_handle_welcome(tw_client *c, const tw_frame *frame)
@@ -1096,6 +1127,7 @@ static bool tw_handle_welcome(tw_client *c, const tw_frame *frame)
     c->cursor = 0;
     if (resumed) {
         if (frame->arg[9] < c->accepted || !tw_accept(c, frame->arg[9])) return false;
+        tw_handle_lost_directs(c, frame);
     } else {
         c->directs = c->accepted = 0;
         c->sent_count = 0;
@@ -1268,6 +1300,8 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, bool partial, tw_e
         tw_extension(frame.rest, TW_EXT_ADDRESS, &event->subject);
         if (frame.arg[0] == 207) c->error = TW_ERROR_VERSION;
         tw_over(c, frame.arg[0], tw_after(&frame), 0);
+        /* An attempt that the server has ended leaves the state as it was: why, and where to instead, is told all the same. */
+        if (c->state == c->told) tw_tell_state(c, event);
         break;
     case TW_GOING_AWAY:
         tw_extension(frame.rest, TW_EXT_ADDRESS, &event->subject);
@@ -1509,12 +1543,7 @@ static bool tw_tell(tw_client *c, tw_event *event)
 {
     unsigned i;
     if (c->state != c->told) {
-        event->type = TW_EVENT_STATE;
-        event->before = c->told;
-        event->state = c->told = c->state;
-        event->number = c->reason;
-        event->dropped = c->dropped;
-        c->dropped = 0;
+        tw_tell_state(c, event);
         return true;
     }
     for (i = 0; i < c->config.room_count; i++) {
@@ -1549,6 +1578,13 @@ static bool tw_tell(tw_client *c, tw_event *event)
     if (c->tell_token) {
         event->type = TW_EVENT_TOKEN;
         c->tell_token = false;
+        return true;
+    }
+    if (c->directs_lost > 0) {
+        event->type = TW_EVENT_LOST_DIRECTS;
+        event->key = c->directs_lost;
+        event->position = c->directs;
+        c->directs_lost = 0;
         return true;
     }
     if (c->unconfirmed) {

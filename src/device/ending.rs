@@ -33,6 +33,9 @@ const STOOD: u64 = 5000;
 const LEAST_WAIT: u32 = 500;
 const MOST_WAIT: u32 = 20_000;
 
+/// No server keeps a device away for longer. A day.
+const LONGEST: u64 = 86_400_000;
+
 impl<const ROOMS: usize> Device<'_, ROOMS> {
     /// Tells the time, in milliseconds of a clock that never goes back. To be called in every round of the caller's loop.
     pub fn poll(&mut self, now: u64) -> Action {
@@ -152,8 +155,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
     pub(super) fn give_up(&mut self, reason: Reason) {
         self.state = State::Closed;
         self.reason = Some(reason);
-        self.dropped = self.queue.clear();
-        self.pop = false;
+        self.dropped = self.queue.give_up();
         for room in &mut self.rooms {
             (room.wanted, room.state, room.reason) = (false, RoomState::Left, Some(reason));
         }
@@ -165,7 +167,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let advice = reason.filter(|reason| reason.0 < 1000 && reason.0 >= 1).map_or(Advice::Retry, Reason::advice);
         let wait = match (advice, told) {
             (Advice::Never, _) => return None,
-            (Advice::Later, Some(told)) => told,
+            (Advice::Later, Some(told)) => told.min(LONGEST),
             (Advice::Later, None) => 10_000 + self.random(10_000),
             // All of it random but the first part, so that many devices come back as a slope.
             (Advice::Retry, _) => {

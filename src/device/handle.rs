@@ -128,8 +128,9 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
             Command::Welcome(welcome) if understood(welcome.extensions) => {
                 // Its token is copied out of the bytes that it was read from.
                 let token = self.span_of(&span, welcome.extensions.get(kind::RESUME_TOKEN));
+                let lost = welcome.extensions.get(kind::LOST_DIRECTS).and_then(two_varints);
                 let welcome = Welcome { extensions: Extensions::NONE, ..welcome };
-                self.handle_welcome(&welcome, token)
+                self.handle_welcome(&welcome, token, lost)
             }
             Command::Joined(joined) if understood(joined.extensions) => {
                 let joined = Joined { extensions: Extensions::NONE, ..joined };
@@ -171,7 +172,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         self.end(Some(ends.reason), ends.told, ends.say);
     }
 
-    fn handle_welcome(&mut self, welcome: &Welcome<'_>, token: Span) -> Handled {
+    fn handle_welcome(&mut self, welcome: &Welcome<'_>, token: Span, lost: Option<(u64, u64)>) -> Handled {
         let resumed = welcome.flags & flags::RESUMED != 0;
         if resumed && self.resume_len == 0 {
             return Err(Breach::Resumed);
@@ -184,6 +185,11 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
             self.queue.handle_resumed();
             if welcome.accepted < self.queue.accepted || !self.queue.handle_accepted(welcome.accepted, false) {
                 return Err(Breach::Accepted);
+            }
+            if let Some((first, last)) = lost.filter(|(first, last)| first <= last && *last > self.directs) {
+                // What was told of them before is not told again.
+                self.directs_lost = Some(first.max(self.directs + 1));
+                self.directs = last;
             }
         } else {
             self.directs = 0;
@@ -399,6 +405,11 @@ struct Ending {
 /// PROTOCOL 3.3: a frame with an odd extension that this client does not know is ignored.
 fn understood(extensions: Extensions<'_>) -> bool {
     extensions.unknown_critical(&[]).is_none()
+}
+
+fn two_varints(content: &[u8]) -> Option<(u64, u64)> {
+    let mut reader = Reader::new(content);
+    Some((reader.varint().ok()?, reader.varint().ok()?))
 }
 
 /// Milliseconds to wait, where they are told and can be read.

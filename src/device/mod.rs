@@ -80,8 +80,10 @@ pub struct Device<'a, const ROOMS: usize> {
     session: Session,
     resume: [u8; MAX_RESUME],
     resume_len: usize,
-    /// The highest direct that was taken.
+    /// The highest direct that was taken, or is lost.
     directs: u64,
+    /// The first that is lost, and was not told.
+    directs_lost: Option<u64>,
     time: Time,
     /// The data frame whose records come.
     current: Option<Current>,
@@ -147,6 +149,7 @@ impl<'a, const ROOMS: usize> Device<'a, ROOMS> {
             resume: [0; MAX_RESUME],
             resume_len: 0,
             directs: 0,
+            directs_lost: None,
             time: Time::default(),
             current: None,
             pop: false,
@@ -189,7 +192,8 @@ impl<'a, const ROOMS: usize> Device<'a, ROOMS> {
         }
     }
 
-    /// The same for good: leaves all rooms, and gives up what waits.
+    /// The same for good: leaves all rooms, and gives up what waits. What has left and was not accepted is told:
+    /// [`Event::Unconfirmed`].
     pub fn close(&mut self) {
         if self.state != State::Closed {
             self.disconnect();

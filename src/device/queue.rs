@@ -93,10 +93,10 @@ impl<'a> Queue<'a> {
         count
     }
 
-    /// Forgets everything: how many messages had not left.
-    pub(super) fn clear(&mut self) -> usize {
+    /// Gives up what has not left, for good: how many messages. What has left is unconfirmed (clients/SPEC.md, 4).
+    pub(super) fn give_up(&mut self) -> usize {
         let count = self.purge(None);
-        (self.len, self.kept, self.cursor, self.tx, self.unconfirmed) = (0, 0, 0, 0, false);
+        self.handle_fresh();
         count
     }
 

@@ -377,6 +377,77 @@ fn what_leaves_again_goes_before_leave() {
 }
 
 #[test]
+fn whatever_has_left_and_was_not_accepted_is_told_at_the_end() {
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    device.publish(0, b"1").unwrap();
+    device.publish(0, b"2").unwrap();
+    flush(device);
+    device.publish(0, b"3").unwrap();
+    let close = Close { reason: Reason(243), extensions: Extensions::NONE };
+    tell(device, 0, Command::Close(close));
+    let seen = events(device);
+    check(&seen, &["Closed", "Left", "Unconfirmed [49]", "Unconfirmed [50]"]);
+    assert!(seen[0].contains("dropped: 1"));
+    assert_eq!(device.pending(), 0);
+
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    device.publish(0, b"1").unwrap();
+    device.publish(0, b"2").unwrap();
+    flush(device);
+    breaks(device);
+    open(device);
+    welcome(device, false, 0);
+    assert!(matches!(device.next_event(), Some(Event::State { .. })));
+    assert!(matches!(device.next_event(), Some(Event::Unconfirmed { message }) if message.payload == b"1"));
+    device.close();
+    check(&events(device), &["Closed", "Left", "Unconfirmed [50]"]);
+    assert_eq!(flush(device)[4], 8, "CLOSE");
+}
+
+#[test]
+fn directs_that_the_server_has_lost_are_told_once() {
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    check(&say(device, "01 00 08 06 07 01 1170 01 02 00 61"), &["Direct"]);
+    for (extensions, expected) in [
+        (&b"\x02\x03abc\x06\x02\x02\x05"[..], &["Connected", "LostDirects from: 2, to: 5"][..]),
+        (b"\x06\x02\x02\x05", &["Connected"]),
+    ] {
+        breaks(device);
+        open(device);
+        let extensions = Extensions::from_encoded(extensions).unwrap();
+        let welcome = Welcome { capabilities: Capabilities(0x3b), flags: 1, extensions, ..Welcome::default() };
+        tell(device, 1, Command::Welcome(welcome));
+        check(&events(device), expected);
+    }
+    check(&say(device, "01 00 0c 06 07 05 1170 01 02 00 61 01 02 00 62"), &["Direct [98]"]);
+}
+
+#[test]
+fn an_attempt_that_the_server_ends_is_told_and_no_wait_is_longer_than_a_day() {
+    let mut memory = Memory::new();
+    let device = &mut memory.device(false);
+    open(device);
+    let full = Extensions::from_encoded(b"\x02\x04full\x04\x02\xa0\x06\x06\x03b:1").unwrap();
+    tell(device, 1, Command::Close(Close { reason: Reason(101), extensions: full }));
+    let (text, address, dropped) = (&b"full"[..], &b"b:1"[..], 0);
+    let (before, after, reason) = (State::Connecting, State::Connecting, Some(Reason(101)));
+    assert_eq!(device.next_event(), Some(Event::State { before, after, reason, text, address, dropped }));
+    device.lost();
+    check(&events(device), &[]);
+    assert_eq!(device.wait(), 800);
+
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    let never = Extensions::from_encoded(b"\x04\x07\xff\xff\xff\xff\xff\xff\x7f").unwrap();
+    tell(device, 0, Command::Close(Close { reason: Reason(101), extensions: never }));
+    events(device);
+    assert_eq!(device.time.at - device.time.now, 86_400_000);
+}
+
+#[test]
 fn backoff_grows_to_twenty_seconds_and_is_never_the_same() {
     let mut memory = Memory::new();
     let device = &mut memory.device(false);
@@ -484,7 +555,7 @@ fn going_away_is_exact_and_an_end_may_be_for_good() {
     device.set_token(b"old").unwrap();
     open(device);
     tell(device, 1, close(242, Extensions::NONE));
-    check(&events(device), &["TokenWanted"]);
+    check(&events(device), &["State Connecting Reason(242)", "TokenWanted"]);
     device.lost();
     assert_eq!(device.poll(device.time.now + 60_000), Action::Nothing);
     device.set_token(b"new").unwrap();

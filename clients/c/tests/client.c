@@ -421,6 +421,67 @@ static void test_leaving(void)
     CHECK(find(TW_DATA, 1) != NULL && find(TW_CONTROL, TW_LEAVE) == find(TW_DATA, 1) + 6);
 }
 
+/* Whatever does not arrive is told. */
+static void test_losses(void)
+{
+    enter("closed for good: what has left is unconfirmed, what has not is counted", TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    tw_publish(&client, 0, text("2"), 0);
+    flush();
+    tw_publish(&client, 0, text("3"), 0);
+    tell(TW_CLOSE, 0, (const uint64_t[]){243}, 1, "");
+    CHECK(next(TW_EVENT_STATE) && event.state == TW_CLOSED && event.dropped == 1);
+    CHECK(next(TW_EVENT_ROOM) && next(TW_EVENT_UNCONFIRMED) && is(event.payload, "1"));
+    CHECK(next(TW_EVENT_UNCONFIRMED) && is(event.payload, "2") && !tw_next(&client, &event) && tw_pending(&client) == 0);
+
+    enter("and so it is where the program closes, and each is told once", TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    tw_publish(&client, 0, text("2"), 0);
+    flush();
+    breaks();
+    open_link();
+    welcome(false, 0);
+    CHECK(next(TW_EVENT_STATE) && next(TW_EVENT_UNCONFIRMED) && is(event.payload, "1"));
+    tw_close(&client);
+    CHECK(next(TW_EVENT_STATE) && event.state == TW_CLOSED && event.dropped == 0 && next(TW_EVENT_ROOM));
+    CHECK(next(TW_EVENT_UNCONFIRMED) && is(event.payload, "2") && !tw_next(&client, &event));
+    flush();
+    CHECK(find(TW_CONTROL, TW_CLOSE) != NULL && find(TW_DATA, 1) == NULL);
+
+    enter("directs that the server has lost", TW_MODE_BOTH);
+    say("01 00 08 06 07 01 1170 01 02 00 61");
+    CHECK(next(TW_EVENT_DIRECT));
+    breaks();
+    open_link();
+    tell(TW_WELCOME, 1, (const uint64_t[]){0x3b, 1, 7, 5000000, 0, 100, 16384, 8, 15000, 0}, 10, "\2\3abc\6\2\2\5");
+    CHECK(next(TW_EVENT_STATE) && next(TW_EVENT_LOST_DIRECTS) && event.key == 2 && event.position == 5);
+    say("01 00 0c 06 07 05 1170 01 02 00 61 01 02 00 62");
+    CHECK(next(TW_EVENT_DIRECT) && is(event.payload, "b") && event.position == 6 && !tw_next(&client, &event));
+    breaks();
+    open_link();
+    tell(TW_WELCOME, 1, (const uint64_t[]){0x3b, 1, 7, 5000000, 0, 100, 16384, 8, 15000, 0}, 10, "\6\2\2\6");
+    CHECK(next(TW_EVENT_STATE) && !tw_next(&client, &event));
+
+    begin("an attempt that the server ends: why, and where to instead", false);
+    tw_connect(&client);
+    CHECK(got(TW_EVENT_STATE));
+    open_link();
+    tell(TW_CLOSE, 1, (const uint64_t[]){101}, 1, "\2\4full\4\2\xa0\6\6\3b:1");
+    CHECK(next(TW_EVENT_STATE) && event.before == TW_CONNECTING && event.state == TW_CONNECTING && event.number == 101);
+    CHECK(is(event.payload, "full") && is(event.subject, "b:1") && !tw_next(&client, &event));
+    tw_lost(&client);
+    CHECK(tw_wait(&client) == 800 && !tw_next(&client, &event));
+
+    enter("a server that says: never", TW_MODE_BOTH);
+    tell(TW_CLOSE, 0, (const uint64_t[]){101}, 1, "\4\7\xff\xff\xff\xff\xff\xff\x7f");
+    CHECK(got(TW_EVENT_STATE));
+    tw_lost(&client);
+    CHECK(client.at == clock_ms + 86400000);
+    enter("and so where it goes away", TW_MODE_BOTH);
+    tell(TW_GOING_AWAY, 0, (const uint64_t[]){86400001, 10000}, 2, "");
+    CHECK(got(TW_EVENT_STATE) && client.at == clock_ms + 86400000);
+}
+
 static void test_time(void)
 {
     unsigned i;
@@ -514,7 +575,7 @@ static void test_endings(void)
     got(TW_EVENT_STATE);
     open_link();
     tell(TW_CLOSE, 1, (const uint64_t[]){242}, 1, "");
-    CHECK(next(TW_EVENT_TOKEN));
+    CHECK(next(TW_EVENT_STATE) && event.state == TW_CONNECTING && event.number == 242 && next(TW_EVENT_TOKEN));
     tw_lost(&client);
     CHECK(tw_poll(&client, clock_ms += 60000) == TW_NOTHING && tw_set_token(&client, text("new")));
     open_link();
@@ -550,6 +611,7 @@ int main(void)
     test_positions();
     test_refusals();
     test_leaving();
+    test_losses();
     test_time();
     test_endings();
     printf("client: %u passed, %u failed\n", passed, failed);
