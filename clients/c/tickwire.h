@@ -278,7 +278,7 @@ typedef struct tw_client {
     uint8_t resume_len, stage, frame_type, frame_flags, pings, samples;
     uint8_t state, told, link, error, closing;
     tw_room *room;
-    bool shut, hello, welcomed, resumed, ponging, renew, asked_token, want_token, tell_token, unconfirmed, pop, hidden, slept;
+    bool shut, hello, welcomed, resumed, ponging, renew, asked_token, want_token, tell_token, unconfirmed, pop, hidden, slept, unread;
 } tw_client;
 
 /* Begins: disconnected, in no room. False where a buffer is too small. */
@@ -287,7 +287,8 @@ bool tw_init(tw_client *client, const tw_config *config);
 /* Tells the time: milliseconds of a clock that never goes back. To be called in every round of the caller's loop. */
 tw_action tw_poll(tw_client *client, uint64_t now);
 
-/* Milliseconds until tw_poll has something to do by itself; at most a minute. */
+/* Milliseconds until there is something to do without the server: tw_poll by itself, or 0 where tw_next can go on, such as
+ * behind a ping whose answer has left. At most a minute. */
 uint32_t tw_wait(const tw_client *client);
 
 /* The connection that TW_OPEN asked for is there. */
@@ -302,7 +303,8 @@ size_t tw_space(const tw_client *client);
 /* Brings bytes of the server: how many were taken, which is all of them up to tw_space. */
 size_t tw_feed(tw_client *client, const uint8_t *bytes, size_t len);
 
-/* Takes what has happened next. False: nothing more for now; then look for output. Each round of the loop takes all. */
+/* Takes what has happened next. False: nothing more for now; then look for output, and sleep no longer than tw_wait. Each round
+ * of the loop takes all. */
 bool tw_next(tw_client *client, tw_event *event);
 
 /* Bytes for the server; none where `len` is 0. They stay until any other call. Tell by tw_written how many went. */
@@ -1609,7 +1611,11 @@ bool tw_next(tw_client *c, tw_event *event)
         if (!c->unconfirmed) c->cursor = c->kept_len;
     }
     while (!tw_tell(c, event)) {
-        if (!tw_step(c, event)) return false;
+        if (!tw_step(c, event)) {
+            /* What is behind a ping is read when its answer has left. */
+            if (!c->ponging) c->unread = false;
+            return false;
+        }
         if (event->type != TW_EVENT_NONE) return true;
     }
     return true;
@@ -1635,6 +1641,7 @@ size_t tw_feed(tw_client *c, const uint8_t *bytes, size_t len)
     if (len > 0) memcpy(c->config.in + c->in_len, bytes, len);
     c->in_len += len;
     if (len == 0) return 0;
+    c->unread = true;
     c->slept = false;
     /* [9] twice its interval and 5 s. */
     if (c->welcomed) c->dead_at = c->now + 2 * c->ping_ms + 5000;
@@ -1681,6 +1688,7 @@ uint32_t tw_wait(const tw_client *c)
 {
     uint64_t until = c->now + 60000;
     unsigned i;
+    if (c->unread && !c->ponging && c->in_len > c->drop) return 0;
     if (c->link == TW_LINK_NONE) {
         if (c->state == TW_CONNECTING && !c->want_token && c->at < until) until = c->at;
     } else {

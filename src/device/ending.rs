@@ -59,9 +59,13 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         if self.link == Link::Shut { Action::Shut } else { Action::Nothing }
     }
 
-    /// Milliseconds until [`poll`](Self::poll) has something to do by itself; at most a minute.
+    /// Milliseconds until there is something to do without the server: [`poll`](Self::poll) by itself, or 0 where
+    /// [`next_event`](Self::next_event) can go on, such as behind a ping whose answer has left. At most a minute.
     #[must_use]
     pub fn wait(&self) -> u64 {
+        if self.session.pong.is_none() && self.intake.is_unread() {
+            return 0;
+        }
         let time = &self.time;
         let mut until = time.now + 60_000;
         if self.link == Link::None {

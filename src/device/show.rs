@@ -37,7 +37,8 @@ pub(super) enum Mine {
 }
 
 impl<const ROOMS: usize> Device<'_, ROOMS> {
-    /// Takes what has happened next; `None`: nothing more for now, then look for output. Each round of the caller's loop takes all.
+    /// Takes what has happened next; `None`: nothing more for now, then look for output, and sleep no
+    /// longer than [`wait`](Self::wait). Each round of the caller's loop takes all.
     pub fn next_event(&mut self) -> Option<Event<'_>> {
         if self.pop {
             self.pop = false;

@@ -448,6 +448,29 @@ fn an_attempt_that_the_server_ends_is_told_and_no_wait_is_longer_than_a_day() {
 }
 
 #[test]
+fn behind_a_ping_there_is_more_to_read_when_its_answer_has_left() {
+    let mut memory = Memory::new();
+    let device = &mut memory.entered();
+    device.poll(device.time.now + 1);
+    let both = b"\x03\0\x02\0\x05\0\x01\0\x07\0\x07\x0b\x11\x70\x01\x02a";
+    assert_eq!(device.feed(both), both.len());
+    check(&events(device), &[]);
+    assert!(device.wait() > 0, "nothing can be read before the answer has left: no loop spins");
+    flush(device);
+    assert_eq!(device.wait(), 0);
+    check(&events(device), &["Message [97]"]);
+    assert!(device.wait() > 0);
+    device.feed(b"\x01\0\x07\0\x07");
+    assert_eq!(device.wait(), 0);
+    check(&events(device), &[]);
+    assert!(device.wait() > 0, "half a frame is nothing that can be read");
+    device.feed(b"\x0c\x11\x70\x01\x02b\x03\0\x02\0\x05\0\x01\0\x07");
+    check(&events(device), &["Message [98]"]);
+    breaks(device);
+    assert!(device.wait() >= 500);
+}
+
+#[test]
 fn backoff_grows_to_twenty_seconds_and_is_never_the_same() {
     let mut memory = Memory::new();
     let device = &mut memory.device(false);

@@ -482,6 +482,29 @@ static void test_losses(void)
     CHECK(got(TW_EVENT_STATE) && client.at == clock_ms + 86400000);
 }
 
+/* A loop that sleeps tw_wait reads all that has come. */
+static void test_wait(void)
+{
+    enter("behind a ping: there is more to read when its answer has left", TW_MODE_BOTH);
+    tw_poll(&client, clock_ms += 1);
+    say("03 00 02 00 05 00 01 00 07 00 07 0b 1170 01 02 61");
+    CHECK(!tw_next(&client, &event));
+    /* Nothing can be read before the answer has left: no loop spins. */
+    CHECK(tw_wait(&client) > 0);
+    flush();
+    CHECK(find(TW_PING, 5) != NULL && tw_wait(&client) == 0);
+    CHECK(next(TW_EVENT_MESSAGE) && is(event.payload, "a") && !tw_next(&client, &event) && tw_wait(&client) > 0);
+    /* Half a frame is nothing that can be read. */
+    say("01 00 07 00 07");
+    CHECK(tw_wait(&client) == 0 && !tw_next(&client, &event) && tw_wait(&client) > 0);
+    say("0c 1170 01 02 62");
+    CHECK(tw_wait(&client) == 0 && next(TW_EVENT_MESSAGE) && !tw_next(&client, &event) && tw_wait(&client) > 0);
+    say("03 00 02 00 05 00 01 00 07");
+    CHECK(!tw_next(&client, &event));
+    breaks();
+    CHECK(tw_wait(&client) >= 500);
+}
+
 static void test_time(void)
 {
     unsigned i;
@@ -612,6 +635,7 @@ int main(void)
     test_refusals();
     test_leaving();
     test_losses();
+    test_wait();
     test_time();
     test_endings();
     printf("client: %u passed, %u failed\n", passed, failed);
