@@ -30,6 +30,7 @@
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod compose;
+mod data;
 mod ending;
 mod event;
 mod handle;
@@ -46,8 +47,8 @@ mod time;
 pub use event::{Breach, Error, Event, Message, Outcome};
 pub use options::{Action, Buffers, JoinOptions, Options, Refusal, RoomState, State, control_min};
 
+use self::data::Current;
 use self::ending::Link;
-use self::handle::Current;
 use self::intake::Intake;
 use self::queue::Queue;
 use self::room::Room;
