@@ -199,7 +199,8 @@ typedef enum tw_error {
 typedef enum tw_event_type {
     TW_EVENT_NONE,
     TW_EVENT_STATE,       /* before, state, number: the reason, or 0; payload: a text for people (escape it); subject: where
-                             to connect instead, if the server said so; dropped: messages that will not leave */
+                             to connect instead, if the server said so; dropped: messages that will not leave. An attempt
+                             that the server has ended with a reason is told too: connecting before, connecting after */
     TW_EVENT_ROOM,        /* the same, of room; member: your number in it */
     TW_EVENT_OUTCOME,     /* room, state: a tw_outcome; of TW_LOST: positions from `key` to `position` */
     TW_EVENT_MESSAGE,     /* room, member, payload, position, tick: an event */
@@ -214,6 +215,7 @@ typedef enum tw_event_type {
     TW_EVENT_SKIPPED,     /* a message larger than `in`: room, kind, member, key, number: its bytes */
     TW_EVENT_PAUSED,      /* room: what tw_pause asked for is done; number 0, or the reason why not */
     TW_EVENT_TOKEN,       /* the token is not valid any more: say tw_set_token, or tw_close */
+    TW_EVENT_LOST_DIRECTS, /* directs that will not come: those with the numbers `key` to `position` [12.2] */
     TW_EVENT_ERROR        /* state: a tw_error */
 } tw_event_type;
 
@@ -265,7 +267,7 @@ typedef struct tw_config {
 typedef struct tw_client {
     tw_config config;
     uint64_t now, at, dead_at, up_at, ping_at, reason, pong;
-    uint64_t consumed, accepted, directs, max_message, ping_ms;
+    uint64_t consumed, accepted, directs, directs_lost, max_message, ping_ms;
     uint64_t room_position, frame_bytes;
     uint64_t offset, last_time;
     size_t in_len, drop, left, skip;
@@ -276,7 +278,7 @@ typedef struct tw_client {
     uint8_t resume_len, stage, frame_type, frame_flags, pings, samples;
     uint8_t state, told, link, error, closing;
     tw_room *room;
-    bool shut, hello, welcomed, resumed, ponging, renew, asked_token, want_token, tell_token, unconfirmed, pop, hidden;
+    bool shut, hello, welcomed, resumed, ponging, renew, asked_token, want_token, tell_token, unconfirmed, pop, hidden, slept, unread;
 } tw_client;
 
 /* Begins: disconnected, in no room. False where a buffer is too small. */
@@ -285,7 +287,8 @@ bool tw_init(tw_client *client, const tw_config *config);
 /* Tells the time: milliseconds of a clock that never goes back. To be called in every round of the caller's loop. */
 tw_action tw_poll(tw_client *client, uint64_t now);
 
-/* Milliseconds until tw_poll has something to do by itself; at most a minute. */
+/* Milliseconds until there is something to do without the server: tw_poll by itself, or 0 where tw_next can go on, such as
+ * behind a ping whose answer has left. At most a minute. */
 uint32_t tw_wait(const tw_client *client);
 
 /* The connection that TW_OPEN asked for is there. */
@@ -300,14 +303,16 @@ size_t tw_space(const tw_client *client);
 /* Brings bytes of the server: how many were taken, which is all of them up to tw_space. */
 size_t tw_feed(tw_client *client, const uint8_t *bytes, size_t len);
 
-/* Takes what has happened next. False: nothing more for now; then look for output. Each round of the loop takes all. */
+/* Takes what has happened next. False: nothing more for now; then look for output, and sleep no longer than tw_wait. Each round
+ * of the loop takes all. */
 bool tw_next(tw_client *client, tw_event *event);
 
 /* Bytes for the server; none where `len` is 0. They stay until any other call. Tell by tw_written how many went. */
 tw_bytes tw_output(tw_client *client);
 void tw_written(tw_client *client, size_t len);
 
-/* As in SPEC.md, section 1. tw_close gives up what waits. CLOSED does not come back. */
+/* As in SPEC.md, section 1. tw_close gives up what waits; what has left and was not accepted is told, TW_EVENT_UNCONFIRMED.
+ * CLOSED does not come back. */
 void tw_connect(tw_client *client);
 void tw_disconnect(tw_client *client);
 void tw_close(tw_client *client);
@@ -327,7 +332,7 @@ tw_result tw_set(tw_client *client, unsigned room, uint64_t key, tw_bytes payloa
 tw_result tw_set_room(tw_client *client, unsigned room, uint64_t key, tw_bytes payload, unsigned options);
 tw_result tw_send(tw_client *client, unsigned room, uint64_t member, tw_bytes payload, unsigned options);
 
-/* How many bytes of messages have not been accepted; 0: everything has arrived. */
+/* How many bytes of messages have neither been accepted nor told; 0: everything has arrived, or was told not to have. */
 size_t tw_pending(const tw_client *client);
 
 /* Another token: told to the server at once, and in the next hello. It has to live as long as the client. False where
@@ -595,11 +600,13 @@ enum { TW_PHASE_NONE, TW_PHASE_HELD, TW_PHASE_ASKED, TW_PHASE_IN, TW_PHASE_LEAVI
 enum { TW_LINK_NONE, TW_LINK_OPENING, TW_LINK_OPEN };
 enum { TW_STAGE_HEADER, TW_STAGE_WHOLE, TW_STAGE_HEAD, TW_STAGE_RECORDS, TW_STAGE_REST };
 /* Extensions [6]. */
-enum { TW_EXT_TOKEN = 1, TW_EXT_TEXT = 2, TW_EXT_RESUME = 2, TW_EXT_SINCE = 4, TW_EXT_AFTER = 4, TW_EXT_ADDRESS = 6 };
+enum { TW_EXT_TOKEN = 1, TW_EXT_TEXT = 2, TW_EXT_RESUME = 2, TW_EXT_SINCE = 4, TW_EXT_AFTER = 4, TW_EXT_ADDRESS = 6, TW_EXT_LOST = 6 };
 /* Request numbers: JOIN, LEAVE and RECEIVE of room i are 4 + 3i and what follows. */
 enum { TW_REQUEST_HELLO = 1, TW_REQUEST_TOKEN = 2, TW_REQUEST_CLOSE = 3, TW_REQUEST_ROOMS = 4 };
 
 #define TW_NOT_TOLD UINT64_MAX
+/* No server keeps a device away for longer, in milliseconds: a day. */
+#define TW_LONGEST 86400000
 /* CLOSE has left. */
 #define TW_SAID 255
 
@@ -728,8 +735,8 @@ static bool tw_compose_room(tw_client *c, unsigned index, tw_frame *frame, tw_wr
             room->leave = false;
             return false;
         }
-        /* Whether an earlier session goes on is not known before WELCOME. */
-        if (room->phase == TW_PHASE_HELD && !c->welcomed) return false;
+        /* Whether an earlier session goes on is not known before WELCOME. If so, what it sends again goes first [12.2]. */
+        if (!c->welcomed || c->cursor < c->kept_len) return false;
         frame->command = TW_LEAVE;
         frame->request += 1;
         tw_encode(TW_FROM_CLIENT, frame, out);
@@ -940,7 +947,7 @@ static uint64_t tw_again(tw_client *c, uint64_t reason, uint64_t told, uint32_t 
     uint64_t later = c->now + 10000;
     if ((reason >= 200 && reason < 300) || (reason >= 960 && reason < 1000)) return UINT64_MAX;
     if ((reason >= 100 && reason < 200) || (reason >= 930 && reason < 960))
-        return told != TW_NOT_TOLD ? c->now + told : later + tw_random(c, 10000);
+        return told != TW_NOT_TOLD ? c->now + (told < TW_LONGEST ? told : TW_LONGEST) : later + tw_random(c, 10000);
     /* 500 ms, doubled up to 20 s, all of it random but the first 500 ms; never more than 20 s. */
     later = 500 + tw_random(c, *tries < 6 ? (uint32_t)500 << *tries : 20000);
     *tries += 1;
@@ -969,15 +976,16 @@ static void tw_hang_up(tw_client *c, uint8_t say)
     }
 }
 
-/* For good: leaves the rooms, and gives up what waits. */
+/* For good: leaves the rooms, and gives up what waits. What has left is told as unconfirmed (SPEC 4). */
 static void tw_give_up(tw_client *c, uint64_t reason)
 {
     unsigned i;
     c->state = TW_CLOSED;
     c->reason = reason;
     c->dropped = tw_purge(c, 0);
-    c->pop = c->unconfirmed = false;
-    c->out_len = c->kept_len = c->cursor = 0;
+    c->unconfirmed = c->kept_len > 0;
+    c->cursor = 0;
+    c->sent_count = 0;
     for (i = 0; i < c->config.room_count; i++) {
         c->config.rooms[i].wanted = false;
         c->config.rooms[i].state = TW_ROOM_LEFT;
@@ -1066,6 +1074,16 @@ static uint64_t tw_after(const tw_frame *frame)
     return in.bad ? TW_NOT_TOLD : told;
 }
 
+static void tw_tell_state(tw_client *c, tw_event *event)
+{
+    event->type = TW_EVENT_STATE;
+    event->before = c->told;
+    event->state = c->told = c->state;
+    event->number = c->reason;
+    event->dropped = c->dropped;
+    c->dropped = 0;
+}
+
 /* Tells about the message at `offset` of `out`. */
 static void tw_tell_message(const tw_client *c, size_t offset, tw_event *event)
 {
@@ -1075,6 +1093,21 @@ static void tw_tell_message(const tw_client *c, size_t offset, tw_event *event)
     event->kind = tw_kind(frame.flags);
     event->key = frame.arg[1];
     event->payload = frame.rest;
+}
+
+/* [12.2] directs that are lost; what was told of them before is not told again. */
+static void tw_handle_lost_directs(tw_client *c, const tw_frame *frame)
+{
+    tw_bytes content;
+    tw_reader in;
+    uint64_t first, last;
+    if (!tw_extension(frame->rest, TW_EXT_LOST, &content)) return;
+    in = tw_read(content);
+    first = tw_get(&in);
+    last = tw_get(&in);
+    if (in.bad || last < first || last <= c->directs) return;
+    c->directs_lost = first > c->directs ? first : c->directs + 1;
+    c->directs = last;
 }
 
 static bool tw_handle_welcome(tw_client *c, const tw_frame *frame)
@@ -1096,6 +1129,7 @@ static bool tw_handle_welcome(tw_client *c, const tw_frame *frame)
     c->cursor = 0;
     if (resumed) {
         if (frame->arg[9] < c->accepted || !tw_accept(c, frame->arg[9])) return false;
+        tw_handle_lost_directs(c, frame);
     } else {
         c->directs = c->accepted = 0;
         c->sent_count = 0;
@@ -1123,11 +1157,13 @@ static bool tw_handle_joined(tw_client *c, const tw_frame *frame)
     tw_room *room = tw_by_handle(c, frame->arg[0]);
     uint64_t position = frame->arg[6];
     if (room == NULL) return false;
-    if (room->phase != TW_PHASE_ASKED) return room->phase == TW_PHASE_LEAVING;
+    if (room->phase != TW_PHASE_ASKED && room->phase != TW_PHASE_LEAVING) return false;
+    /* News of it come until LEFT, and are hidden. */
     room->id = frame->arg[1];
+    room->has_id = true;
+    if (room->phase == TW_PHASE_LEAVING) return true;
     room->member = frame->arg[2];
     room->tick = frame->arg[8];
-    room->has_id = true;
     room->phase = TW_PHASE_IN;
     room->collecting = false;
     room->run = 0;
@@ -1151,12 +1187,19 @@ static bool tw_handle_joined(tw_client *c, const tw_frame *frame)
     return true;
 }
 
+/* The server has it no more. */
+static void tw_forget(tw_room *room)
+{
+    room->phase = TW_PHASE_NONE;
+    room->has_id = false;
+}
+
 /* The server does not want this client in a room, for now or for good. */
 static void tw_refuse(tw_client *c, tw_room *room, const tw_frame *frame)
 {
     bool asked = room->leave || !room->wanted;
-    room->phase = TW_PHASE_NONE;
-    room->leave = room->has_id = false;
+    tw_forget(room);
+    room->leave = false;
     if (asked) return;
     room->reason = frame->arg[1];
     room->state = TW_ROOM_JOINING;
@@ -1195,7 +1238,7 @@ static void tw_handle_refused(tw_client *c, const tw_frame *frame, tw_event *eve
             event->number = frame->arg[1];
         } else if (which == 0 ? room->phase == TW_PHASE_ASKED : room->phase == TW_PHASE_LEAVING) {
             /* Of a LEAVE: it had ended before, and what was joined since is asked for again. */
-            if (which == 1) room->phase = TW_PHASE_NONE;
+            if (which == 1) tw_forget(room);
             else tw_refuse(c, room, frame);
         }
     }
@@ -1242,12 +1285,8 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, bool partial, tw_e
     case TW_JOINED: return tw_handle_joined(c, &frame);
     case TW_LEFT:
         if (room == NULL) return false;
-        if (room->phase == TW_PHASE_LEAVING) {
-            room->phase = TW_PHASE_NONE;
-            room->has_id = false;
-        } else if (room->phase == TW_PHASE_IN) {
-            tw_refuse(c, room, &frame);
-        }
+        if (room->phase == TW_PHASE_LEAVING) tw_forget(room);
+        else if (room->phase == TW_PHASE_IN) tw_refuse(c, room, &frame);
         break;
     case TW_REFUSED: tw_handle_refused(c, &frame, event); break;
     case TW_DONE:
@@ -1263,6 +1302,8 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, bool partial, tw_e
         tw_extension(frame.rest, TW_EXT_ADDRESS, &event->subject);
         if (frame.arg[0] == 207) c->error = TW_ERROR_VERSION;
         tw_over(c, frame.arg[0], tw_after(&frame), 0);
+        /* An attempt that the server has ended leaves the state as it was: why, and where to instead, is told all the same. */
+        if (c->state == c->told) tw_tell_state(c, event);
         break;
     case TW_GOING_AWAY:
         tw_extension(frame.rest, TW_EXT_ADDRESS, &event->subject);
@@ -1312,7 +1353,7 @@ static bool tw_handle_head(tw_client *c, tw_bytes head, tw_event *event)
     c->left -= head.len - frame.rest.len;
     c->stage = TW_STAGE_RECORDS;
     /* [12.2] directs come before the room is joined again; all else comes again behind that. */
-    c->hidden = kind == TW_KIND_DIRECT ? !room->wanted || room->leave : !tw_shows(room);
+    c->hidden = kind == TW_KIND_DIRECT ? !room->wanted || room->leave || room->phase == TW_PHASE_LEAVING : !tw_shows(room);
     if (c->hidden) {
         c->skip = c->left;
         return true;
@@ -1504,12 +1545,7 @@ static bool tw_tell(tw_client *c, tw_event *event)
 {
     unsigned i;
     if (c->state != c->told) {
-        event->type = TW_EVENT_STATE;
-        event->before = c->told;
-        event->state = c->told = c->state;
-        event->number = c->reason;
-        event->dropped = c->dropped;
-        c->dropped = 0;
+        tw_tell_state(c, event);
         return true;
     }
     for (i = 0; i < c->config.room_count; i++) {
@@ -1546,6 +1582,13 @@ static bool tw_tell(tw_client *c, tw_event *event)
         c->tell_token = false;
         return true;
     }
+    if (c->directs_lost > 0) {
+        event->type = TW_EVENT_LOST_DIRECTS;
+        event->key = c->directs_lost;
+        event->position = c->directs;
+        c->directs_lost = 0;
+        return true;
+    }
     if (c->unconfirmed) {
         event->type = TW_EVENT_UNCONFIRMED;
         tw_tell_message(c, 0, event);
@@ -1568,7 +1611,11 @@ bool tw_next(tw_client *c, tw_event *event)
         if (!c->unconfirmed) c->cursor = c->kept_len;
     }
     while (!tw_tell(c, event)) {
-        if (!tw_step(c, event)) return false;
+        if (!tw_step(c, event)) {
+            /* What is behind a ping is read when its answer has left. */
+            if (!c->ponging) c->unread = false;
+            return false;
+        }
         if (event->type != TW_EVENT_NONE) return true;
     }
     return true;
@@ -1593,6 +1640,9 @@ size_t tw_feed(tw_client *c, const uint8_t *bytes, size_t len)
     if (len > space) len = space;
     if (len > 0) memcpy(c->config.in + c->in_len, bytes, len);
     c->in_len += len;
+    if (len == 0) return 0;
+    c->unread = true;
+    c->slept = false;
     /* [9] twice its interval and 5 s. */
     if (c->welcomed) c->dead_at = c->now + 2 * c->ping_ms + 5000;
     return len;
@@ -1612,7 +1662,6 @@ bool tw_init(tw_client *c, const tw_config *config)
 
 tw_action tw_poll(tw_client *c, uint64_t now)
 {
-    uint64_t before = c->now;
     c->now = now;
     if (c->link == TW_LINK_NONE) {
         if (c->state != TW_CONNECTING || c->state != c->told || c->want_token || now < c->at) return TW_NOTHING;
@@ -1621,8 +1670,9 @@ tw_action tw_poll(tw_client *c, uint64_t now)
         return TW_OPEN;
     }
     if (now >= c->dead_at && !c->shut) {
-        if (c->welcomed && now - before >= 5000) {
-            /* It was this program that slept (SPEC 2). */
+        if (c->welcomed && !c->slept && now - c->dead_at >= 5000) {
+            /* So late is who slept: the server is asked (SPEC 2), and once, until it says something. */
+            c->slept = true;
             c->ping_at = now;
             c->dead_at = now + 5000;
         } else if (c->closing != 0) {
@@ -1638,6 +1688,7 @@ uint32_t tw_wait(const tw_client *c)
 {
     uint64_t until = c->now + 60000;
     unsigned i;
+    if (c->unread && !c->ponging && c->in_len > c->drop) return 0;
     if (c->link == TW_LINK_NONE) {
         if (c->state == TW_CONNECTING && !c->want_token && c->at < until) until = c->at;
     } else {

@@ -117,10 +117,12 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
     }
 
     fn compose_room(&mut self, index: usize) -> usize {
-        let (can_receive, welcomed, now) = (self.can(Capabilities::RECEIVE), self.session.welcomed, self.time.now);
+        let (can_receive, now) = (self.can(Capabilities::RECEIVE), self.time.now);
+        // Whether an earlier session goes on is not known before WELCOME. If so, what it sends again goes first (PROTOCOL 12.2).
+        let may_leave = self.session.welcomed && !self.queue.repeats();
         let Some(room) = self.rooms.get_mut(index) else { return 0 };
         let handle = Handle(index as u64 + 1);
-        let Some(asked) = room.next_command(welcomed, now, can_receive) else { return 0 };
+        let Some(asked) = room.next_command(may_leave, now, can_receive) else { return 0 };
         let request = request_of(index, asked);
         match asked {
             Asked::Leave => {
@@ -143,12 +145,11 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
 
 impl Room<'_> {
     /// What has to go out now; it counts as gone.
-    fn next_command(&mut self, welcomed: bool, now: u64, can_receive: bool) -> Option<Asked> {
+    fn next_command(&mut self, may_leave: bool, now: u64, can_receive: bool) -> Option<Asked> {
         if self.leave {
             match self.phase {
                 Phase::None | Phase::Leaving => self.leave = false,
-                // Whether an earlier session goes on is not known before WELCOME.
-                Phase::Held if !welcomed => {}
+                _ if !may_leave => {}
                 _ => {
                     self.leave = false;
                     self.phase = Phase::Leaving;

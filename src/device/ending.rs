@@ -33,10 +33,12 @@ const STOOD: u64 = 5000;
 const LEAST_WAIT: u32 = 500;
 const MOST_WAIT: u32 = 20_000;
 
+/// No server keeps a device away for longer. A day.
+const LONGEST: u64 = 86_400_000;
+
 impl<const ROOMS: usize> Device<'_, ROOMS> {
     /// Tells the time, in milliseconds of a clock that never goes back. To be called in every round of the caller's loop.
     pub fn poll(&mut self, now: u64) -> Action {
-        let slept = now.saturating_sub(self.time.now) >= STOOD;
         self.time.now = now;
         match self.link {
             Link::None => {
@@ -49,11 +51,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
                 return Action::Open;
             }
             Link::Opening | Link::Open | Link::Closing(_) if now < self.time.dead_at => {}
-            Link::Open if self.session.welcomed && slept => {
-                // It was this program that slept: the server gets 5 s to answer a ping.
-                self.time.ping_at = now;
-                self.time.dead_at = now + STOOD;
-            }
+            Link::Open if self.session.welcomed && self.time.has_slept() => self.time.handle_sleep(),
             Link::Opening | Link::Open => self.end(None, None, None),
             Link::Closing(_) => self.link = Link::Shut,
             Link::Shut => {}
@@ -61,9 +59,13 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         if self.link == Link::Shut { Action::Shut } else { Action::Nothing }
     }
 
-    /// Milliseconds until [`poll`](Self::poll) has something to do by itself; at most a minute.
+    /// Milliseconds until there is something to do without the server: [`poll`](Self::poll) by itself, or 0 where
+    /// [`next_event`](Self::next_event) can go on, such as behind a ping whose answer has left. At most a minute.
     #[must_use]
     pub fn wait(&self) -> u64 {
+        if self.session.pong.is_none() && self.intake.is_unread() {
+            return 0;
+        }
         let time = &self.time;
         let mut until = time.now + 60_000;
         if self.link == Link::None {
@@ -157,8 +159,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
     pub(super) fn give_up(&mut self, reason: Reason) {
         self.state = State::Closed;
         self.reason = Some(reason);
-        self.dropped = self.queue.clear();
-        self.pop = false;
+        self.dropped = self.queue.give_up();
         for room in &mut self.rooms {
             (room.wanted, room.state, room.reason) = (false, RoomState::Left, Some(reason));
         }
@@ -170,7 +171,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let advice = reason.filter(|reason| reason.0 < 1000 && reason.0 >= 1).map_or(Advice::Retry, Reason::advice);
         let wait = match (advice, told) {
             (Advice::Never, _) => return None,
-            (Advice::Later, Some(told)) => told,
+            (Advice::Later, Some(told)) => told.min(LONGEST),
             (Advice::Later, None) => 10_000 + self.random(10_000),
             // All of it random but the first part, so that many devices come back as a slope.
             (Advice::Retry, _) => {

@@ -7,7 +7,8 @@ use crate::wire::{DecodeError, Key, Kind, MemberNumber, Position, Presence, Reas
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'b> {
-    /// The client's state has changed.
+    /// The client's state has changed. An attempt that the server has ended with a reason is told too: connecting before, and
+    /// after.
     State {
         /// What it was.
         before: State,
@@ -116,6 +117,13 @@ pub enum Event<'b> {
     Unconfirmed {
         /// Which.
         message: Message<'b>,
+    },
+    /// Directs that will not come (PROTOCOL 12.2).
+    LostDirects {
+        /// The number of the first.
+        from: u64,
+        /// The number of the last.
+        to: u64,
     },
     /// A message came that `input` cannot hold.
     Skipped {

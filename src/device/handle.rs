@@ -1,7 +1,7 @@
 //! What a server's frames make of a device (PROTOCOL 10.2).
 //!
 //! ```text
-//! Piece ──> Control: state, rooms   Ping: clock, accepted   Head: which room, from where on   Record ──> Told
+//! Piece ──> Control: state, rooms   Ping: clock, accepted   Head, Record, End: data.rs
 //! ```
 
 use super::compose::{self, Asked, asked_by};
@@ -9,28 +9,14 @@ use super::ending::Link;
 use super::intake::{Piece, Span};
 use super::queue::place;
 use super::room::Phase;
-use super::show::{Mine, Received, Told};
+use super::show::{Mine, Told};
 use super::{Breach, Device, Error, Event, RoomState, State};
 use crate::wire::control::{self, Command, Gap, Joined, Refused, Welcome};
 use crate::wire::extension::kind;
 use crate::wire::header::flags;
-use crate::wire::{
-    Capabilities, Control, Extensions, Handle, Head, Key, Kind, MemberNumber, Ping, PingBody, Position, Presence,
-    Reader, Reason, RequestId, Sender,
-};
+use crate::wire::{Capabilities, Control, Extensions, Handle, Ping, PingBody, Reader, Reason, RequestId, Sender};
 
-/// What a data frame is, while its records come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Current {
-    kind: Kind,
-    /// The room's place; none where nobody wants to know.
-    room: Option<usize>,
-    /// Of the batch, or the number of the next direct.
-    position: Position,
-    has_more: bool,
-}
-
-type Handled = Result<Option<Told>, Breach>;
+pub(super) type Handled = Result<Option<Told>, Breach>;
 
 impl<const ROOMS: usize> Device<'_, ROOMS> {
     /// How many bytes [`feed`](Self::feed) would take now; 0 where an answer has to leave first.
@@ -45,10 +31,12 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         if self.link != Link::Open {
             return bytes.len();
         }
-        if self.session.welcomed {
+        let len = self.intake.feed(bytes);
+        // Nothing is no sign of life.
+        if self.session.welcomed && len > 0 {
             self.time.handle_bytes();
         }
-        self.intake.feed(bytes)
+        len
     }
 
     /// Reads one piece of what has come. False where more bytes are needed, or an answer has to leave first.
@@ -126,8 +114,9 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
             Command::Welcome(welcome) if understood(welcome.extensions) => {
                 // Its token is copied out of the bytes that it was read from.
                 let token = self.span_of(&span, welcome.extensions.get(kind::RESUME_TOKEN));
+                let lost = welcome.extensions.get(kind::LOST_DIRECTS).and_then(two_varints);
                 let welcome = Welcome { extensions: Extensions::NONE, ..welcome };
-                self.handle_welcome(&welcome, token)
+                self.handle_welcome(&welcome, token, lost)
             }
             Command::Joined(joined) if understood(joined.extensions) => {
                 let joined = Joined { extensions: Extensions::NONE, ..joined };
@@ -169,7 +158,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         self.end(Some(ends.reason), ends.told, ends.say);
     }
 
-    fn handle_welcome(&mut self, welcome: &Welcome<'_>, token: Span) -> Handled {
+    fn handle_welcome(&mut self, welcome: &Welcome<'_>, token: Span, lost: Option<(u64, u64)>) -> Handled {
         let resumed = welcome.flags & flags::RESUMED != 0;
         if resumed && self.resume_len == 0 {
             return Err(Breach::Resumed);
@@ -182,6 +171,11 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
             self.queue.handle_resumed();
             if welcome.accepted < self.queue.accepted || !self.queue.handle_accepted(welcome.accepted, false) {
                 return Err(Breach::Accepted);
+            }
+            if let Some((first, last)) = lost.filter(|(first, last)| first <= last && *last > self.directs) {
+                // What was told of them before is not told again.
+                self.directs_lost = Some(first.max(self.directs + 1));
+                self.directs = last;
             }
         } else {
             self.directs = 0;
@@ -210,7 +204,11 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let room = self.rooms.get_mut(place(joined.handle)).ok_or(Breach::Room)?;
         match room.phase {
             Phase::Asked => room.handle_joined(joined).map(|()| None),
-            Phase::Leaving => Ok(None),
+            Phase::Leaving => {
+                // News of it come until LEFT, and are hidden.
+                room.id = Some(joined.room);
+                Ok(None)
+            }
             _ => Err(Breach::Room),
         }
     }
@@ -219,10 +217,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let index = place(handle);
         let room = self.rooms.get_mut(index).ok_or(Breach::Room)?;
         match room.phase {
-            Phase::Leaving => {
-                room.phase = Phase::None;
-                room.id = None;
-            }
+            Phase::Leaving => room.forget(),
             Phase::In => self.refuse(index, reason, None),
             _ => {}
         }
@@ -243,7 +238,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         match (asked, room.phase) {
             (Asked::Join, Phase::Asked) => self.refuse(index, reason, told),
             // It had ended before.
-            (Asked::Leave, Phase::Leaving) => room.phase = Phase::None,
+            (Asked::Leave, Phase::Leaving) => room.forget(),
             (Asked::Receive, _) => return paused(request, Some(reason)),
             _ => {}
         }
@@ -256,7 +251,8 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         let again = self.again(Some(reason), told, &mut tries);
         let Some(room) = self.rooms.get_mut(index) else { return };
         let gone = room.leave || !room.wanted;
-        (room.phase, room.leave, room.id) = (Phase::None, false, None);
+        room.forget();
+        room.leave = false;
         if gone {
             return;
         }
@@ -298,91 +294,6 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
             PingBody::Client { .. } => Ok(None),
         }
     }
-
-    fn handle_head(&mut self, kind: Kind, options: u8, head: Head) -> Handled {
-        if !self.session.welcomed {
-            return Err(Breach::Greeting);
-        }
-        if options & flags::COMPRESSED != 0 {
-            return Err(Breach::Compressed);
-        }
-        let index = self.rooms.iter().position(|room| room.id == Some(head.room)).ok_or(Breach::Room)?;
-        let room = self.rooms.get_mut(index).ok_or(Breach::Room)?;
-        let has_more = options & flags::MORE != 0;
-        let mut current = Current { kind, room: Some(index), position: head.position, has_more };
-        // PROTOCOL 12.2: directs come before the room is joined again; all else comes again behind that.
-        let shown = if kind == Kind::Direct { room.wanted && !room.leave } else { room.is_in() };
-        if !shown {
-            current.room = None;
-            self.current = Some(current);
-            self.intake.skip_frame();
-            return Ok(None);
-        }
-        self.current = Some(current);
-        // PROTOCOL 8.3: numbered frames follow each other without a hole.
-        if kind.is_numbered() && head.position != room.position().next() {
-            return Err(Breach::Position);
-        }
-        if !matches!(kind, Kind::Snapshot | Kind::Members) {
-            room.handle_tick(head.tick);
-            return Ok(None);
-        }
-        let begins = !core::mem::replace(&mut room.collecting, true);
-        Ok(begins.then_some(Told::Event(Event::Snapshot { room: index, kind, whole: false })))
-    }
-
-    fn handle_record(&mut self, member: MemberNumber, key: u64, len: u64, payload: Option<Span>) -> Handled {
-        let Some(Current { kind, room: Some(index), position, .. }) = self.current else { return Ok(None) };
-        let Some(room) = self.rooms.get_mut(index) else { return Ok(None) };
-        if kind == Kind::Direct {
-            if let Some(current) = &mut self.current {
-                current.position = position.next();
-            }
-            // PROTOCOL 8.6: after a resume some come again.
-            if position.0 <= self.directs {
-                return Ok(None);
-            }
-            self.directs = position.0;
-        } else if kind.is_numbered() {
-            room.run = room.run.saturating_add(1);
-            if room.run <= room.seen {
-                return Ok(None);
-            }
-            room.seen = room.run;
-        }
-        let own = matches!(kind, Kind::Event | Kind::Value) && member == room.member && !room.options.echo;
-        if own || (kind != Kind::Direct && !room.is_in()) {
-            return Ok(None);
-        }
-        let tick = room.tick;
-        let Some(payload) = payload else {
-            return Ok(Some(Told::Event(Event::Skipped { room: index, kind, member, len })));
-        };
-        if matches!(kind, Kind::Presence | Kind::Members) {
-            let presence = Presence::decode(self.intake.at(payload.clone()))?;
-            // PROTOCOL 8.5: to be ignored.
-            if matches!(presence, Presence::Unknown(_)) {
-                return Ok(None);
-            }
-        }
-        let key = Key::from_wire(key);
-        Ok(Some(Told::Received(Received { room: index, kind, member, key, position, tick, payload })))
-    }
-
-    /// A frame has ended.
-    fn handle_end(&mut self) -> Option<Told> {
-        let Current { kind, room, position, has_more } = self.current.take()?;
-        let index = room?;
-        let room = self.rooms.get_mut(index).filter(|room| room.is_in() && !has_more)?;
-        if kind.is_numbered() {
-            room.handle_complete(position);
-        }
-        if !matches!(kind, Kind::Snapshot | Kind::Members) {
-            return None;
-        }
-        room.collecting = false;
-        Some(Told::Event(Event::Snapshot { room: index, kind, whole: true }))
-    }
 }
 
 /// How a session ends.
@@ -395,6 +306,11 @@ struct Ending {
 /// PROTOCOL 3.3: a frame with an odd extension that this client does not know is ignored.
 fn understood(extensions: Extensions<'_>) -> bool {
     extensions.unknown_critical(&[]).is_none()
+}
+
+fn two_varints(content: &[u8]) -> Option<(u64, u64)> {
+    let mut reader = Reader::new(content);
+    Some((reader.varint().ok()?, reader.varint().ok()?))
 }
 
 /// Milliseconds to wait, where they are told and can be read.

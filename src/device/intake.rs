@@ -38,6 +38,8 @@ pub(super) struct Intake<'a> {
     len: usize,
     /// Bytes at the front that were read.
     read: usize,
+    /// More has come since `next` found nothing whole.
+    fresh: bool,
     stage: Stage,
     /// Bytes of the frame that were not read.
     left: usize,
@@ -64,7 +66,18 @@ const MAX_RECORD_HEAD: usize = 3 * 8;
 
 impl<'a> Intake<'a> {
     pub(super) const fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, len: 0, read: 0, stage: Stage::Header, left: 0, skip: 0, frame_len: 0, frame_type: 0, flags: 0 }
+        Self {
+            bytes,
+            len: 0,
+            read: 0,
+            fresh: false,
+            stage: Stage::Header,
+            left: 0,
+            skip: 0,
+            frame_len: 0,
+            frame_type: 0,
+            flags: 0,
+        }
     }
 
     /// How many bytes `feed` would take.
@@ -82,7 +95,13 @@ impl<'a> Intake<'a> {
             place.copy_from_slice(bytes);
         }
         self.len += len;
+        self.fresh |= len > 0;
         len
+    }
+
+    /// Whether `next` may find something.
+    pub(super) const fn is_unread(&self) -> bool {
+        self.fresh && self.len > self.read
     }
 
     /// The connection is gone. What a span names stays until more is fed.
@@ -103,6 +122,12 @@ impl<'a> Intake<'a> {
 
     /// The next piece; `None` where more bytes are needed. It never waits for more than `bytes` can hold.
     pub(super) fn next(&mut self) -> Result<Option<Piece>, Breach> {
+        let found = self.piece();
+        self.fresh &= !matches!(found, Ok(None));
+        found
+    }
+
+    fn piece(&mut self) -> Result<Option<Piece>, Breach> {
         if self.skip > 0 {
             let len = self.skip.min(self.len - self.read);
             self.skip -= len;
@@ -140,7 +165,7 @@ impl<'a> Intake<'a> {
             }
         };
         // At most once: the stage is another now.
-        self.next()
+        self.piece()
     }
 
     fn whole(&mut self) -> Option<Piece> {

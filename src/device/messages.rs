@@ -52,7 +52,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         self.publish(room, payload).map_err(|refusal| if refusal == Refusal::Full { Refusal::Dropped } else { refusal })
     }
 
-    /// How many bytes of messages have not been accepted; 0: everything has arrived.
+    /// How many bytes of messages have neither been accepted nor told; 0: everything has arrived, or was told not to have.
     #[must_use]
     pub const fn pending(&self) -> usize {
         self.queue.pending()

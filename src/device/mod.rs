@@ -30,6 +30,7 @@
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod compose;
+mod data;
 mod ending;
 mod event;
 mod handle;
@@ -46,8 +47,8 @@ mod time;
 pub use event::{Breach, Error, Event, Message, Outcome};
 pub use options::{Action, Buffers, JoinOptions, Options, Refusal, RoomState, State, control_min};
 
+use self::data::Current;
 use self::ending::Link;
-use self::handle::Current;
 use self::intake::Intake;
 use self::queue::Queue;
 use self::room::Room;
@@ -80,8 +81,10 @@ pub struct Device<'a, const ROOMS: usize> {
     session: Session,
     resume: [u8; MAX_RESUME],
     resume_len: usize,
-    /// The highest direct that was taken.
+    /// The highest direct that was taken, or is lost.
     directs: u64,
+    /// The first that is lost, and was not told.
+    directs_lost: Option<u64>,
     time: Time,
     /// The data frame whose records come.
     current: Option<Current>,
@@ -147,6 +150,7 @@ impl<'a, const ROOMS: usize> Device<'a, ROOMS> {
             resume: [0; MAX_RESUME],
             resume_len: 0,
             directs: 0,
+            directs_lost: None,
             time: Time::default(),
             current: None,
             pop: false,
@@ -189,7 +193,8 @@ impl<'a, const ROOMS: usize> Device<'a, ROOMS> {
         }
     }
 
-    /// The same for good: leaves all rooms, and gives up what waits.
+    /// The same for good: leaves all rooms, and gives up what waits. What has left and was not accepted is told:
+    /// [`Event::Unconfirmed`].
     pub fn close(&mut self) {
         if self.state != State::Closed {
             self.disconnect();

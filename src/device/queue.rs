@@ -43,6 +43,11 @@ impl<'a> Queue<'a> {
         self.tx > 0
     }
 
+    /// Whether something has to leave again before anything can leave for the first time.
+    pub(super) const fn repeats(&self) -> bool {
+        self.cursor < self.kept
+    }
+
     /// Adds a message; of a value only the last one waits (clients/SPEC.md, 5). Its payload is below 64 KiB.
     pub(super) fn push(&mut self, data: &ClientData<'_>) -> Result<(), Refusal> {
         let len = data.encoded_len();
@@ -88,10 +93,10 @@ impl<'a> Queue<'a> {
         count
     }
 
-    /// Forgets everything: how many messages had not left.
-    pub(super) fn clear(&mut self) -> usize {
+    /// Gives up what has not left, for good: how many messages. What has left is unconfirmed (clients/SPEC.md, 4).
+    pub(super) fn give_up(&mut self) -> usize {
         let count = self.purge(None);
-        (self.len, self.kept, self.cursor, self.tx, self.unconfirmed) = (0, 0, 0, 0, false);
+        self.handle_fresh();
         count
     }
 

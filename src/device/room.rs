@@ -104,6 +104,17 @@ impl<'a> Room<'a> {
         self.wanted && !self.leave && self.phase == Phase::In
     }
 
+    /// Whether directs in it are for the program.
+    pub(super) fn takes_directs(&self) -> bool {
+        self.wanted && !self.leave && self.phase != Phase::Leaving
+    }
+
+    /// The server has it no more.
+    pub(super) const fn forget(&mut self) {
+        self.phase = Phase::None;
+        self.id = None;
+    }
+
     /// The last complete position.
     pub(super) fn position(&self) -> Position {
         self.since.map_or(Position(0), |(_, position)| position)

@@ -8,7 +8,7 @@ use crate::wire::{Key, Kind, MemberNumber, Position, Presence, Reason};
 #[derive(Clone, Debug)]
 pub(super) enum Told {
     Event(Event<'static>),
-    /// Why a session ends: goes with the change of state that follows.
+    /// Why a session, or an attempt, ends: goes with the state.
     Ending {
         text: Span,
         address: Span,
@@ -37,17 +37,16 @@ pub(super) enum Mine {
 }
 
 impl<const ROOMS: usize> Device<'_, ROOMS> {
-    /// Takes what has happened next; `None`: nothing more for now, then look for output. Each round of the caller's loop takes all.
+    /// Takes what has happened next; `None`: nothing more for now, then look for output, and sleep no
+    /// longer than [`wait`](Self::wait). Each round of the caller's loop takes all.
     pub fn next_event(&mut self) -> Option<Event<'_>> {
         if self.pop {
             self.pop = false;
             self.queue.drop_unconfirmed();
         }
-        let (mut text, mut address) = (0..0, 0..0);
         loop {
             if let Some(event) = self.change() {
-                let (text, address) = (self.intake.at(text), self.intake.at(address));
-                return Some(with_ending(event, text, address));
+                return Some(event);
             }
             if self.queue.unconfirmed {
                 self.pop = true;
@@ -58,7 +57,11 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
                 return None;
             }
             match told {
-                Some(Told::Ending { text: said, address: place }) => (text, address) = (said, place),
+                // An attempt that the server has ended leaves the state as it was: why is told all the same.
+                Some(Told::Ending { text, address }) => {
+                    let event = self.state_event();
+                    return Some(with_ending(event, self.intake.at(text), self.intake.at(address)));
+                }
                 Some(told) => return self.show(told),
                 None => {}
             }
@@ -68,10 +71,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
     /// What is to be told before anything else is read.
     fn change(&mut self) -> Option<Event<'static>> {
         if self.state != self.told {
-            let before = core::mem::replace(&mut self.told, self.state);
-            let dropped = core::mem::take(&mut self.dropped);
-            let (after, reason) = (self.state, self.reason);
-            return Some(Event::State { before, after, reason, text: &[], address: &[], dropped });
+            return Some(self.state_event());
         }
         for (index, room) in self.rooms.iter_mut().enumerate() {
             if room.state != room.told {
@@ -87,7 +87,16 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         if let Some(error) = self.error.take() {
             return Some(Event::Error(error));
         }
-        core::mem::take(&mut self.token.tell).then_some(Event::TokenWanted)
+        if core::mem::take(&mut self.token.tell) {
+            return Some(Event::TokenWanted);
+        }
+        self.directs_lost.take().map(|from| Event::LostDirects { from, to: self.directs })
+    }
+
+    fn state_event(&mut self) -> Event<'static> {
+        let before = core::mem::replace(&mut self.told, self.state);
+        let dropped = core::mem::take(&mut self.dropped);
+        Event::State { before, after: self.state, reason: self.reason, text: &[], address: &[], dropped }
     }
 
     fn show(&self, told: Told) -> Option<Event<'_>> {

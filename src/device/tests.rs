@@ -2,6 +2,8 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test that fails says where")]
 
+mod away;
+
 use super::*;
 use crate::wire::control::{Accepted, Close, Command, Gap, GoingAway, Joined, Left, Mode, Outcome as Found, Welcome};
 use crate::wire::control::{Control, Refused};
@@ -335,22 +337,6 @@ fn backoff_grows_to_twenty_seconds_and_is_never_the_same() {
 }
 
 #[test]
-fn a_silent_server_is_left_but_who_slept_asks_first() {
-    let mut memory = Memory::new();
-    let device = &mut memory.entered();
-    for _ in 0..34 {
-        assert_eq!(device.poll(device.time.now + 1000), Action::Nothing);
-    }
-    assert_eq!(device.poll(device.time.now + 1000), Action::Shut);
-    let mut memory = Memory::new();
-    let device = &mut memory.entered();
-    assert_eq!(device.poll(device.time.now + 3_600_000), Action::Nothing);
-    assert_eq!(flush(device).first(), Some(&3));
-    assert_eq!(device.poll(device.time.now + 4999), Action::Nothing);
-    assert_eq!(device.poll(device.time.now + 1), Action::Shut);
-}
-
-#[test]
 fn the_servers_time_is_that_of_the_shortest_way() {
     let mut memory = Memory::new();
     let device = &mut memory.entered();
@@ -395,7 +381,7 @@ fn going_away_is_exact_and_an_end_may_be_for_good() {
     device.set_token(b"old").unwrap();
     open(device);
     tell(device, 1, close(242, Extensions::NONE));
-    check(&events(device), &["TokenWanted"]);
+    check(&events(device), &["State Connecting Reason(242)", "TokenWanted"]);
     device.lost();
     assert_eq!(device.poll(device.time.now + 60_000), Action::Nothing);
     device.set_token(b"new").unwrap();

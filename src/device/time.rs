@@ -1,5 +1,8 @@
 //! A device's time, and the server's (PROTOCOL 9).
 
+/// How long a server that was asked may be silent. 5 s (clients/SPEC.md, 2).
+const PATIENCE: u64 = 5000;
+
 /// Milliseconds of the caller's clock, and how far the server's is ahead.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Time {
@@ -8,6 +11,8 @@ pub(super) struct Time {
     pub(super) at: u64,
     /// When the connection is taken for dead.
     pub(super) dead_at: u64,
+    /// The server was asked whether it is there, and has not said anything since.
+    asked: bool,
     /// When WELCOME came.
     pub(super) up_at: u64,
     pub(super) ping_at: u64,
@@ -40,7 +45,20 @@ impl Time {
     /// Something came.
     pub(super) const fn handle_bytes(&mut self) {
         // PROTOCOL 9: twice its interval and 5 s.
-        self.dead_at = self.now + 2 * self.ping + 5000;
+        self.dead_at = self.now + 2 * self.ping + PATIENCE;
+        self.asked = false;
+    }
+
+    /// Whether it was this program that slept, and not the server: its timer is late. Once, until the server says something.
+    pub(super) const fn has_slept(&self) -> bool {
+        !self.asked && self.now.saturating_sub(self.dead_at) >= PATIENCE
+    }
+
+    /// The server gets 5 s to answer a ping (clients/SPEC.md, 2).
+    pub(super) const fn handle_sleep(&mut self) {
+        self.asked = true;
+        self.ping_at = self.now;
+        self.dead_at = self.now + PATIENCE;
     }
 
     /// Whether a ping is due: four within two seconds for the clock, then one every 10 s (clients/SPEC.md, 7).

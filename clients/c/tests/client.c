@@ -360,10 +360,155 @@ static void test_refusals(void)
     CHECK(find(TW_CONTROL, TW_JOIN) != NULL);
 }
 
+/* A room that was left while its JOIN was under way, and what the server had sent by then. */
+static void test_leaving(void)
+{
+    begin("who leaves before the answer stays connected", false);
+    tw_connect(&client);
+    CHECK(tw_join(&client, 0, "arena", TW_MODE_BOTH, text("")) && got(TW_EVENT_STATE));
+    open_link();
+    welcome(false, 0);
+    flush();
+    CHECK(got(TW_EVENT_STATE));
+    tw_leave(&client, 0);
+    flush();
+    CHECK(find(TW_CONTROL, TW_LEAVE) != NULL && got(TW_EVENT_NONE) == false);
+    joined(0, 10);
+    say("01 00 08 08 07 0a 1170 01 02 00 78"); /* a snapshot, */
+    say("02 00 0d 00 0a 00 07 0000000000000063 0b 0c"); /* GAP, */
+    say("01 00 08 06 07 01 1170 01 02 00 61"); /* a direct, */
+    CHECK(tw_join(&client, 0, "other", TW_MODE_BOTH, text("")) && next(TW_EVENT_ROOM) && event.state == TW_ROOM_JOINING);
+    CHECK(!tw_next(&client, &event) && client.state == TW_CONNECTED && client.closing == 0);
+    tell(TW_LEFT, 5, (const uint64_t[]){1, 200}, 2, "");
+    CHECK(!tw_next(&client, &event));
+    flush();
+    CHECK(find(TW_CONTROL, TW_JOIN) != NULL);
+    joined(0, 3);
+    CHECK(got(TW_EVENT_OUTCOME) && rooms[0].state == TW_ROOM_JOINED);
+
+    enter("after LEAVE was refused the room is not known", TW_MODE_BOTH);
+    tw_leave(&client, 0);
+    flush();
+    tell(TW_REFUSED, 5, (const uint64_t[]){0, 232}, 2, "");
+    say("01 00 04 00 07 0b 1170");
+    CHECK(got(TW_EVENT_ERROR) && event.state == TW_ERROR_PROTOCOL);
+
+    enter("what leaves again goes before LEAVE", TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    tw_publish(&client, 0, text("2"), 0);
+    flush();
+    breaks();
+    tw_leave(&client, 0);
+    open_link();
+    CHECK(find(TW_CONTROL, TW_LEAVE) == NULL);
+    welcome(true, 0);
+    CHECK(got(TW_EVENT_STATE) && event.state == TW_CONNECTED);
+    flush();
+    CHECK(find(TW_DATA, 1) != NULL && find(TW_CONTROL, TW_LEAVE) == find(TW_DATA, 1) + 12);
+
+    enter("and so it does where the room was asked for again", TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    flush();
+    breaks();
+    open_link();
+    CHECK(find(TW_CONTROL, TW_JOIN) != NULL);
+    tw_leave(&client, 0);
+    flush();
+    CHECK(sent_len == 0);
+    welcome(true, 0);
+    got(TW_EVENT_NONE);
+    flush();
+    CHECK(find(TW_DATA, 1) != NULL && find(TW_CONTROL, TW_LEAVE) == find(TW_DATA, 1) + 6);
+}
+
+/* Whatever does not arrive is told. */
+static void test_losses(void)
+{
+    enter("closed for good: what has left is unconfirmed, what has not is counted", TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    tw_publish(&client, 0, text("2"), 0);
+    flush();
+    tw_publish(&client, 0, text("3"), 0);
+    tell(TW_CLOSE, 0, (const uint64_t[]){243}, 1, "");
+    CHECK(next(TW_EVENT_STATE) && event.state == TW_CLOSED && event.dropped == 1);
+    CHECK(next(TW_EVENT_ROOM) && next(TW_EVENT_UNCONFIRMED) && is(event.payload, "1"));
+    CHECK(next(TW_EVENT_UNCONFIRMED) && is(event.payload, "2") && !tw_next(&client, &event) && tw_pending(&client) == 0);
+
+    enter("and so it is where the program closes, and each is told once", TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    tw_publish(&client, 0, text("2"), 0);
+    flush();
+    breaks();
+    open_link();
+    welcome(false, 0);
+    CHECK(next(TW_EVENT_STATE) && next(TW_EVENT_UNCONFIRMED) && is(event.payload, "1"));
+    tw_close(&client);
+    CHECK(next(TW_EVENT_STATE) && event.state == TW_CLOSED && event.dropped == 0 && next(TW_EVENT_ROOM));
+    CHECK(next(TW_EVENT_UNCONFIRMED) && is(event.payload, "2") && !tw_next(&client, &event));
+    flush();
+    CHECK(find(TW_CONTROL, TW_CLOSE) != NULL && find(TW_DATA, 1) == NULL);
+
+    enter("directs that the server has lost", TW_MODE_BOTH);
+    say("01 00 08 06 07 01 1170 01 02 00 61");
+    CHECK(next(TW_EVENT_DIRECT));
+    breaks();
+    open_link();
+    tell(TW_WELCOME, 1, (const uint64_t[]){0x3b, 1, 7, 5000000, 0, 100, 16384, 8, 15000, 0}, 10, "\2\3abc\6\2\2\5");
+    CHECK(next(TW_EVENT_STATE) && next(TW_EVENT_LOST_DIRECTS) && event.key == 2 && event.position == 5);
+    say("01 00 0c 06 07 05 1170 01 02 00 61 01 02 00 62");
+    CHECK(next(TW_EVENT_DIRECT) && is(event.payload, "b") && event.position == 6 && !tw_next(&client, &event));
+    breaks();
+    open_link();
+    tell(TW_WELCOME, 1, (const uint64_t[]){0x3b, 1, 7, 5000000, 0, 100, 16384, 8, 15000, 0}, 10, "\6\2\2\6");
+    CHECK(next(TW_EVENT_STATE) && !tw_next(&client, &event));
+
+    begin("an attempt that the server ends: why, and where to instead", false);
+    tw_connect(&client);
+    CHECK(got(TW_EVENT_STATE));
+    open_link();
+    tell(TW_CLOSE, 1, (const uint64_t[]){101}, 1, "\2\4full\4\2\xa0\6\6\3b:1");
+    CHECK(next(TW_EVENT_STATE) && event.before == TW_CONNECTING && event.state == TW_CONNECTING && event.number == 101);
+    CHECK(is(event.payload, "full") && is(event.subject, "b:1") && !tw_next(&client, &event));
+    tw_lost(&client);
+    CHECK(tw_wait(&client) == 800 && !tw_next(&client, &event));
+
+    enter("a server that says: never", TW_MODE_BOTH);
+    tell(TW_CLOSE, 0, (const uint64_t[]){101}, 1, "\4\7\xff\xff\xff\xff\xff\xff\x7f");
+    CHECK(got(TW_EVENT_STATE));
+    tw_lost(&client);
+    CHECK(client.at == clock_ms + 86400000);
+    enter("and so where it goes away", TW_MODE_BOTH);
+    tell(TW_GOING_AWAY, 0, (const uint64_t[]){86400001, 10000}, 2, "");
+    CHECK(got(TW_EVENT_STATE) && client.at == clock_ms + 86400000);
+}
+
+/* A loop that sleeps tw_wait reads all that has come. */
+static void test_wait(void)
+{
+    enter("behind a ping: there is more to read when its answer has left", TW_MODE_BOTH);
+    tw_poll(&client, clock_ms += 1);
+    say("03 00 02 00 05 00 01 00 07 00 07 0b 1170 01 02 61");
+    CHECK(!tw_next(&client, &event));
+    /* Nothing can be read before the answer has left: no loop spins. */
+    CHECK(tw_wait(&client) > 0);
+    flush();
+    CHECK(find(TW_PING, 5) != NULL && tw_wait(&client) == 0);
+    CHECK(next(TW_EVENT_MESSAGE) && is(event.payload, "a") && !tw_next(&client, &event) && tw_wait(&client) > 0);
+    /* Half a frame is nothing that can be read. */
+    say("01 00 07 00 07");
+    CHECK(tw_wait(&client) == 0 && !tw_next(&client, &event) && tw_wait(&client) > 0);
+    say("0c 1170 01 02 62");
+    CHECK(tw_wait(&client) == 0 && next(TW_EVENT_MESSAGE) && !tw_next(&client, &event) && tw_wait(&client) > 0);
+    say("03 00 02 00 05 00 01 00 07");
+    CHECK(!tw_next(&client, &event));
+    breaks();
+    CHECK(tw_wait(&client) >= 500);
+}
+
 static void test_time(void)
 {
     unsigned i;
-    uint64_t least = UINT64_MAX, most = 0;
+    uint64_t least = UINT64_MAX, most = 0, began;
     begin("backoff grows to twenty seconds, and is never the same", false);
     tw_connect(&client);
     got(TW_EVENT_STATE);
@@ -393,6 +538,24 @@ static void test_time(void)
     flush();
     CHECK(sent_len > 0 && sent[0] == TW_PING && tw_poll(&client, clock_ms += 4999) == TW_NOTHING);
     CHECK(tw_poll(&client, clock_ms + 1) == TW_SHUT);
+
+    enter("who slept asks once, until something comes", TW_MODE_BOTH);
+    CHECK(tw_poll(&client, clock_ms += 3600000) == TW_NOTHING);
+    CHECK(tw_poll(&client, clock_ms += 3600000) == TW_SHUT);
+    enter("an answer, and it may sleep again", TW_MODE_BOTH);
+    CHECK(tw_poll(&client, clock_ms += 3600000) == TW_NOTHING);
+    say("03 00 02 00 05 00");
+    got(TW_EVENT_NONE);
+    CHECK(tw_poll(&client, clock_ms += 3600000) == TW_NOTHING);
+
+    enter("a silent server is left by who sleeps as long as it may", TW_MODE_BOTH);
+    for (began = clock_ms, i = 0; i < 100 && tw_poll(&client, clock_ms) == TW_NOTHING; i++) {
+        flush();
+        /* A loop that has received nothing. */
+        CHECK(tw_feed(&client, sent, 0) == 0);
+        clock_ms += tw_wait(&client);
+    }
+    CHECK(clock_ms - began == 35000 && client.link == TW_LINK_OPEN && client.shut);
 
     enter("time, by the ping with the shortest way", TW_MODE_BOTH);
     CHECK(tw_server_time(&client) == 5000000);
@@ -435,7 +598,7 @@ static void test_endings(void)
     got(TW_EVENT_STATE);
     open_link();
     tell(TW_CLOSE, 1, (const uint64_t[]){242}, 1, "");
-    CHECK(next(TW_EVENT_TOKEN));
+    CHECK(next(TW_EVENT_STATE) && event.state == TW_CONNECTING && event.number == 242 && next(TW_EVENT_TOKEN));
     tw_lost(&client);
     CHECK(tw_poll(&client, clock_ms += 60000) == TW_NOTHING && tw_set_token(&client, text("new")));
     open_link();
@@ -470,6 +633,9 @@ int main(void)
     test_resume();
     test_positions();
     test_refusals();
+    test_leaving();
+    test_losses();
+    test_wait();
     test_time();
     test_endings();
     printf("client: %u passed, %u failed\n", passed, failed);

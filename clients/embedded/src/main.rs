@@ -23,6 +23,10 @@ const RECEIVED: *const u32 = 0x4000_0010 as *const u32;
 const SEND: *mut u32 = 0x4000_0014 as *mut u32;
 const LINE: *mut u32 = 0x4000_0018 as *mut u32;
 const LIGHT: *mut u32 = 0x4000_001c as *mut u32;
+const ALARM: *mut u32 = 0x4000_0020 as *mut u32;
+
+/// Of what the line has received: there is a byte.
+const IS_BYTE: u32 = 0x100;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
@@ -77,18 +81,30 @@ fn turn(device: &mut Device<'_, 1>) {
     // What finds no place comes again with the next reading.
     let _ = device.set(0, Key::member(0), &reading);
     let _ = device.publish_urgent(0, &reading);
-    if device.space() > 0 {
-        device.feed(&[(read(RECEIVED) & 0xff) as u8]);
+    while device.space() > 0 {
+        let received = read(RECEIVED);
+        if received & IS_BYTE == 0 {
+            break;
+        }
+        device.feed(&[(received & 0xff) as u8]);
     }
     while let Some(event) = device.next_event() {
         if let Event::Value { payload: [first, ..], .. } | Event::Message { payload: [first, ..], .. } = event {
             write(LIGHT, (*first).into());
         }
     }
-    let ready = device.output();
-    let len = ready.len();
-    for byte in ready {
-        write(SEND, (*byte).into());
+    loop {
+        let ready = device.output();
+        let len = ready.len();
+        if len == 0 {
+            break;
+        }
+        // This line takes every byte; where one waits, tell how many went, and come back.
+        for byte in ready {
+            write(SEND, (*byte).into());
+        }
+        device.written(len);
     }
-    device.written(len);
+    // The processor sleeps here until then, or until a byte comes. 0: what has come can be read on.
+    write(ALARM, device.wait() as u32);
 }
