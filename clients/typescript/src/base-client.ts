@@ -304,10 +304,13 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   }
 
   /** @internal A room is no longer wanted. */
-  _exit(room: BaseRoom<any, any>, tell: boolean): void {
+  _exit(room: BaseRoom<any, any>, reason: number, why: string, tell: boolean): void {
     this._handles.delete(room._handle);
     if (tell) this.#tellLeft(room._handle);
-    this.#dropped(this._options.queue?._drop(room));
+    const dropped = this._options.queue?._drop(room);
+    // A handler may join it again: what is told from here on is of the life that has ended.
+    room._to("left", reason, why);
+    this.#dropped(dropped);
   }
 
   #tellLeft(handle: number): void {

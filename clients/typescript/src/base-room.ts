@@ -263,8 +263,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
   /** @internal No longer wanted. `tell`: the server does not know yet. */
   _left(reason: number, text = "", tell = false): void {
     clearTimeout(this.#timer);
-    this._to("left", reason, text);
-    this._client._exit(this, tell);
+    this._client._exit(this, reason, text, tell);
   }
 
   /** @internal The connection ended. */

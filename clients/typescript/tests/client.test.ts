@@ -524,6 +524,33 @@ describe("rooms", () => {
     expect(socket.said()[0]!.rest[0]).toBe(2);
   });
 
+  test("a handler may join again what is left, by the application or by the server", async () => {
+    for (const end of ["leave", "LEFT"]) {
+      const { socket, room, heard, errors, client } = await inRoom({ queue: queue() });
+      const dropped: unknown[] = [];
+      client.on("dropped", (messages) => dropped.push(...messages));
+      let next: unknown;
+      const off = room.on("state", ({ to }) => {
+        if (to !== "left") return;
+        room.join();
+        next = room.publish("new");
+      });
+      socket.said();
+      socket.bufferedAmount = 65_536;
+      const waits = room.publish("old");
+      if (end === "leave") room.leave();
+      else socket.receive(leftBy(0, 1, 240));
+      off();
+      socket.bufferedAmount = 0;
+      const said = socket.said();
+      expect(said.map(({ is, rest }) => [is, rest[0]])).toEqual([...(end === "leave" ? [["leave", 1]] : []), ["join", 2]]);
+      expect(dropped).toEqual([waits]);
+      socket.receive(joined(said.at(-1)!.request, 2), data(0, 1, [[2, "hi"]], { room: 102 }));
+      expect([room.state, heard, errors]).toEqual(["joined", ["2 hi"], []]);
+      expect([(next as { number: number }).number, socket.events()]).toEqual([1, ["new"]]);
+    }
+  });
+
   test("the server ends a membership", async () => {
     const { socket, room } = await inRoom();
     socket.receive(leftBy(0, 1, 7));
