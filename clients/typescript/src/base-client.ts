@@ -65,13 +65,13 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   /** The last round trip in milliseconds; NaN before the first. */
   rtt = NaN;
 
-  /** @internal */ _session?: Session;
-  /** @internal */ _clock?: Clock;
+  /** @internal */ declare _session?: Session;
+  /** @internal */ declare _clock?: Clock;
   /** @internal The largest message that the server takes. */ _max = MESSAGE;
   /** @internal The highest direct that was taken. */ _directs = 0;
   /** @internal The handles of rooms by their ids in this session, also of such that were left and not yet answered. */
   _ids = new Map<number, number>();
-  /** @internal */ readonly _options: Options;
+  /** @internal */ declare readonly _options: Options;
 
   #rooms = new Map<string, BaseRoom<any, any>>();
   /** @internal The rooms that are wanted, by handle. */
@@ -79,15 +79,15 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   /** Handles of rooms that were left, and whose answer has not come. */
   #leaving = new Set<number>();
   #handle = 0;
-  /** @internal */ _token = "";
+  /** @internal */ declare _token: string;
   #resume?: Uint8Array;
   /** Data frames of this session: written, and known to be accepted. */
   #sent = 0;
   #confirmed = 0;
   #turn = 0;
-  #tries = 0;
+  #tries!: number;
   /** The token callback was asked again, since the token that it gave was refused. */
-  #asked = false;
+  #asked?: boolean;
   /** Where the server said to go. */
   #address?: string;
   #timer?: ReturnType<typeof setTimeout>;

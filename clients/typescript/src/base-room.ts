@@ -99,28 +99,28 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
   /** The last position that came whole. */
   position = 0;
 
-  /** @internal This client's number for the room; a new one for each life from join to leave. */ _handle = 0;
+  /** @internal This client's number for the room; a new one for each life from join to leave. */ declare _handle: number;
 
-  /** @internal */ readonly _client: BaseClient;
-  /** @internal */ _options!: RoomOptions<E, V> & { event: Codec<E>; value: Codec<V> };
+  /** @internal */ declare readonly _client: BaseClient;
+  /** @internal */ declare _options: RoomOptions<E, V> & { event: Codec<E>; value: Codec<V> };
   /** The epoch of this life, once there was an answer. */
   #epoch?: Uint8Array;
-  /** @internal The mode as granted. */ _mode = 0;
-  #tries = 0;
+  /** @internal The mode as granted. */ declare _mode: number;
+  #tries!: number;
   #timer?: ReturnType<typeof setTimeout>;
-  /** @internal What the server was told to send: 0 all, 2 nothing. */ _told = 0;
+  /** @internal What the server was told to send: 0 all, 2 nothing. */ declare _told: number;
   /** @internal The bit of JOIN that asks for a list of members: 4, or 0 where none is wanted. */ _listed = 0;
   /** Own numbers in this epoch: what is replayed may be of an earlier session. */
   #own = new Set<number>();
   /** Records of the next position that have been shown, and that have come on this connection. */
-  #shown = 0;
-  #come = 0;
-  #tick = 0;
-  #tickTime = 0;
+  #shown!: number;
+  #come!: number;
+  #tick!: number;
+  #tickTime!: number;
   /** The batch whose end has not been told: low 16 bits of its tick, and its position. */
   #batch?: [tick: number, position: number];
   /** More frames of it follow, be it in another message. */
-  #more = 0;
+  #more?: number;
 
   /** @internal */
   constructor(

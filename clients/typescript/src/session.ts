@@ -63,11 +63,11 @@ export type Done = (reason: number, told: Extensions, values?: Field[]) => void;
 
 export class Session {
   /** WELCOME came, at this time of `now()`. */
-  _open?: number;
+  declare _open?: number;
   /** The capabilities of both sides. */
-  _capabilities = 0;
+  declare _capabilities: number;
   /** The server said that it goes away; the client has left. */
-  _away = false;
+  declare _away?: boolean;
 
   #client: BaseClient;
   #socket: Socket;
@@ -75,14 +75,14 @@ export class Session {
   #request = 0;
   /** Bytes of frames that handlers have returned from (PROTOCOL 9). */
   #consumed = 0;
-  #heard = 0;
-  #silence = 0;
-  #due = 0;
+  #heard!: number;
+  #silence!: number;
+  #due!: number;
   #pings = 0;
   #nextPing = 0;
   #timer: ReturnType<typeof setTimeout>;
   /** Ends with the connection. */
-  _renewal?: ReturnType<typeof setTimeout>;
+  declare _renewal?: ReturnType<typeof setTimeout>;
 
   constructor(client: BaseClient, socket: Socket) {
     this.#client = client;
