@@ -44,6 +44,9 @@ export type Outcome =
   /** Nothing: what was known is void. */
   | { is: "snapshot" };
 
+/** The outcome where these positions are lost, if there are any. */
+const lost = (from: number, to: number): Outcome => (to < from ? { is: "snapshot" } : { is: "gap", from, to });
+
 export interface RoomOptions<E, V> {
   /** How events and directs become bytes. Without it they are bytes. */
   event?: Codec<E>;
@@ -92,6 +95,7 @@ export type RoomEvents<E, V> = {
 
 /** A room that remembers nothing. One for each name and client; its handlers stay while it is left and joined again. */
 export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState, RoomEvents<E, V>> {
+  declare readonly name: string;
   /** This client's number here; 0 before the first answer. */
   member = 0;
   /** Milliseconds between two ticks; 0 where the room does not wait for ticks, and counts milliseconds. */
@@ -123,11 +127,9 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
   #more?: number;
 
   /** @internal */
-  constructor(
-    client: BaseClient,
-    readonly name: string,
-  ) {
+  constructor(client: BaseClient, name: string) {
     super("left");
+    this.name = name;
     this._client = client;
     this._configure();
   }
@@ -152,7 +154,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
 
   /** Leaves, also where the answer to the join has not come. Messages that wait are dropped; the client's `dropped` tells which. */
   leave(): void {
-    if (this.state !== "left") this._left(200, "", true);
+    if (this.state !== "left") this._left(200, undefined, true);
   }
 
   /** Publishes an event. Returns the message, or nothing where it was dropped. Throws `queue-full`, `too-large`, `closed`. */
@@ -160,12 +162,12 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     return this.#post(0, this._options.event.encode(event), options);
   }
 
-  /** Sends to one member; to the room's logic for member 0. Otherwise as `publish`. */
+  /** Sends to one member; to the room's logic for member 0. Otherwise as `publish`; a `RangeError` is thrown for what is no member's number. */
   send(member: number, message: E, options?: SendOptions): Message | undefined {
     return this.#post(6, this._options.event.encode(message), options, member);
   }
 
-  /** Sets a value: this member's, or the room's own. Otherwise as `publish`. Keys are integers from 0 to 2^52 - 1. */
+  /** Sets a value: this member's, or the room's own. Otherwise as `publish`. Keys are integers from 0 to 2^52 - 1; a `RangeError` is thrown for others. */
   set(key: number, value: V, options?: SetOptions): Message | undefined {
     return this.#post(2, this._options.value.encode(value), options, key);
   }
@@ -180,17 +182,18 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     return this.#tick + (this._client.serverTime() - this.#tickTime) / (this.period || 1);
   }
 
-  #post(flags: number, payload: Uint8Array, options: SetOptions = {}, arg?: number): Message | undefined {
+  #post(flags: number, payload: Uint8Array, options: SetOptions = {}, arg = 0): Message | undefined {
     if (this.state === "left") throw new TickwireError("closed", this.reason, this.name);
     if (payload.length > this._client._max) throw new TickwireError("too-large", 236, this.name);
     const value = flags === 2;
-    const key = value ? arg! * 2 + (options.room ? 1 : 0) : arg;
+    const key = value ? arg * 2 + (options.room ? 1 : 0) : arg;
+    if (arg < 0 || arg % 1 || !(key < 2 ** 53)) throw new RangeError(`${arg}`);
     return this._client._post({
       room: this,
       key: value ? key : undefined,
       policy: options.policy ?? (value ? "latest" : "reliable"),
       number: 0,
-      frame: frame(1, flags | (options.urgent ? 16 : 0), this._handle, ...(key === undefined ? [] : [key]), payload),
+      frame: frame(1, flags | (options.urgent ? 16 : 0), this._handle, ...(flags ? [key] : []), payload),
     });
   }
 
@@ -198,7 +201,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
 
   /** @internal Asks to be in the room (PROTOCOL 6.3). */
   _ask(): void {
-    if (this.state === "left") return;
+    if (this.state !== "joining") return;
     const { as, data, presence } = this._options;
     const handle = this._handle;
     this.#come = this._told = this.#more = 0;
@@ -242,17 +245,17 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     this.period = period / 1000;
     this.#tick = tick;
     this.#tickTime = time / 1000;
-    const from = this.position + 1;
     const recovered = same && outcome === 1;
     if (recovered && position !== this.position) malformed();
-    if (!recovered) this.#shown = 0;
-    if (!same || !outcome) this._void();
+    // Where the room is behind what is known of it, it has begun another life (PROTOCOL 12.1).
+    const from = (same && outcome === 2 ? this.position : position) + 1;
+    if (!recovered) {
+      this.#shown = 0;
+      if (position < from) this._void();
+    }
     this.position = position;
     this._to("joined");
-    this._emit(
-      "outcome",
-      recovered ? { is: "recovered" } : same && outcome ? { is: "gap", from, to: position } : { is: "snapshot" },
-    );
+    this._emit("outcome", recovered ? { is: "recovered" } : lost(from, position));
     this._sync();
   }
 
@@ -261,7 +264,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
   }
 
   /** @internal No longer wanted. `tell`: the server does not know yet. */
-  _left(reason: number, text = "", tell = false): void {
+  _left(reason: number, text?: string, tell?: boolean): void {
     clearTimeout(this.#timer);
     this._client._exit(this, reason, text, tell);
   }
@@ -281,7 +284,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     this._begin();
     if (to >= from) this.#shown = this.#come = 0;
     this.position = to;
-    this._emit("outcome", to < from ? { is: "snapshot" } : { is: "gap", from, to });
+    this._emit("outcome", lost(from, to));
   }
 
   /** @internal The records of a data frame (PROTOCOL 8). */

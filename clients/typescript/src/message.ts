@@ -38,8 +38,8 @@ export interface Queue {
   _accepted(number: number, client: BaseClient): void;
   /** @internal Was refused. Returns it where it is still held, and null where nothing is to be told: it was told before, or it leaves again. */
   _refused(number: number, reason: number): Message | undefined | null;
-  /** @internal The session goes on: what is not accepted is written again. Or it is a new one: what was not accepted is forgotten, and returned. */
-  _resume(session: Session, resumed: boolean): Message[];
+  /** @internal The session goes on: what is not accepted is written again. Or it is over: what was not accepted is forgotten, and returned. */
+  _resume(session?: Session): Message[];
   /** @internal Forgets what waits, of one room or of all, and returns it. */
   _drop(room?: unknown): Message[];
 }

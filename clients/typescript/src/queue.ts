@@ -147,8 +147,8 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
       return null;
     },
 
-    _resume(session, resumed) {
-      if (resumed) {
+    _resume(session) {
+      if (session) {
         for (const { frame } of written) session._write(frame);
         return [];
       }
