@@ -16,7 +16,7 @@ import { TickwireError, type ErrorKind } from "./error.js";
 import type { Message, Queue } from "./message.js";
 import { after, Session, type Done, type Socket } from "./session.js";
 import type { Token } from "./token.js";
-import { counted, extension, malformed, pack, text, utf8, type Direct, type Extensions, type Field } from "./wire.js";
+import { counted, extension, HEAD, malformed, pack, text, utf8, type Direct, type Extensions, type Field } from "./wire.js";
 
 /** `disconnected`: nothing is tried. `connecting`: an attempt is under way or waited for. `connected`: WELCOME came. `closed`: for good. */
 export type ClientState = "disconnected" | "connecting" | "connected" | "closed";
@@ -53,9 +53,6 @@ const TOKEN = 16;
 
 /** The message bound of servers, in bytes, until WELCOME tells it (PROTOCOL 13). */
 const MESSAGE = 15360;
-
-/** Bytes of a frame beside the message, at most. */
-const HEAD = 32;
 
 /** Milliseconds after which a connection counts as one that stands (SPEC 2). */
 const STANDS = 5_000;
@@ -365,7 +362,7 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
 
   /** @internal Whether a message for this room can leave now. */
   _leaves(room: BaseRoom<any, any>): boolean {
-    return room.state === "joined" && this._session!._free && !this._options.queue?._full();
+    return room.state === "joined" && this._session!._free && !this._options.queue?._full(room);
   }
 
   /** @internal */

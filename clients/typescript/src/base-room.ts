@@ -193,6 +193,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
       key: value ? key : undefined,
       policy: options.policy ?? (value ? "latest" : "reliable"),
       number: 0,
+      _slot: `${flags} ${this._handle} ${key}`,
       frame: frame(1, flags | (options.urgent ? 16 : 0), this._handle, ...(flags ? [key] : []), payload),
     });
   }

@@ -18,6 +18,10 @@ export interface Message {
   number: number;
   /** The key on the wire, for values. */
   readonly key?: number;
+  /** @internal It was refused because the server goes away, and leaves again. */
+  _again?: boolean;
+  /** @internal Of several with the same one only the last one stays: its kind, handle, and key or member. */
+  readonly _slot: string;
   /** The frame as it travels. */
   readonly frame: Uint8Array;
 }
@@ -30,8 +34,8 @@ export interface Queue {
   _post(message: Message, client: BaseClient): void;
   /** @internal Lets leave what waits and can. */
   _pump(client: BaseClient): void;
-  /** @internal Whether nothing may be written until more is accepted. */
-  _full(): boolean;
+  /** @internal Whether nothing of this room may be written now: until more is accepted, or something else of it has left. */
+  _full(room: unknown): boolean;
   /** @internal Was numbered, and will be written. */
   _wrote(message: Message, session: Session): void;
   /** @internal Everything up to this number was accepted, or refused. */

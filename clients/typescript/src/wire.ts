@@ -29,6 +29,9 @@ export const malformed = (): never => {
 
 export const cursor = (b: Uint8Array): Cursor => ({ b, at: 0, end: b.length });
 
+/** Bytes of a data frame beside the message, at most. */
+export const HEAD = 32;
+
 /** The next `n` bytes, a view on what was received. */
 export const take = (c: Cursor, n: number): Uint8Array => (n > c.end - c.at ? malformed() : c.b.subarray(c.at, (c.at += n)));
 
@@ -116,26 +119,16 @@ export const frameIn = (c: Cursor): [type: number, flags: number, body: Cursor] 
   return [type, flags, cursor(take(c, high * 256 + low))];
 };
 
-/** Where frames are put together: the longest one there can be. */
-const out = new Uint8Array(65539);
-
 /** A frame of these parts: numbers as integers of variable length, bytes as they are. The payload is at most 65,535 bytes. */
 export const frame = (type: number, flags: number, ...parts: (number | Uint8Array)[]): Uint8Array => {
-  let at = 4;
+  const out: number[] = [];
   for (let part of parts) {
     if (typeof part === "number") {
-      for (; part > 127; part = Math.floor(part / 128)) out[at++] = (part % 128) | 128;
-      out[at++] = part;
-    } else {
-      out.set(part, at);
-      at += part.length;
-    }
+      for (; part > 127; part = Math.floor(part / 128)) out.push((part % 128) | 128);
+      out.push(part);
+    } else for (const byte of part) out.push(byte);
   }
-  out[0] = type;
-  out[1] = (at - 4) >> 8;
-  out[2] = at - 4;
-  out[3] = flags;
-  return out.slice(0, at);
+  return Uint8Array.from([type, out.length >> 8, out.length, flags, ...out]);
 };
 
 const encoder = new TextEncoder();
