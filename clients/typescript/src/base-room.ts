@@ -340,13 +340,13 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
   }
 
   #tell(name: "event" | "direct", payload: Uint8Array, member: number, answers = 0): void {
-    if (!this._handlers[name]?.size) return;
+    if (!this._handlers[name]) return;
     this._try(() => this._emit(name as "direct", this._options.event.decode(payload), member, answers));
   }
 
   /** @internal Calls the handlers of `value`: one was written, or is gone. */
   _value(key: number, member: number, payload: Uint8Array): void {
-    if (!this.#shows(member) || !this._handlers.value?.size) return;
+    if (!this.#shows(member) || !this._handlers.value) return;
     const value = payload.length ? this._try(() => this._options.value.decode(payload)) : undefined;
     this._emit("value", Math.floor(key / 2), value, key % 2 ? 0 : member, member);
   }

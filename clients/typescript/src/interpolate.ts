@@ -56,8 +56,10 @@ export const interpolator = <T>({ delay, mix = linear }: InterpolatorOptions<T>)
     },
     at(time) {
       time -= delay;
-      const next = samples.findIndex((sample) => sample[0] > time);
-      if (next < 0) return samples[samples.length - 1]?.[1];
+      // What is shown lies near the end: two hundred of these are asked in each frame.
+      let next = samples.length;
+      while (next && samples[next - 1]![0] > time) next--;
+      if (next === samples.length) return samples[next - 1]?.[1];
       if (!next) return samples[0]![1];
       const [from, a] = samples[next - 1]!;
       const [to, b] = samples[next]!;

@@ -38,11 +38,7 @@ const DRAIN = 50;
 /** Refusals that are remembered, so that one that comes again after a break is not told again. */
 const REFUSALS = 256;
 
-const bytes = (messages: Iterable<Message>): number => {
-  let sum = 0;
-  for (const message of messages) sum += message.frame.length;
-  return sum;
-};
+const bytes = (messages: Message[]): number => messages.reduce((sum, { frame }) => sum + frame.length, 0);
 
 /** A queue for one client: `new Client(url, { queue: queue() })`. */
 export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
