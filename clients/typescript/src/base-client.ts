@@ -40,7 +40,7 @@ export type ClientEvents = {
   error: [error: TickwireError];
   /** The server refused a message. The message itself is there where a queue still holds it. */
   refused: [error: TickwireError, message?: Message];
-  /** The session is a new one: of these messages nobody knows whether they arrived. Without a queue only their number is known. */
+  /** The session is a new one, or the client is closed: of these messages nobody knows whether they arrived. Without a queue only their number is known. */
   unconfirmed: [count: number, messages: Message[]];
   /** These waited, and now never leave. */
   dropped: [messages: Message[]];

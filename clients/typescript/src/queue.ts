@@ -129,11 +129,10 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
       if (refusals.has(number)) return null;
       refusals.add(number);
       if (refusals.size > REFUSALS) refusals.delete(refusals.values().next().value!);
-      const at = written.findIndex((message) => message.number === number);
-      const message = written[at];
+      const message = written.find((message) => message.number === number);
       // The server goes away, and the one that comes may take it (PROTOCOL 6.9).
       if (reason !== 100 || message?.policy !== "reliable" || message.room.state === "left") return message;
-      written.splice(at, 1);
+      written = written.filter((other) => other !== message);
       writtenBytes -= message.frame.length;
       message.number = 0;
       // In front of what never left, in the order in which they were refused.
