@@ -229,13 +229,14 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   /** @internal GOING_AWAY: what is under way is still heard, until it is time to come back. */
   _leave(session: Session, reconnect: number, told: Extensions): void {
     if (session._away) return;
+    // Before anything else: where it cannot be read, the connection is broken, and not half left.
+    this.#address = address(told, this.url);
     // The answer says what was accepted.
     session._ping();
     session._request(8, [200]);
     session._away = true;
     this.#resume = undefined;
     this.#tries = 0;
-    this.#address = address(told, this.url);
     this.#again(reconnect);
     this.#lost();
     if (session === this._session) this._to("connecting", 100);

@@ -6,7 +6,7 @@ import { address } from "../src/backoff.js";
 import { Client, text, type Options, type Outcome, type TickwireError } from "../src/index.js";
 import { queue } from "../src/queue.js";
 import { renew } from "../src/renew.js";
-import { counted, utf8 } from "../src/wire.js";
+import { counted, frame, utf8 } from "../src/wire.js";
 import {
   answer,
   close,
@@ -514,6 +514,18 @@ describe("coming back", () => {
     await vi.advanceTimersByTimeAsync(20_000);
     FakeSocket.last.open().welcome().joined();
     expect(heard).toEqual([]);
+  });
+
+  test("going away to an address that cannot be made is a broken connection, not the end", async () => {
+    const client = new Client("/relative", { WebSocket: FakeSocket }).connect();
+    clients.push(client);
+    await settle();
+    const socket = FakeSocket.last.open().welcome();
+    const told = counted(utf8("other"));
+    socket.receive(frame(2, 0, 9, 0, 3_000, 10_000, 6, ...told));
+    expect(client.state).toBe("connecting");
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(FakeSocket.last).not.toBe(socket);
   });
 
   test("what comes behind the notice that a server goes away is not shown, and no error", async () => {
