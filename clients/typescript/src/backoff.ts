@@ -20,8 +20,14 @@ export const wait = (reason: number, n: number, told: Extensions): number | unde
   return told[4] ? varint(cursor(told[4])) : 10_000 + Math.random() * 10_000;
 };
 
-/** The address that was told: a whole URL, or a host to put into `url`. */
-export const address = (told: Extensions, url: string): string | undefined => {
-  const to = text(told[6]);
-  return to.includes("://") ? to : to ? url.replace(/\/\/[^/?#]*/, () => `//${to}`) : undefined;
+/** Whether a URL is one of TLS. */
+const TLS = /^(ws|http)s/i;
+
+/** The address that was told: a whole URL, or a host to put into `url`, whose port stays where none is told. None that gives up TLS. */
+export const address = (told: Extensions, url: string): string => {
+  const host = text(told[6]);
+  // Setting the host of a URL to one without a port leaves the port.
+  const whole = () => Object.assign(new URL(url, globalThis.location as unknown as URL), { host }).href;
+  const to = host.includes("://") ? host : host && whole();
+  return TLS.test(url) > TLS.test(to) ? "" : to;
 };

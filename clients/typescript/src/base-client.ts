@@ -16,7 +16,7 @@ import { TickwireError, type ErrorKind } from "./error.js";
 import type { Message, Queue } from "./message.js";
 import { after, Session, type Done, type Socket } from "./session.js";
 import type { Token } from "./token.js";
-import { counted, extension, malformed, pack, text, utf8, type Extensions, type Field } from "./wire.js";
+import { counted, extension, HEAD, malformed, pack, text, utf8, type Direct, type Extensions, type Field } from "./wire.js";
 
 /** `disconnected`: nothing is tried. `connecting`: an attempt is under way or waited for. `connected`: WELCOME came. `closed`: for good. */
 export type ClientState = "disconnected" | "connecting" | "connected" | "closed";
@@ -40,7 +40,7 @@ export type ClientEvents = {
   error: [error: TickwireError];
   /** The server refused a message. The message itself is there where a queue still holds it. */
   refused: [error: TickwireError, message?: Message];
-  /** The session is a new one: of these messages nobody knows whether they arrived. Without a queue only their number is known. */
+  /** The session is a new one, or the client is closed: of these messages nobody knows whether they arrived. Without a queue only their number is known. */
   unconfirmed: [count: number, messages: Message[]];
   /** These waited, and now never leave. */
   dropped: [messages: Message[]];
@@ -54,24 +54,22 @@ const TOKEN = 16;
 /** The message bound of servers, in bytes, until WELCOME tells it (PROTOCOL 13). */
 const MESSAGE = 15360;
 
-/** Bytes of a frame beside the message, at most. */
-const HEAD = 32;
-
 /** Milliseconds after which a connection counts as one that stands (SPEC 2). */
 const STANDS = 5_000;
 
 /** A client of one server. It connects when it is told to, comes back by itself, and keeps its rooms meanwhile. */
 export class BaseClient extends Emitter<ClientState, ClientEvents> {
+  declare readonly url: string;
   /** The last round trip in milliseconds; NaN before the first. */
   rtt = NaN;
 
-  /** @internal */ _session?: Session;
-  /** @internal */ _clock?: Clock;
+  /** @internal */ declare _session?: Session;
+  /** @internal */ declare _clock?: Clock;
   /** @internal The largest message that the server takes. */ _max = MESSAGE;
   /** @internal The highest direct that was taken. */ _directs = 0;
   /** @internal The handles of rooms by their ids in this session, also of such that were left and not yet answered. */
   _ids = new Map<number, number>();
-  /** @internal */ readonly _options: Options;
+  /** @internal */ declare readonly _options: Options;
 
   #rooms = new Map<string, BaseRoom<any, any>>();
   /** @internal The rooms that are wanted, by handle. */
@@ -79,25 +77,23 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   /** Handles of rooms that were left, and whose answer has not come. */
   #leaving = new Set<number>();
   #handle = 0;
-  /** @internal */ _token = "";
+  /** @internal */ declare _token: string;
   #resume?: Uint8Array;
   /** Data frames of this session: written, and known to be accepted. */
   #sent = 0;
   #confirmed = 0;
   #turn = 0;
-  #tries = 0;
+  #tries!: number;
   /** The token callback was asked again, since the token that it gave was refused. */
-  #asked = false;
+  #asked?: boolean;
   /** Where the server said to go. */
   #address?: string;
   #timer?: ReturnType<typeof setTimeout>;
 
   /** A client of the server at `url`, such as `wss://example.org/ws`. Nothing happens before `connect`. */
-  constructor(
-    readonly url: string,
-    options: Options = {},
-  ) {
+  constructor(url: string, options: Options = {}) {
     super("disconnected");
+    this.url = url;
     this._options = options;
   }
 
@@ -136,7 +132,7 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   /** Ends everything, for good. Returns how many messages waited and will never leave. */
   close(): number {
     const waiting = this._options.queue?.waiting ?? 0;
-    this._stop(0, "", 200);
+    this._stop(0, undefined, 200);
     return waiting;
   }
 
@@ -162,7 +158,7 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
       if (token && !told) return this._stop(241);
       this._token = told ?? "";
       kind = "connect";
-      this._session = new Session(this, new WebSocket(address ?? this.url, ["tickwire.v1"]));
+      this._session = new Session(this, new WebSocket(address || this.url, ["tickwire.v1"]));
     } catch (cause) {
       if (turn !== this.#turn) return;
       this.#address = undefined;
@@ -183,7 +179,7 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
     const turn = ++this.#turn;
     this._session = undefined;
     clearTimeout(this.#timer);
-    session?._end(session._away ? 0 : reason);
+    session?._end(reason);
     this.#lost();
     return turn;
   }
@@ -193,16 +189,17 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   }
 
   /** @internal For good. `say`: the server is told. */
-  _stop(reason: number, why = "", say?: number): void {
+  _stop(reason: number, why?: string, say?: number): void {
     if (this.state === "closed") return;
     this.#drop(say);
     this._to("closed", reason, why);
     this.#dropped(this._options.queue?._drop());
     for (const room of this._handles.values()) room._left(reason, why);
+    this.#unconfirmed(this.#sent - this.#confirmed, this._options.queue?._resume());
   }
 
   /** @internal The connection ended, with a reason or without. `say`: the server is told why. */
-  _ended(session: Session, reason: number, told: Extensions = {}, say = 0): void {
+  _ended(session: Session, reason: number, told: Extensions = {}, say?: number): void {
     if (session !== this._session || session._away) return;
     const { _open } = session;
     if (_open === undefined) this.#address = undefined;
@@ -215,7 +212,7 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
     if (reason === 207) this._fail(new TickwireError("version", reason));
     const why = text(told[2]);
     if (ms === undefined) return this._stop(reason, why);
-    this.#address = address(told, this.url) ?? this.#address;
+    this.#address = address(told, this.url) || this.#address;
     if (this.#drop(say) !== this.#turn) return;
     this.#again(ms);
     this._to("connecting", reason, why);
@@ -223,7 +220,8 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
 
   /** @internal The server sent what cannot be read, or must not come. */
   _broken(session: Session, cause: unknown): void {
-    if (session !== this._session) return;
+    // Behind its notice nothing of a server counts any more.
+    if (session !== this._session || session._away) return;
     this._fail(cause instanceof TickwireError ? cause : new TickwireError("protocol", 201, undefined, cause));
     this._ended(session, 0, {}, 201);
   }
@@ -231,13 +229,14 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   /** @internal GOING_AWAY: what is under way is still heard, until it is time to come back. */
   _leave(session: Session, reconnect: number, told: Extensions): void {
     if (session._away) return;
+    // Before anything else: where it cannot be read, the connection is broken, and not half left.
+    this.#address = address(told, this.url);
     // The answer says what was accepted.
     session._ping();
     session._request(8, [200]);
     session._away = true;
     this.#resume = undefined;
     this.#tries = 0;
-    this.#address = address(told, this.url);
     this.#again(reconnect);
     this.#lost();
     if (session === this._session) this._to("connecting", 100);
@@ -275,7 +274,7 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
     const resumed = flags & 1;
     if (resumed) this._accepted(accepted);
     // In a session that goes on what was not accepted did not arrive; in a new one nobody knows.
-    const messages = queue?._resume(session, !!resumed) ?? [];
+    const messages = queue?._resume(resumed ? session : undefined);
     const count = queue && resumed ? 0 : this.#sent - this.#confirmed;
     if (!resumed) {
       this._ids.clear();
@@ -285,13 +284,13 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
     if (!resumed || !queue) this.#sent = this.#confirmed;
     renew?.(this);
     this._to("connected");
-    if (count > 0) this._emit("unconfirmed", count, messages);
+    this.#unconfirmed(count, messages);
   }
 
   /** @internal */
   _request(command: number, parts: (number | Uint8Array)[], done?: Done): void {
     // Before the socket is open there is nothing to ask: hello says it all.
-    if (this._session?._ready && !this._session._away) this._session._request(command, parts, done);
+    this._session?._request(command, parts, done);
   }
 
   // Rooms.
@@ -304,10 +303,13 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   }
 
   /** @internal A room is no longer wanted. */
-  _exit(room: BaseRoom<any, any>, tell: boolean): void {
+  _exit(room: BaseRoom<any, any>, reason: number, why?: string, tell?: boolean): void {
     this._handles.delete(room._handle);
     if (tell) this.#tellLeft(room._handle);
-    this.#dropped(this._options.queue?._drop(room));
+    const dropped = this._options.queue?._drop(room);
+    // A handler may join it again: what is told from here on is of the life that has ended.
+    room._to("left", reason, why);
+    this.#dropped(dropped);
   }
 
   #tellLeft(handle: number): void {
@@ -315,6 +317,10 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
     this._request(5, [handle], (reason) => {
       if (reason >= 0) this.#leaving.delete(handle);
     });
+  }
+
+  #unconfirmed(count: number, messages: Message[] = []): void {
+    if (count > 0) this._emit("unconfirmed", count, messages);
   }
 
   #dropped(messages: Message[] = []): void {
@@ -330,6 +336,11 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
   /** @internal The room of this id, unless it was left and the server does not know yet. */
   _room(id: number): BaseRoom<any, any> | undefined {
     return this._handles.get(this._ids.get(id) ?? malformed());
+  }
+
+  /** @internal A direct. After a resume it may come before the answer that names its room (PROTOCOL 8.6); here it is lost then. */
+  _direct(id: number, direct: Direct): void {
+    this._handles.get(this._ids.get(id)!)?._direct(...direct);
   }
 
   /** @internal A message from the server was read to its end. */
@@ -352,7 +363,7 @@ export class BaseClient extends Emitter<ClientState, ClientEvents> {
 
   /** @internal Whether a message for this room can leave now. */
   _leaves(room: BaseRoom<any, any>): boolean {
-    return room.state === "joined" && this._session!._free && !this._options.queue?._full();
+    return room.state === "joined" && this._session!._free && !this._options.queue?._full(room);
   }
 
   /** @internal */

@@ -44,6 +44,9 @@ export type Outcome =
   /** Nothing: what was known is void. */
   | { is: "snapshot" };
 
+/** The outcome where these positions are lost, if there are any. */
+const lost = (from: number, to: number): Outcome => (to < from ? { is: "snapshot" } : { is: "gap", from, to });
+
 export interface RoomOptions<E, V> {
   /** How events and directs become bytes. Without it they are bytes. */
   event?: Codec<E>;
@@ -92,6 +95,7 @@ export type RoomEvents<E, V> = {
 
 /** A room that remembers nothing. One for each name and client; its handlers stay while it is left and joined again. */
 export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState, RoomEvents<E, V>> {
+  declare readonly name: string;
   /** This client's number here; 0 before the first answer. */
   member = 0;
   /** Milliseconds between two ticks; 0 where the room does not wait for ticks, and counts milliseconds. */
@@ -99,35 +103,33 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
   /** The last position that came whole. */
   position = 0;
 
-  /** @internal This client's number for the room; a new one for each life from join to leave. */ _handle = 0;
+  /** @internal This client's number for the room; a new one for each life from join to leave. */ declare _handle: number;
 
-  /** @internal */ readonly _client: BaseClient;
-  /** @internal */ _options!: RoomOptions<E, V> & { event: Codec<E>; value: Codec<V> };
+  /** @internal */ declare readonly _client: BaseClient;
+  /** @internal */ declare _options: RoomOptions<E, V> & { event: Codec<E>; value: Codec<V> };
   /** The epoch of this life, once there was an answer. */
   #epoch?: Uint8Array;
-  /** @internal The mode as granted. */ _mode = 0;
-  #tries = 0;
+  /** @internal The mode as granted. */ declare _mode: number;
+  #tries!: number;
   #timer?: ReturnType<typeof setTimeout>;
-  /** @internal What the server was told to send: 0 all, 2 nothing. */ _told = 0;
+  /** @internal What the server was told to send: 0 all, 2 nothing. */ declare _told: number;
   /** @internal The bit of JOIN that asks for a list of members: 4, or 0 where none is wanted. */ _listed = 0;
   /** Own numbers in this epoch: what is replayed may be of an earlier session. */
   #own = new Set<number>();
   /** Records of the next position that have been shown, and that have come on this connection. */
-  #shown = 0;
-  #come = 0;
-  #tick = 0;
-  #tickTime = 0;
+  #shown!: number;
+  #come!: number;
+  #tick!: number;
+  #tickTime!: number;
   /** The batch whose end has not been told: low 16 bits of its tick, and its position. */
   #batch?: [tick: number, position: number];
   /** More frames of it follow, be it in another message. */
-  #more = 0;
+  #more?: number;
 
   /** @internal */
-  constructor(
-    client: BaseClient,
-    readonly name: string,
-  ) {
+  constructor(client: BaseClient, name: string) {
     super("left");
+    this.name = name;
     this._client = client;
     this._configure();
   }
@@ -152,7 +154,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
 
   /** Leaves, also where the answer to the join has not come. Messages that wait are dropped; the client's `dropped` tells which. */
   leave(): void {
-    if (this.state !== "left") this._left(200, "", true);
+    if (this.state !== "left") this._left(200, undefined, true);
   }
 
   /** Publishes an event. Returns the message, or nothing where it was dropped. Throws `queue-full`, `too-large`, `closed`. */
@@ -160,12 +162,12 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     return this.#post(0, this._options.event.encode(event), options);
   }
 
-  /** Sends to one member; to the room's logic for member 0. Otherwise as `publish`. */
+  /** Sends to one member; to the room's logic for member 0. Otherwise as `publish`; a `RangeError` is thrown for what is no member's number. */
   send(member: number, message: E, options?: SendOptions): Message | undefined {
     return this.#post(6, this._options.event.encode(message), options, member);
   }
 
-  /** Sets a value: this member's, or the room's own. Otherwise as `publish`. Keys are integers from 0 to 2^52 - 1. */
+  /** Sets a value: this member's, or the room's own. Otherwise as `publish`. Keys are integers from 0 to 2^52 - 1; a `RangeError` is thrown for others. */
   set(key: number, value: V, options?: SetOptions): Message | undefined {
     return this.#post(2, this._options.value.encode(value), options, key);
   }
@@ -180,17 +182,19 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     return this.#tick + (this._client.serverTime() - this.#tickTime) / (this.period || 1);
   }
 
-  #post(flags: number, payload: Uint8Array, options: SetOptions = {}, arg?: number): Message | undefined {
+  #post(flags: number, payload: Uint8Array, options: SetOptions = {}, arg = 0): Message | undefined {
     if (this.state === "left") throw new TickwireError("closed", this.reason, this.name);
     if (payload.length > this._client._max) throw new TickwireError("too-large", 236, this.name);
     const value = flags === 2;
-    const key = value ? arg! * 2 + (options.room ? 1 : 0) : arg;
+    const key = value ? arg * 2 + (options.room ? 1 : 0) : arg;
+    if (arg < 0 || arg % 1 || !(key < 2 ** 53)) throw new RangeError(`${arg}`);
     return this._client._post({
       room: this,
       key: value ? key : undefined,
       policy: options.policy ?? (value ? "latest" : "reliable"),
       number: 0,
-      frame: frame(1, flags | (options.urgent ? 16 : 0), this._handle, ...(key === undefined ? [] : [key]), payload),
+      _slot: `${flags} ${this._handle} ${key}`,
+      frame: frame(1, flags | (options.urgent ? 16 : 0), this._handle, ...(flags ? [key] : []), payload),
     });
   }
 
@@ -198,7 +202,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
 
   /** @internal Asks to be in the room (PROTOCOL 6.3). */
   _ask(): void {
-    if (this.state === "left") return;
+    if (this.state !== "joining") return;
     const { as, data, presence } = this._options;
     const handle = this._handle;
     this.#come = this._told = this.#more = 0;
@@ -242,17 +246,17 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     this.period = period / 1000;
     this.#tick = tick;
     this.#tickTime = time / 1000;
-    const from = this.position + 1;
     const recovered = same && outcome === 1;
     if (recovered && position !== this.position) malformed();
-    if (!recovered) this.#shown = 0;
-    if (!same || !outcome) this._void();
+    // Where the room is behind what is known of it, it has begun another life (PROTOCOL 12.1).
+    const from = (same && outcome === 2 ? this.position : position) + 1;
+    if (!recovered) {
+      this.#shown = 0;
+      if (position < from) this._void();
+    }
     this.position = position;
     this._to("joined");
-    this._emit(
-      "outcome",
-      recovered ? { is: "recovered" } : same && outcome ? { is: "gap", from, to: position } : { is: "snapshot" },
-    );
+    this._emit("outcome", recovered ? { is: "recovered" } : lost(from, position));
     this._sync();
   }
 
@@ -261,10 +265,9 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
   }
 
   /** @internal No longer wanted. `tell`: the server does not know yet. */
-  _left(reason: number, text = "", tell = false): void {
+  _left(reason: number, text?: string, tell?: boolean): void {
     clearTimeout(this.#timer);
-    this._to("left", reason, text);
-    this._client._exit(this, tell);
+    this._client._exit(this, reason, text, tell);
   }
 
   /** @internal The connection ended. */
@@ -282,7 +285,7 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
     this._begin();
     if (to >= from) this.#shown = this.#come = 0;
     this.position = to;
-    this._emit("outcome", to < from ? { is: "snapshot" } : { is: "gap", from, to });
+    this._emit("outcome", lost(from, to));
   }
 
   /** @internal The records of a data frame (PROTOCOL 8). */
@@ -337,13 +340,13 @@ export class BaseRoom<E = Uint8Array, V = Uint8Array> extends Emitter<RoomState,
   }
 
   #tell(name: "event" | "direct", payload: Uint8Array, member: number, answers = 0): void {
-    if (!this._handlers[name]?.size) return;
+    if (!this._handlers[name]) return;
     this._try(() => this._emit(name as "direct", this._options.event.decode(payload), member, answers));
   }
 
   /** @internal Calls the handlers of `value`: one was written, or is gone. */
   _value(key: number, member: number, payload: Uint8Array): void {
-    if (!this.#shows(member) || !this._handlers.value?.size) return;
+    if (!this.#shows(member) || !this._handlers.value) return;
     const value = payload.length ? this._try(() => this._options.value.decode(payload)) : undefined;
     this._emit("value", Math.floor(key / 2), value, key % 2 ? 0 : member, member);
   }

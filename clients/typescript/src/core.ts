@@ -1,6 +1,7 @@
 /**
  * The client without a memory: codec, states, resume and clock; rooms that tell events, values and directs, and keep nothing.
- * For a page that counts bytes. Everything else is as in `tickwire`, whose rooms know `latest`, `members` and `pause`.
+ * For a page that counts bytes. Everything else is as in `tickwire`, whose rooms know `latest`, `members` and `pause`,
+ * and which holds directs that come before the answer to a join (PROTOCOL 8.6).
  */
 
 export { BaseClient as Client, type ClientEvents, type ClientState, type Options } from "./base-client.js";

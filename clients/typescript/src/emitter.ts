@@ -18,10 +18,12 @@ export abstract class Emitter<S, M extends Record<keyof M, any[]>> {
   /** @internal */
   _handlers: { [K in keyof M]?: Set<(...args: any) => void> } = {};
 
-  constructor(
-    /** The state that it is in. */
-    public state: S,
-  ) {}
+  /** The state that it is in. */
+  declare state: S;
+
+  constructor(state: S) {
+    this.state = state;
+  }
 
   /** Calls `handler` for every event of this name, once, however often it was given. Returns the function that ends it. */
   on<K extends keyof M>(name: K, handler: (...args: M[K]) => void): () => void {

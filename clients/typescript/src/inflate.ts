@@ -19,25 +19,22 @@ const broken = (): never => {
 };
 
 /** How many codes there are of each length, and the symbols in the order of their codes. */
-interface Code {
-  counts: number[];
-  symbols: number[];
-}
+type Code = [counts: number[], symbols: number[]];
+
+const many = (length: number, times: number): number[] => new Array<number>(times).fill(length);
 
 const code = (lengths: number[]): Code => {
-  const counts = new Array<number>(BITS + 1).fill(0);
+  const counts = many(0, BITS + 1);
   for (const length of lengths) if (length) counts[length]!++;
   let left = 1;
   for (let length = 1; length <= BITS; length++) if ((left = left * 2 - counts[length]!) < 0) broken();
   // A code that leaves something out is taken only where it has one symbol, as zlib does.
   if (left && counts.some((count, length) => count > (length === 1 ? 1 : 0))) broken();
-  const symbols = lengths.map((_, symbol) => symbol).filter((symbol) => lengths[symbol]);
+  const symbols = [...lengths.keys()].filter((symbol) => lengths[symbol]);
   // Sorting is stable: of the same length the smaller symbol has the smaller code.
   symbols.sort((a, b) => lengths[a]! - lengths[b]!);
-  return { counts, symbols };
+  return [counts, symbols];
 };
-
-const many = (length: number, times: number): number[] => new Array<number>(times).fill(length);
 
 /** What each symbol from 257 on starts from, and how many bits follow it; the same for distances. */
 const table = (first: number, group: number, size: number): [base: number, extra: number][] => {
@@ -60,8 +57,7 @@ let fixed: [Code, Code] | undefined;
 /** Inflates one stream, which ends with its bytes. Throws where it cannot be read, goes on behind its end, or makes more than `bound` bytes. */
 export const inflate = (stream: Uint8Array, bound: number): Uint8Array => {
   // Grows as it must, so that what announces much and holds little reserves little.
-  let out = new Uint8Array(Math.min(bound, stream.length * 4 + 64));
-  let size = 0;
+  const out: number[] = [];
   let at = 0;
   let hold = 0;
   let held = 0;
@@ -73,7 +69,7 @@ export const inflate = (stream: Uint8Array, bound: number): Uint8Array => {
     held -= n;
     return value;
   };
-  const symbol = ({ counts, symbols }: Code): number => {
+  const symbol = ([counts, symbols]: Code): number => {
     let value = 0;
     let first = 0;
     let index = 0;
@@ -88,13 +84,7 @@ export const inflate = (stream: Uint8Array, bound: number): Uint8Array => {
     return broken();
   };
   const put = (byte: number): void => {
-    if (size === bound) broken();
-    if (size === out.length) {
-      const longer = new Uint8Array(Math.min(bound, size * 2));
-      longer.set(out);
-      out = longer;
-    }
-    out[size++] = byte;
+    if (out.push(byte) > bound) broken();
   };
   const codes = (): [Code, Code] => {
     const literals = bits(5) + 257;
@@ -136,10 +126,10 @@ export const inflate = (stream: Uint8Array, bound: number): Uint8Array => {
       let left = length + bits(more);
       const [near, further] = DISTANCES[symbol(distances)] ?? broken();
       const back = near + bits(further);
-      if (back > size) broken();
-      while (left--) put(out[size - back]!);
+      if (back > out.length) broken();
+      while (left--) put(out[out.length - back]!);
     }
   }
   if (at < stream.length) broken();
-  return out.subarray(0, size);
+  return Uint8Array.from(out);
 };

@@ -37,8 +37,8 @@ export class Members {
         this._of.set(member, next);
         this.#size += weight(next);
       }
-    }
-    this._count = state === 4 ? what : this._of.size;
+      this._count = this._of.size;
+    } else if (state === 4) this._count = what;
     return this.#size;
   }
 }

@@ -18,6 +18,10 @@ export interface Message {
   number: number;
   /** The key on the wire, for values. */
   readonly key?: number;
+  /** @internal It was refused because the server goes away, and leaves again. */
+  _again?: boolean;
+  /** @internal Of several with the same one only the last one stays: its kind, handle, and key or member. */
+  readonly _slot: string;
   /** The frame as it travels. */
   readonly frame: Uint8Array;
 }
@@ -30,16 +34,16 @@ export interface Queue {
   _post(message: Message, client: BaseClient): void;
   /** @internal Lets leave what waits and can. */
   _pump(client: BaseClient): void;
-  /** @internal Whether nothing may be written until more is accepted. */
-  _full(): boolean;
+  /** @internal Whether nothing of this room may be written now: until more is accepted, or something else of it has left. */
+  _full(room: unknown): boolean;
   /** @internal Was numbered, and will be written. */
   _wrote(message: Message, session: Session): void;
   /** @internal Everything up to this number was accepted, or refused. */
   _accepted(number: number, client: BaseClient): void;
   /** @internal Was refused. Returns it where it is still held, and null where nothing is to be told: it was told before, or it leaves again. */
   _refused(number: number, reason: number): Message | undefined | null;
-  /** @internal The session goes on: what is not accepted is written again. Or it is a new one: what was not accepted is forgotten, and returned. */
-  _resume(session: Session, resumed: boolean): Message[];
+  /** @internal The session goes on: what is not accepted is written again. Or it is over: what was not accepted is forgotten, and returned. */
+  _resume(session?: Session): Message[];
   /** @internal Forgets what waits, of one room or of all, and returns it. */
   _drop(room?: unknown): Message[];
 }

@@ -10,6 +10,7 @@
 
 import { TickwireError } from "./error.js";
 import type { Message, Queue } from "./message.js";
+import { HEAD } from "./wire.js";
 
 export interface QueueOptions {
   /** Reliable messages that wait at most; 1,000 without it. */
@@ -24,9 +25,9 @@ const BYTES = 256 << 10;
 const WRITTEN = 4096;
 const WRITTEN_BYTES = 1 << 20;
 
-/** After so many messages or bytes the server is asked to tell at once that it accepted: a sixteenth of what may be held. */
-const ASK = 256;
-const ASK_BYTES = 64 << 10;
+/** After so many bytes the server is asked to tell at once that it accepted: a sixteenth of what may be held, in messages too. */
+const ASK = 64 << 10;
+const LEAST = WRITTEN_BYTES / WRITTEN;
 
 /** The flag that asks for that (PROTOCOL 5), and the capability that it needs (PROTOCOL 10.3). */
 const TELL = 32;
@@ -37,11 +38,7 @@ const DRAIN = 50;
 /** Refusals that are remembered, so that one that comes again after a break is not told again. */
 const REFUSALS = 256;
 
-const bytes = (messages: Iterable<Message>): number => {
-  let sum = 0;
-  for (const message of messages) sum += message.frame.length;
-  return sum;
-};
+const bytes = (messages: Message[]): number => messages.reduce((sum, { frame }) => sum + frame.length, 0);
 
 /** A queue for one client: `new Client(url, { queue: queue() })`. */
 export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
@@ -49,12 +46,9 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
   const latest = new Map<string, Message>();
   let written: Message[] = [];
   const refusals = new Set<number>();
-  /** Those that were refused because the server goes away, and leave again. */
-  const again = new WeakSet<Message>();
   let waitingBytes = 0;
   let writtenBytes = 0;
   let asked = 0;
-  let askedBytes = 0;
 
   let drain: ReturnType<typeof setTimeout> | undefined;
 
@@ -66,34 +60,33 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
       waitingBytes -= message!.frame.length;
       return message;
     }
-    for (const [name, message] of latest) {
+    for (const message of latest.values()) {
       if (message.room.state !== "joined") continue;
-      latest.delete(name);
+      latest.delete(message._slot);
       return message;
     }
     return;
   };
   const full = () => written.length >= WRITTEN || writtenBytes >= WRITTEN_BYTES;
+  const waits = () => [...reliable, ...latest.values()];
 
   const self: Queue = {
     get waiting() {
-      return reliable.length + latest.size;
+      return waits().length;
     },
 
     _post(message, client) {
-      if (message.policy === "latest") {
-        // Written again it goes to the end: the order is that of the last writes.
-        const name = `${message.key} ${message.room.name}`;
-        latest.delete(name);
-        latest.set(name, message);
-      } else {
-        const size = message.frame.length;
-        if (!client._leaves(message.room) && (reliable.length >= messages || waitingBytes + size > BYTES)) {
-          throw new TickwireError("queue-full", 0, message.room.name);
-        }
-        reliable.push(message);
-        waitingBytes += size;
+      self._pump(client);
+      const { policy, room, _slot } = message;
+      const size = policy === "latest" ? 0 : message.frame.length;
+      if (size && (reliable.length >= messages || waitingBytes + size > BYTES) && !client._leaves(room)) {
+        throw new TickwireError("queue-full", 0, room.name);
       }
+      // What is older must not come behind it; and the order is that of the last writes.
+      latest.delete(_slot);
+      if (size) reliable.push(message);
+      else latest.set(_slot, message);
+      waitingBytes += size;
       self._pump(client);
     },
 
@@ -101,29 +94,33 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
       clearTimeout(drain);
       const session = client._session;
       if (session?._open === undefined || session._away) return;
-      while (session._free && !full()) {
+      while (client._session === session && session._free && !full()) {
         const message = next();
         if (!message) return;
-        client._write(message);
+        // The limits are those of this connection, and it may have waited since another one.
+        if (message.frame.length > client._max + HEAD) client._emit("refused", new TickwireError("refused", 236, message.room.name), message);
+        else client._write(message);
       }
       // Nobody tells when a socket has drained.
       if (self.waiting) drain = setTimeout(() => self._pump(client), DRAIN);
     },
 
-    _full: full,
+    _full: (room) => full() || waits().some((message) => message.room === room),
 
     _wrote(message, session) {
       written.push(message);
       writtenBytes += message.frame.length;
-      askedBytes += message.frame.length;
-      if (++asked < ASK && askedBytes < ASK_BYTES) return;
-      asked = askedBytes = 0;
-      if (session._capabilities & TELL) message.frame[3]! |= TELL;
+      if (!(session._capabilities & TELL)) {
+        // Nobody tells what was accepted: the oldest go.
+        while (full()) writtenBytes -= written.shift()!.frame.length;
+      } else if ((asked += Math.max(LEAST, message.frame.length)) >= ASK) {
+        asked = 0;
+        message.frame[3]! |= TELL;
+      }
     },
 
     _accepted(number, client) {
-      const from = written.findIndex((message) => message.number > number);
-      written = from < 0 ? [] : written.slice(from);
+      written = written.filter((message) => message.number > number);
       writtenBytes = bytes(written);
       self._pump(client);
     },
@@ -132,38 +129,37 @@ export const queue = ({ messages = MESSAGES }: QueueOptions = {}): Queue => {
       if (refusals.has(number)) return null;
       refusals.add(number);
       if (refusals.size > REFUSALS) refusals.delete(refusals.values().next().value!);
-      const at = written.findIndex((message) => message.number === number);
-      const message = written[at];
+      const message = written.find((message) => message.number === number);
       // The server goes away, and the one that comes may take it (PROTOCOL 6.9).
       if (reason !== 100 || message?.policy !== "reliable" || message.room.state === "left") return message;
-      written.splice(at, 1);
+      written = written.filter((other) => other !== message);
       writtenBytes -= message.frame.length;
       message.number = 0;
       // In front of what never left, in the order in which they were refused.
-      const behind = reliable.findIndex((waiting) => !again.has(waiting));
-      reliable.splice(behind < 0 ? reliable.length : behind, 0, message);
-      again.add(message);
+      reliable = [...reliable.filter(({ _again }) => _again), message, ...reliable.filter(({ _again }) => !_again)];
+      message._again = true;
       waitingBytes += message.frame.length;
       return null;
     },
 
-    _resume(session, resumed) {
-      if (resumed) {
+    _resume(session) {
+      if (session) {
         for (const { frame } of written) session._write(frame);
         return [];
       }
       refusals.clear();
       const old = written;
       written = [];
-      writtenBytes = asked = askedBytes = 0;
+      writtenBytes = asked = 0;
       return old;
     },
 
     _drop(room) {
       if (!room) clearTimeout(drain);
-      const dropped = [...reliable, ...latest.values()].filter((message) => !room || message.room === room);
-      reliable = reliable.filter((message) => !dropped.includes(message));
-      for (const [name, message] of latest) if (dropped.includes(message)) latest.delete(name);
+      const stays = (message: Message) => room && message.room !== room;
+      const dropped = waits().filter((message) => !stays(message));
+      reliable = reliable.filter(stays);
+      for (const { _slot } of dropped) latest.delete(_slot);
       waitingBytes = bytes(reliable);
       return dropped;
     },

@@ -54,11 +54,10 @@ export const renew = (client: BaseClient): void => {
     }
     if (over()) return;
     if (!newer) return client._stop(241, "", 200);
-    const next = newer;
-    session._request(14, counted(utf8(next)), (reason) => {
+    session._request(14, counted(utf8(newer)), (reason) => {
       if (over()) return;
       if (reason) return failed(reason);
-      client._token = next;
+      client._token = newer!;
       renew(client);
     });
   };

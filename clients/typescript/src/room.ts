@@ -76,6 +76,7 @@ export class Room<E = Uint8Array, V = Uint8Array> extends BaseRoom<E, V> {
 
   /** @internal Tells the server what is wanted, where it was told something else. */
   override async _sync(): Promise<void> {
+    this._client._named();
     const what = this.#paused || (this._client._hidden && !this._options.background) ? 2 : 0;
     if (what === this._told || this.state !== "joined" || !(this._mode & 2)) return;
     this._told = what;

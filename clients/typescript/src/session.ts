@@ -49,6 +49,9 @@ const PATIENCE = 5_000;
 const PING_FIRST = 500;
 const PING = 10_000;
 
+/** Bytes that wait in the socket while pings are answered: twice what is written again after a break. Who asks on does not read. */
+const ANSWERS = 2 << 20;
+
 /** A timer that is late by more milliseconds than this stood still. */
 const LATE = 2_000;
 
@@ -63,26 +66,29 @@ export type Done = (reason: number, told: Extensions, values?: Field[]) => void;
 
 export class Session {
   /** WELCOME came, at this time of `now()`. */
-  _open?: number;
+  declare _open?: number;
   /** The capabilities of both sides. */
-  _capabilities = 0;
+  declare _capabilities: number;
   /** The server said that it goes away; the client has left. */
-  _away = false;
+  declare _away?: boolean;
 
   #client: BaseClient;
   #socket: Socket;
-  #requests = new Map<number, Done>();
+  #requests = new Map<number, Done | undefined>();
   #request = 0;
   /** Bytes of frames that handlers have returned from (PROTOCOL 9). */
   #consumed = 0;
-  #heard = 0;
-  #silence = 0;
-  #due = 0;
+  #heard!: number;
+  /** Milliseconds of silence after which it is dead; nothing before WELCOME. */
+  #silence?: number;
+  #due!: number;
+  /** It was silent for too long, and got more time: once. */
+  #patient?: boolean;
   #pings = 0;
   #nextPing = 0;
   #timer: ReturnType<typeof setTimeout>;
   /** Ends with the connection. */
-  _renewal?: ReturnType<typeof setTimeout>;
+  declare _renewal?: ReturnType<typeof setTimeout>;
 
   constructor(client: BaseClient, socket: Socket) {
     this.#client = client;
@@ -101,30 +107,24 @@ export class Session {
     return this.#socket.bufferedAmount < 65536;
   }
 
-  /** Whether the socket is open. */
-  get _ready(): boolean {
-    return this.#socket.readyState === 1;
-  }
-
   _write(bytes: Uint8Array): void {
-    if (this._ready) this.#socket.send(bytes as Uint8Array<ArrayBuffer>);
+    this.#socket.send(bytes as Uint8Array<ArrayBuffer>);
   }
 
-  /** Sends a command. `done` is called once. */
-  _request(command: number, parts: (number | Uint8Array)[], done: Done = () => {}): void {
+  /** Sends a command, while there is somebody to hear it. `done` is called once. */
+  _request(command: number, parts: (number | Uint8Array)[], done?: Done): void {
+    if (this.#socket.readyState !== 1 || this._away) return;
     this.#requests.set(++this.#request, done);
     this._write(frame(2, 0, command, this.#request, ...parts));
   }
 
-  /** Says CLOSE, where a reason is given, and hears nothing more. */
+  /** Says CLOSE, where a reason is given. What still comes is not for this client any more. */
   _end(reason?: number): void {
     clearTimeout(this.#timer);
     clearTimeout(this._renewal);
-    const socket = this.#socket;
     if (reason) this._request(8, [reason]);
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
-    for (const done of this.#requests.values()) done(-1, {});
+    this.#socket.close();
+    for (const done of this.#requests.values()) done?.(-1, {});
   }
 
   /** WELCOME came: what is silent for longer than `ping` allows is dead, and the clocks are compared. */
@@ -141,19 +141,23 @@ export class Session {
 
   #beat(): void {
     const time = now();
-    const silent = time - this.#heard > this.#silence;
-    if (silent && time - this.#due <= LATE) return this.#client._ended(this, 0);
-    if (silent) this.#heard = time - this.#silence + PATIENCE;
+    const silent = time - this.#heard > this.#silence!;
+    if (silent && (this.#patient || time - this.#due <= LATE)) return this.#client._ended(this, 0);
+    if (silent) {
+      this.#patient = true;
+      this.#heard = time - this.#silence! + PATIENCE;
+    }
     if (silent || time >= this.#nextPing) {
       this._ping();
       this.#nextPing = time + (++this.#pings < 4 ? PING_FIRST : PING);
     }
-    this.#due = Math.min(this.#nextPing, this.#heard + this.#silence + 1);
+    this.#due = Math.min(this.#nextPing, this.#heard + this.#silence! + 1);
     this.#timer = after(this.#due - time, () => this.#beat());
   }
 
   #message(data: unknown): void {
     this.#heard = now();
+    this.#patient = false;
     let broken: unknown;
     try {
       if (typeof data === "string") malformed();
@@ -173,13 +177,14 @@ export class Session {
   #frame(type: number, flags: number, c: Cursor): void {
     const kind = (flags >> 1) & 7;
     if (type === 2) return this.#control(c);
-    // What a later version may send (PROTOCOL 5).
-    if (type !== 3 && (type !== 1 || kind > 5)) return;
-    if (this._open === undefined) malformed();
+    // What a later version may send (PROTOCOL 5), and what nobody waits for any more.
+    if (type !== 3 && (type !== 1 || kind > 5 || this._away)) return;
+    if (!this.#silence) malformed();
     if (type === 1) return this.#data(kind, flags, c);
     const client = this.#client;
     const time = varint(c);
     if (flags & 1) client.rtt = sample(client._clock!, uint(c, 4), time / 1000, varint(c) / 1000, varint(c) / 1000);
+    else if (this.#socket.bufferedAmount > ANSWERS) malformed();
     else this._write(frame(3, 1, time, this.#consumed, client._directs));
     client._accepted(varint(c));
     extensions(c);
@@ -191,14 +196,13 @@ export class Session {
     const position = varint(c);
     const tick = uint(c, 2);
     if (flags & 1) c = cursor((client._options.inflate ?? malformed)(rest(c), 65535));
-    const room = client._room(id);
-    if (kind !== 3) return room?._data(kind, flags & 64, position, tick, c);
+    if (kind !== 3) return client._room(id)?._data(kind, flags & 64, position, tick, c);
     for (let number = position; c.at < c.end; number++) {
-      const [member, key, payload] = record(c, kind);
+      const direct = record(c, kind);
       // After a resume some come again.
       if (number <= client._directs) continue;
       client._directs = number;
-      room?._direct(member, key, payload);
+      client._direct(id, direct);
     }
   }
 
@@ -211,7 +215,7 @@ export class Session {
     const [request, second, third] = values;
     const client = this.#client;
     if (command === 8) return client._ended(this, second, told);
-    if ((command === 2) !== (this._open === undefined)) malformed();
+    if ((command === 2) !== !this.#silence) malformed();
     const done = this.#requests.get(request);
     this.#requests.delete(request);
     if (command === 2) client._welcome(this, values, told);
@@ -228,7 +232,7 @@ export class Session {
       if (request) done?.(third, told);
       else client._refused(second, third, told);
     } else if (command === 9) client._leave(this, second, told);
-    else if (command === 10) client._room(second)?._gap(values[2], values[3], values[4]);
+    else if (command === 10 && !this._away) client._room(second)?._gap(values[2], values[3], values[4]);
     else if (command === 12) done?.(0, told);
     else if (command === 17) client._accepted(second);
   }

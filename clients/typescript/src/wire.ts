@@ -29,15 +29,14 @@ export const malformed = (): never => {
 
 export const cursor = (b: Uint8Array): Cursor => ({ b, at: 0, end: b.length });
 
+/** Bytes of a data frame beside the message, at most. */
+export const HEAD = 32;
+
 /** The next `n` bytes, a view on what was received. */
 export const take = (c: Cursor, n: number): Uint8Array => (n > c.end - c.at ? malformed() : c.b.subarray(c.at, (c.at += n)));
 
 /** An integer of `n` bytes, big-endian. */
-export const uint = (c: Cursor, n: number): number => {
-  let value = 0;
-  for (const byte of take(c, n)) value = value * 256 + byte;
-  return value;
-};
+export const uint = (c: Cursor, n: number): number => take(c, n).reduce((value, byte) => value * 256 + byte, 0);
 
 /** A variable-length integer below 2^53, in as few bytes as there can be (PROTOCOL 3.1). */
 export const varint = (c: Cursor): number => {
@@ -68,10 +67,9 @@ export const fields = (c: Cursor, command: number): [Field[], Extensions] | unde
     varint(c);
     return;
   }
-  const values: Field[] = [];
-  for (const kind of shape) {
-    values.push(kind === "v" ? varint(c) : kind === "s" ? string(c) : kind === "8" ? take(c, 8) : uint(c, +kind));
-  }
+  const values = [...shape].map((kind): Field =>
+    kind === "v" ? varint(c) : kind === "s" ? string(c) : kind === "8" ? take(c, 8) : uint(c, +kind),
+  );
   return [values, extensions(c)];
 };
 
@@ -87,6 +85,9 @@ export const extensions = (c: Cursor): Extensions => {
   }
   return list;
 };
+
+/** What a record of a direct holds. */
+export type Direct = [member: number, answers: number, payload: Uint8Array];
 
 /** The next record of a data frame of this kind: its member, key (0 where the kind has none) and payload (PROTOCOL 8.2). */
 export const record = (c: Cursor, kind: number): [member: number, key: number, payload: Uint8Array] => {
@@ -111,37 +112,23 @@ export const presence = (payload: Uint8Array): [state: number, what?: Field, dat
 
 /**
  * The cursor of the frame at the front of a message, its type and flags (PROTOCOL 5); `c` goes behind it.
- * A frame that announces more than `limit` bytes, or than there are, is malformed.
+ * A frame that announces more than there are is malformed.
  */
-export const frameIn = (c: Cursor, limit = 65535): [type: number, flags: number, body: Cursor] => {
-  const type = uint(c, 1);
-  const length = uint(c, 2);
-  const flags = uint(c, 1);
-  if (length > limit) malformed();
-  take(c, length);
-  return [type, flags, { b: c.b, at: c.at - length, end: c.at }];
+export const frameIn = (c: Cursor): [type: number, flags: number, body: Cursor] => {
+  const [type, high, low, flags] = take(c, 4) as unknown as [number, number, number, number];
+  return [type, flags, cursor(take(c, high * 256 + low))];
 };
 
 /** A frame of these parts: numbers as integers of variable length, bytes as they are. The payload is at most 65,535 bytes. */
 export const frame = (type: number, flags: number, ...parts: (number | Uint8Array)[]): Uint8Array => {
-  let size = 4;
-  for (const part of parts) size += (part as Uint8Array).length ?? 8;
-  const out = new Uint8Array(size);
-  let at = 4;
+  const out: number[] = [];
   for (let part of parts) {
     if (typeof part === "number") {
-      for (; part > 127; part = Math.floor(part / 128)) out[at++] = (part % 128) | 128;
-      out[at++] = part;
-    } else {
-      out.set(part, at);
-      at += part.length;
-    }
+      for (; part > 127; part = Math.floor(part / 128)) out.push((part % 128) | 128);
+      out.push(part);
+    } else for (const byte of part) out.push(byte);
   }
-  out[0] = type;
-  out[1] = (at - 4) >> 8;
-  out[2] = at - 4;
-  out[3] = flags;
-  return out.subarray(0, at);
+  return Uint8Array.from([type, out.length >> 8, out.length, flags, ...out]);
 };
 
 const encoder = new TextEncoder();

@@ -2,10 +2,11 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
+import { address } from "../src/backoff.js";
 import { Client, text, type Options, type Outcome, type TickwireError } from "../src/index.js";
 import { queue } from "../src/queue.js";
 import { renew } from "../src/renew.js";
-import { counted, utf8 } from "../src/wire.js";
+import { counted, frame, utf8 } from "../src/wire.js";
 import {
   answer,
   close,
@@ -135,6 +136,17 @@ describe("attempts", () => {
     expect(FakeSocket.last.url).toBe("wss://third/x");
   });
 
+  test("go to a told host with the port that is known, and never where TLS is given up", () => {
+    const told = (to: string, url: string) => address({ 6: utf8(to) }, url);
+    expect(told("b.example", "ws://a:7070/ws?x=1")).toBe("ws://b.example:7070/ws?x=1");
+    expect(told("[::1]", "ws://[::2]:7070/ws")).toBe("ws://[::1]:7070/ws");
+    expect(told("b.example:9", "wss://a/ws")).toBe("wss://b.example:9/ws");
+    expect(told("wss://b/x", "wss://a/ws")).toBe("wss://b/x");
+    expect(told("wss://b/x", "ws://a/ws")).toBe("wss://b/x");
+    expect(told("ws://b/x", "wss://a/ws")).toBe("");
+    expect(told("", "no URL at all")).toBe("");
+  });
+
   test("end with reasons that say so", async () => {
     for (const reason of [200, 243, 299, 960, 999]) {
       const { told, socket, client } = await start();
@@ -204,6 +216,48 @@ describe("life", () => {
     await vi.advanceTimersByTimeAsync(500);
     expect(client.state).toBe("connected");
     expect(socket.said().map(({ is }) => is)).toContain("ping");
+  });
+
+  test("a timer that is late again and again does not keep a dead server alive", async () => {
+    const { client, socket } = await start();
+    socket.open().welcome({ ping: 500 });
+    await vi.advanceTimersByTimeAsync(1_600);
+    let time = performance.now();
+    vi.spyOn(performance, "now").mockImplementation(() => time);
+    // A hidden tab, whose timers come once a minute.
+    time += 60_000;
+    await vi.advanceTimersToNextTimerAsync();
+    expect(client.state).toBe("connected");
+    time += 60_000;
+    await vi.advanceTimersToNextTimerAsync();
+    expect(client.state).toBe("connecting");
+  });
+
+  test("whoever heard something in between is asked again", async () => {
+    const { client, socket } = await start();
+    socket.open().welcome({ ping: 500 });
+    await vi.advanceTimersByTimeAsync(1_600);
+    let time = performance.now();
+    vi.spyOn(performance, "now").mockImplementation(() => time);
+    for (let i = 0; i < 3; i++) {
+      time += 60_000;
+      await vi.advanceTimersToNextTimerAsync();
+      expect(client.state).toBe("connected");
+      socket.receive(ping());
+    }
+  });
+
+  test("a server that asks without end and takes no answer is a broken one", async () => {
+    const { client, errors, socket } = await start();
+    socket.open().welcome();
+    socket.said();
+    socket.bufferedAmount = 1 << 21;
+    socket.receive(ping());
+    expect(socket.said().map(({ is }) => is)).toEqual(["answer"]);
+    socket.bufferedAmount++;
+    socket.receive(ping());
+    expect(socket.said().map(({ is }) => is)).toEqual(["close"]);
+    expect([client.state, errors.map(({ kind }) => kind)]).toEqual(["connecting", ["protocol"]]);
   });
 
   test("four pings in two seconds, then one in ten; the best of eight samples counts", async () => {
@@ -382,6 +436,14 @@ describe("coming back", () => {
     expect(outcomes.length).toBe(5);
   });
 
+  test("a room that is behind what is known of it has begun another life", async () => {
+    const { socket, outcomes, room } = await inRoom();
+    socket.receive(events(1, "a"), events(2, "b"), events(3, "c"));
+    (await again(socket)).welcome().joined({ outcome: 2, position: 1 });
+    expect(outcomes.at(-1)).toEqual({ is: "snapshot" });
+    expect(room.position).toBe(1);
+  });
+
   test("own messages of the session before stay hidden while they are replayed", async () => {
     const { socket, heard } = await inRoom();
     const next = (await again(socket)).welcome().joined({ outcome: 1, member: 9 });
@@ -417,6 +479,64 @@ describe("coming back", () => {
       ]),
     );
     expect(heard).toEqual(["2 a 0", "3 b 7", "2 c 0"]);
+  });
+
+  test("directs that come before the answer that names their room wait for it", async () => {
+    const { client, socket, errors } = await start();
+    const room = client.room("r", { event: text }).join();
+    const heard: string[] = [];
+    room.on("state", ({ to }) => heard.push(to));
+    room.on("direct", (message, member, answers) => heard.push(`${member} ${message} ${answers}`));
+    // The answer to the join is lost with the connection.
+    socket.open().welcome();
+    let next = await again(socket);
+    next.welcome({ resumed: true }).receive(data(3, 1, [[2, 0, "a"]]), data(3, 2, [[3, 7, "b"]]));
+    expect([client.state, heard]).toEqual(["connected", []]);
+    next = (await again(next)).welcome({ resumed: true });
+    next.joined();
+    expect(heard).toEqual(["joined", "2 a 0", "3 b 7"]);
+    next.receive(data(3, 3, [[2, 0, "c"]]));
+    expect(heard.at(-1)).toBe("2 c 0");
+    expect(errors).toEqual([]);
+  });
+
+  test("not more than 256 of them wait, and none for another session", async () => {
+    const { client, socket, errors } = await start();
+    const room = client.room("r", { event: text }).join();
+    const heard: string[] = [];
+    room.on("direct", (message) => heard.push(message));
+    socket.open().welcome();
+    let next = (await again(socket)).welcome({ resumed: true });
+    for (let i = 1; i <= 256; i++) next.receive(data(3, i, [[2, 0, "x"]]));
+    expect([client.state, errors]).toEqual(["connected", []]);
+    next.receive(data(3, 257, [[2, 0, "x"]]));
+    expect([client.state, errors.map(({ kind }) => kind)]).toEqual(["connecting", ["protocol"]]);
+    await vi.advanceTimersByTimeAsync(20_000);
+    FakeSocket.last.open().welcome().joined();
+    expect(heard).toEqual([]);
+  });
+
+  test("going away to an address that cannot be made is a broken connection, not the end", async () => {
+    const client = new Client("/relative", { WebSocket: FakeSocket }).connect();
+    clients.push(client);
+    await settle();
+    const socket = FakeSocket.last.open().welcome();
+    const told = counted(utf8("other"));
+    socket.receive(frame(2, 0, 9, 0, 3_000, 10_000, 6, ...told));
+    expect(client.state).toBe("connecting");
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(FakeSocket.last).not.toBe(socket);
+  });
+
+  test("what comes behind the notice that a server goes away is not shown, and no error", async () => {
+    const { client, socket, room, heard, errors, outcomes } = await inRoom();
+    socket.receive(events(1, "a"), goingAway(3_000), events(2, "b"));
+    socket.receive(events(3, "c"), gap(4, 5));
+    socket.receive(Uint8Array.of(1, 0, 0));
+    expect([heard, errors, outcomes.length]).toEqual([["2 a"], [], 1]);
+    expect([client.state, room.state, room.position]).toEqual(["connecting", "joining", 1]);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(FakeSocket.all.length).toBe(2);
   });
 
   test("going away: hears what is under way, and comes back when it was told", async () => {
@@ -522,6 +642,33 @@ describe("rooms", () => {
     expect(errors).toEqual([]);
     room.join();
     expect(socket.said()[0]!.rest[0]).toBe(2);
+  });
+
+  test("a handler may join again what is left, by the application or by the server", async () => {
+    for (const end of ["leave", "LEFT"]) {
+      const { socket, room, heard, errors, client } = await inRoom({ queue: queue() });
+      const dropped: unknown[] = [];
+      client.on("dropped", (messages) => dropped.push(...messages));
+      let next: unknown;
+      const off = room.on("state", ({ to }) => {
+        if (to !== "left") return;
+        room.join();
+        next = room.publish("new");
+      });
+      socket.said();
+      socket.bufferedAmount = 65_536;
+      const waits = room.publish("old");
+      if (end === "leave") room.leave();
+      else socket.receive(leftBy(0, 1, 240));
+      off();
+      socket.bufferedAmount = 0;
+      const said = socket.said();
+      expect(said.map(({ is, rest }) => [is, rest[0]])).toEqual([...(end === "leave" ? [["leave", 1]] : []), ["join", 2]]);
+      expect(dropped).toEqual([waits]);
+      socket.receive(joined(said.at(-1)!.request, 2), data(0, 1, [[2, "hi"]], { room: 102 }));
+      expect([room.state, heard, errors]).toEqual(["joined", ["2 hi"], []]);
+      expect([(next as { number: number }).number, socket.events()]).toEqual([1, ["new"]]);
+    }
   });
 
   test("the server ends a membership", async () => {

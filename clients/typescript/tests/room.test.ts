@@ -259,6 +259,9 @@ describe("what is known", () => {
     expect(room.count).toBe(1);
     socket.receive(data(2, 2, [[0, Uint8Array.of(4, 99)]]));
     expect(room.count).toBe(99);
+    // A state of a later version says nothing about how many there are.
+    socket.receive(data(2, 3, [[0, Uint8Array.of(77)]]));
+    expect(room.count).toBe(99);
   });
 
   test("values and members are the same objects until they change", async () => {
@@ -324,6 +327,37 @@ describe("what leaves", () => {
     expect(() => room.publish("x")).toThrow("closed");
   });
 
+  test("keys and members that are no such numbers are refused here", async () => {
+    const { room, socket } = await inRoom();
+    for (const wrong of [-1, 0.25, 0.5, NaN, Infinity, 2 ** 52]) {
+      expect(() => room.set(wrong, "x")).toThrow(RangeError);
+      expect(() => room.delete(wrong, { room: true })).toThrow(RangeError);
+    }
+    for (const wrong of [-1, 0.5, NaN, 2 ** 53]) expect(() => room.send(wrong, "x")).toThrow(RangeError);
+    expect(socket.written).toEqual([]);
+    room.set(2 ** 52 - 1, "x", { room: true });
+    room.send(2 ** 53 - 1, "x");
+    const largest = [255, 255, 255, 255, 255, 255, 255, 15, 120];
+    expect(socket.said().map(({ rest }) => [...rest.subarray(1)])).toEqual([largest, largest]);
+  });
+
+  test("what was written and never accepted is told when it is over for good", async () => {
+    for (const end of ["close", "CLOSE"]) {
+      for (const options of [{}, { queue: queue() }]) {
+        const { room, client, socket } = await inRoom(options);
+        const told: unknown[] = [];
+        client.on("unconfirmed", (count, messages) => told.push(count, ...messages));
+        room.publish("a");
+        const b = room.publish("b");
+        socket.receive(ping(1));
+        if (end === "close") client.close();
+        else socket.receive(close(243));
+        expect(client.state).toBe("closed");
+        expect(told).toEqual("queue" in options ? [1, b] : [1]);
+      }
+    }
+  });
+
   test("a refusal names the message", async () => {
     const { room, client, socket } = await inRoom({ queue: queue() });
     const told: unknown[] = [];
@@ -380,6 +414,93 @@ describe("the queue", () => {
     socket.receive(refused(0, 105, 1));
     (await again(socket)).welcome({ resumed: true, accepted: 2 }).receive(refused(0, 105, 1), refused(0, 105, 2));
     expect(told).toEqual([1, 2]);
+  });
+
+  /** What was said of messages: kind, key or member, and payload, of rooms, keys and members below 128. */
+  const left = (socket: FakeSocket) =>
+    socket
+      .said()
+      .filter(({ is }) => is === "data")
+      .map(({ rest, flags }) => `${flags & 14} ${[...rest.subarray(1)].map((byte) => (byte < 32 ? byte : String.fromCharCode(byte))).join("")}`);
+
+  test("keeps the latest of each kind, room, and key or member", async () => {
+    const { room, socket } = await inRoom({ queue: queue() });
+    socket.bufferedAmount = 65_536;
+    room.send(1, "A", { policy: "latest" });
+    room.send(2, "B", { policy: "latest" });
+    room.publish("E", { policy: "latest" });
+    room.publish("F", { policy: "latest", urgent: true });
+    room.set(1, "own");
+    room.set(1, "room's", { room: true });
+    room.send(1, "C", { policy: "latest" });
+    socket.bufferedAmount = 0;
+    await vi.advanceTimersByTimeAsync(50);
+    expect(left(socket)).toEqual(["6 2B", "0 F", "2 2own", "2 3room's", "6 1C"]);
+  });
+
+  test("what is older does not come behind what is newer, and drop overtakes nothing", async () => {
+    const { room, socket, client } = await inRoom({ queue: queue() });
+    socket.bufferedAmount = 65_536;
+    room.set(1, "old");
+    room.set(2, "old");
+    room.set(1, "new", { policy: "reliable" });
+    room.delete(2, { policy: "reliable" });
+    room.set(3, "waits");
+    // It has drained, but nobody has looked yet.
+    socket.bufferedAmount = 0;
+    expect(room.set(3, "x", { policy: "drop" })).toBeUndefined();
+    expect(room.publish("x", { policy: "drop" })).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(50);
+    expect(left(socket)).toEqual(["2 2new", "2 4", "2 6waits"]);
+    expect(room.publish("y", { policy: "drop" })).toBeDefined();
+    expect(left(socket)).toEqual(["0 y"]);
+    expect(client.close()).toBe(0);
+  });
+
+  test("a full queue is looked at again before it refuses", async () => {
+    const { room, socket } = await inRoom({ queue: queue({ messages: 1 }) });
+    socket.bufferedAmount = 65_536;
+    room.publish("a");
+    expect(() => room.publish("b")).toThrow("queue-full");
+    socket.bufferedAmount = 0;
+    room.publish("b");
+    expect(left(socket)).toEqual(["0 a", "0 b"]);
+  });
+
+  test("what waited and is too large for this server is refused here", async () => {
+    const { room, socket, client } = await inRoom({ queue: queue() });
+    const told: unknown[] = [];
+    client.on("refused", (error, message) => told.push([error.kind, error.reason, error.room, message]));
+    socket.break();
+    const large = room.publish("x".repeat(10_000));
+    room.publish("small");
+    await vi.advanceTimersByTimeAsync(20_000);
+    const next = FakeSocket.last.open().welcome({ message: 4_000 });
+    next.joined();
+    expect(told).toEqual([["refused", 236, "r", large]]);
+    expect(next.events()).toEqual(["small"]);
+    expect(client.state).toBe("connected");
+  });
+
+  test("a handler of that may end it", async () => {
+    const { room, socket, client } = await inRoom({ queue: queue() });
+    client.on("refused", () => client.disconnect());
+    socket.break();
+    room.publish("x".repeat(10_000));
+    room.publish("small");
+    await vi.advanceTimersByTimeAsync(20_000);
+    const next = FakeSocket.last.open().welcome({ message: 4_000 });
+    next.joined();
+    expect([client.state, next.events(), client.close()]).toEqual(["disconnected", [], 1]);
+  });
+
+  test("goes on where nobody tells what was accepted", async () => {
+    const { room, socket } = await inRoom({ queue: queue() });
+    const next = (await again(socket)).welcome({ capabilities: 11 });
+    next.joined();
+    for (let i = 0; i < 6_000; i++) room.publish("x");
+    const said = next.said().filter(({ is }) => is === "data");
+    expect([said.length, said.filter(({ flags }) => flags & 32).length]).toEqual([6_000, 0]);
   });
 
   test("is bounded in messages and bytes, and says so", async () => {

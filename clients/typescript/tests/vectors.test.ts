@@ -99,7 +99,8 @@ function decodeData(flags: number, c: Cursor): Json {
 /** What a server sends, read as the client reads it; the limit is that of the vectors. */
 function decode(message: Uint8Array): Json | undefined {
   const all = cursor(message);
-  const [type, flags, c] = frameIn(all, 16384);
+  if (message[1]! * 256 + message[2]! > 16384) throw new Error("the frame is longer than the limit");
+  const [type, flags, c] = frameIn(all);
   if (all.at !== all.end) throw new Error("there is more than one frame");
   if (type === 1) return decodeData(flags, c);
   if (type === 3) {
