@@ -196,6 +196,11 @@ impl Progress {
         rooms.filter_map(|(handle, room)| Some((room.request, *handle, room.name.clone()?))).collect()
     }
 
+    /// Whether the client is in this room, and has not asked to leave it.
+    pub(super) fn is_joined(&self, handle: Handle) -> bool {
+        self.lock().rooms.get(&handle).is_some_and(|room| room.joined && !room.leaving)
+    }
+
     /// Whether this refusal was heard before.
     pub(super) fn knows_refusal(&self, number: u64) -> bool {
         number > 0 && self.lock().refused.contains(&number)
