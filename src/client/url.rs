@@ -69,6 +69,16 @@ impl Url {
         RoomName::new(&name)
     }
 
+    /// The same, where the path names no room.
+    pub(super) fn without_room(&self) -> Self {
+        let mut url = self.clone();
+        if self.room().is_some() {
+            let query = self.path.find('?').and_then(|at| self.path.get(at..)).unwrap_or_default();
+            url.path = format!("/ws{query}");
+        }
+        url
+    }
+
     /// The same on another host, with a port of its own or the same.
     pub(super) fn at(&self, authority: &str) -> Option<Self> {
         let (host, port) = split_authority(authority).ok()?;

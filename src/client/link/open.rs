@@ -17,7 +17,7 @@ use super::event::LinkEvent;
 use super::log::Log;
 use super::outbound::{Blocked, LATER_PAUSE};
 use super::renewal::Renewal;
-use super::shared::{Shared, Wish};
+use super::shared::Shared;
 use crate::client::{Client, Comeback, Error, Receiver, Resumed, Sender, Token};
 use crate::name::RoomName;
 use crate::wire::{Capabilities, Handle, Reason, RequestId};
@@ -45,10 +45,12 @@ pub(super) struct Open<'a> {
     /// Memberships that nobody wants.
     pub(super) strays: Vec<Handle>,
     /// Rooms of which a batch is through.
-    pub(super) ticks: BTreeSet<RoomName>,
+    pub(super) ticks: BTreeSet<(RoomName, u64)>,
     pub(super) renewal: Renewal,
     /// It is to end: until when this client waits to hear of what it has sent.
     pub(super) going: Option<Instant>,
+    /// How often the application had wished to disconnect when this connection began.
+    disconnects: u64,
     /// The application wants it to end; else the server goes away.
     is_asked: bool,
     /// Where the server sends this client.
@@ -75,6 +77,8 @@ pub(super) struct Asked {
 /// When a room is asked for again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retry {
+    /// Which join of it.
+    pub(super) generation: u64,
     pub(super) at: Instant,
     pub(super) failures: u32,
 }
@@ -102,6 +106,7 @@ impl<'a> Open<'a> {
         client: Client,
         generations: &BTreeMap<Handle, u64>,
         token: Option<&Token>,
+        disconnects: u64,
     ) -> Self {
         let can_renew = client.terms().capabilities.has(Capabilities::TOKEN) && config.tokens.is_some();
         let (sender, receiver) = client.split();
@@ -124,6 +129,7 @@ impl<'a> Open<'a> {
             ticks: BTreeSet::new(),
             renewal: Renewal::new(token.filter(|_| can_renew)),
             going: None,
+            disconnects,
             is_asked: false,
             address: None,
             pings: 0,
@@ -146,17 +152,19 @@ impl<'a> Open<'a> {
         }
     }
 
-    /// Runs the connection to its end.
+    /// Runs the connection to its end. What came is through then.
     pub(super) async fn run(&mut self) -> Ended {
-        match self.run_on().await {
+        let ended = match self.run_on().await {
             Err(ended) => ended,
             Ok(never) => match never {},
-        }
+        };
+        self.tell_ticks();
+        ended
     }
 
     async fn run_on(&mut self) -> Result<std::convert::Infallible, Ended> {
         loop {
-            if self.shared.wish() != Wish::On && self.going.is_none() {
+            if self.going.is_none() && !self.shared.is_wished(self.disconnects) {
                 self.is_asked = true;
                 self.prepare_to_go(MAX_GOING);
             }
@@ -212,7 +220,6 @@ impl<'a> Open<'a> {
         };
         // However it ends, it ends.
         let _ = timeout(FAREWELL, goodbye).await;
-        self.tell_ticks();
     }
 
     /// Sends nothing more, and waits to hear of what it has sent: at most so long.

@@ -21,8 +21,8 @@ use tokio::time::Instant;
 use super::config::LinkConfig;
 use super::entry::Entry;
 use super::error::LinkError;
-use super::event::{Changed, LinkEvent, LinkState, RoomState};
-use super::waiting::Loads;
+use super::event::{Changed, LinkEvent, LinkState, MessageId, RoomState};
+use super::waiting::{Loads, Waiting};
 use crate::client::Clock;
 use crate::client::outgoing::Backlog;
 use crate::client::session::Consumption;
@@ -57,7 +57,11 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) wish: Wish,
     pub(super) link: LinkState,
+    /// How often the application has wished to disconnect: it may wish to connect again before that was done.
+    pub(super) disconnects: u64,
     pub(super) rooms: BTreeMap<RoomName, Entry>,
+    /// What still waits in rooms that were left and are joined anew, by the generation that was left.
+    pub(super) draining: BTreeMap<u64, (RoomName, Waiting)>,
     pub(super) loads: Loads,
     /// Messages that were sent and not accepted.
     pub(super) unaccepted: usize,
@@ -97,7 +101,9 @@ impl Shared {
         let state = State {
             wish: Wish::Off,
             link: LinkState::Disconnected,
+            disconnects: 0,
             rooms: BTreeMap::new(),
+            draining: BTreeMap::new(),
             loads: Loads::new(config.queue_messages, config.queue_bytes),
             unaccepted: 0,
             last_id: 0,
@@ -129,8 +135,15 @@ impl Shared {
         changed
     }
 
-    pub(super) fn wish(&self) -> Wish {
-        self.lock().wish
+    /// What is wished, and how often it was to disconnect.
+    pub(super) fn wish(&self) -> (Wish, u64) {
+        let state = self.lock();
+        (state.wish, state.disconnects)
+    }
+
+    /// Whether a connection is wished, by who knows of so many wishes to disconnect.
+    pub(super) fn is_wished(&self, disconnects: u64) -> bool {
+        self.wish() == (Wish::On, disconnects)
     }
 
     /// Whether the application has room for what comes.
@@ -221,6 +234,9 @@ impl State {
         let before = std::mem::replace(&mut self.link, after);
         if after != LinkState::Connected {
             self.backlog = None;
+            for generation in self.draining.keys().copied().collect::<Vec<_>>() {
+                self.stop_draining(generation);
+            }
             let names: Vec<_> = self.rooms.keys().cloned().collect();
             for name in names {
                 self.handle_no_connection(&name, after == LinkState::Closed, reason, text);
@@ -252,11 +268,47 @@ impl State {
         }
     }
 
-    /// A room was left, or is refused for good. What waits for it is thrown away.
+    /// A room was left, or is refused for good. What waits for it is thrown away, and told.
     pub(super) fn remove_room(&mut self, name: &RoomName, reason: Reason, text: &str) {
         self.set_room(name, RoomState::Left, reason, text);
         if let Some(mut entry) = self.rooms.remove(name) {
-            entry.waiting.clear(&mut self.loads);
+            let dropped = entry.waiting.clear(&mut self.loads);
+            self.tell_dropped(name.clone(), dropped);
+        }
+    }
+
+    /// A room that is being left is joined anew: what waits still goes to the one that is left.
+    pub(super) fn drain_room(&mut self, name: &RoomName) {
+        if let Some(entry) = self.rooms.get_mut(name) {
+            let (generation, waiting) = (entry.generation, std::mem::take(&mut entry.waiting));
+            if !waiting.is_empty() {
+                self.draining.insert(generation, (name.clone(), waiting));
+            }
+        }
+        self.remove_room(name, Reason::FINISHED, "");
+    }
+
+    /// A room that was left and is joined anew can take nothing more.
+    pub(super) fn stop_draining(&mut self, generation: u64) {
+        if let Some((name, mut waiting)) = self.draining.remove(&generation) {
+            let dropped = waiting.clear(&mut self.loads);
+            self.tell_dropped(name, dropped);
+        }
+    }
+
+    /// What waits for this membership of a room.
+    pub(super) fn waiting(&mut self, name: &RoomName, generation: u64) -> Option<(&mut Waiting, &mut Loads)> {
+        let entry = self.rooms.get_mut(name).filter(|entry| entry.generation == generation);
+        let waiting = match entry {
+            Some(entry) => &mut entry.waiting,
+            None => &mut self.draining.get_mut(&generation)?.1,
+        };
+        Some((waiting, &mut self.loads))
+    }
+
+    fn tell_dropped(&mut self, name: RoomName, dropped: Vec<MessageId>) {
+        if !dropped.is_empty() {
+            self.tell(LinkEvent::Dropped(name, dropped));
         }
     }
 
