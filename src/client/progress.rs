@@ -174,6 +174,11 @@ impl Progress {
         self.lock().unaccepted.accepted()
     }
 
+    /// Whether messages are kept until they are accepted: the server tells it.
+    pub(super) fn keeps(&self) -> bool {
+        self.lock().unaccepted.keeps()
+    }
+
     /// How many messages are kept that were not accepted.
     pub(super) fn unaccepted(&self) -> usize {
         self.lock().unaccepted.iter().count()

@@ -228,6 +228,18 @@ mod tests {
     }
 
     #[test]
+    fn the_room_of_a_path_is_left_out() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(text.parse::<Url>().unwrap().without_room().to_string(), expected);
+        };
+        check("ws://h:1/ws/arena", "ws://h:1/ws");
+        check("ws://h:1/ws/a%2Fb?x=1", "ws://h:1/ws?x=1");
+        check("ws://h:1/ws?x=1", "ws://h:1/ws?x=1");
+        check("ws://h:1/other/arena", "ws://h:1/other/arena");
+        check("tcp://h:1", "tcp://h:1");
+    }
+
+    #[test]
     fn defaults_are_filled_in() {
         check("ws://localhost", "ws://localhost:7070/ws");
         check("ws://localhost/", "ws://localhost:7070/ws");

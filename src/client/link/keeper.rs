@@ -24,6 +24,7 @@ use crate::client::resume::PointRoom;
 use crate::client::{
     Client, Closing, Comeback, Error, JoinOptions, ResumePoint, Resumed, Scheme, Token, Unconfirmed, Url,
 };
+use crate::name::RoomName;
 use crate::wire::{DecodeError, Handle, Reason};
 
 /// Keeps a link.
@@ -209,6 +210,7 @@ impl Keeper {
             self.elsewhere = elsewhere(address, &config.client.url);
         }
         let (kept, begun) = open.leftovers();
+        let unwritten = std::mem::take(&mut open.unwritten);
         let may_resume = matches!(&ended, Ended::Failed(_));
         let point = open.receiver.resume_point().filter(|_| may_resume);
         let generations = open.asked.iter().map(|(handle, asked)| (*handle, asked.generation)).collect();
@@ -219,7 +221,10 @@ impl Keeper {
         drop(open);
         match point {
             Some(point) => self.broken = Some(Broken { point, generations, begun }),
-            None => self.handle_lost(kept, begun),
+            None => {
+                self.handle_lost(kept, begun);
+                self.give_back_unwritten(unwritten, begun);
+            }
         }
         ended
     }
@@ -334,6 +339,18 @@ impl Keeper {
         let messages = kept.iter().filter_map(|(number, frame)| Unconfirmed::new(*number, frame));
         self.give_back(messages.collect(), begun);
         self.log.clear();
+    }
+
+    /// Messages of a session that is lost, which did not tell what it accepted.
+    fn give_back_unwritten(&self, messages: Vec<(u64, RoomName, Waits)>, begun: u64) {
+        self.shared.change(|state| {
+            for (_, room, message) in messages.into_iter().filter(|(number, ..)| *number > begun) {
+                let id = message.id;
+                if !state.take_back(&room, message) {
+                    state.tell(LinkEvent::Dropped(room, vec![id]));
+                }
+            }
+        });
     }
 
     /// Messages of a session that is lost: those of which nothing has left wait again, the others may have

@@ -18,6 +18,7 @@ use super::log::Log;
 use super::outbound::{Blocked, LATER_PAUSE};
 use super::renewal::Renewal;
 use super::shared::Shared;
+use super::waiting::Waits;
 use crate::client::{Client, Comeback, Error, Receiver, Resumed, Sender, Token};
 use crate::name::RoomName;
 use crate::wire::{Capabilities, Handle, Reason, RequestId};
@@ -42,6 +43,8 @@ pub(super) struct Open<'a> {
     pub(super) retries: BTreeMap<RoomName, Retry>,
     /// Questions to pause, or to go on.
     pub(super) pauses: BTreeMap<RequestId, (Handle, bool)>,
+    /// Where the server does not tell what it accepts: messages of which no byte had left lately.
+    pub(super) unwritten: Vec<(u64, RoomName, Waits)>,
     /// Memberships that nobody wants.
     pub(super) strays: Vec<Handle>,
     /// Rooms of which a batch is through.
@@ -125,6 +128,7 @@ impl<'a> Open<'a> {
             asked,
             retries: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            unwritten: Vec::new(),
             strays: Vec::new(),
             ticks: BTreeSet::new(),
             renewal: Renewal::new(token.filter(|_| can_renew)),

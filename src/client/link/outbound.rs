@@ -216,8 +216,14 @@ impl Open<'_> {
             }
             Err(error) => return Err(error),
         };
+        let sent = waiting.pop(loads);
+        if let Some(message) = sent.filter(|_| !self.sender.progress().keeps()) {
+            let begun = self.sender.backlog().begun();
+            // As many as the queue to the writer takes.
+            self.unwritten.retain(|(number, ..)| *number > begun);
+            self.unwritten.push((number, name.clone(), message));
+        }
         self.log.push(Logged { number, id, room: name, policy });
-        waiting.pop(loads);
         state.unaccepted = self.sender.progress().unaccepted();
         drop(guard);
         self.shared.told.notify_waiters();

@@ -319,3 +319,49 @@ impl State {
         Some(self.last_time)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Timing;
+    use crate::client::link::config::{Policy, RoomOptions};
+    use crate::client::link::waiting::Waits;
+    use crate::wire::Target;
+
+    #[test]
+    fn what_waits_in_rooms_that_are_left_is_told_when_the_connection_breaks() {
+        let shared = Shared::new(&LinkConfig::to("tcp://127.0.0.1:1").unwrap());
+        let name = RoomName::new(b"r").unwrap();
+        let enter = |state: &mut State, generation, id| {
+            let mut entry = Entry::new(RoomOptions::default(), generation);
+            (entry.state, entry.wanted) = (RoomState::Joined, false);
+            let message = Waits {
+                id: MessageId(id),
+                target: Target::Event,
+                timing: Timing::Tick,
+                policy: Policy::Reliable,
+                payload: bytes::Bytes::from_static(b"x"),
+            };
+            assert!(entry.waiting.push(message, &mut state.loads));
+            state.rooms.insert(name.clone(), entry);
+        };
+        shared.change(|state| {
+            state.link = LinkState::Connected;
+            enter(state, 1, 7);
+            state.drain_room(&name);
+            enter(state, 2, 8);
+            assert_eq!(state.loads.messages(), 2);
+            state.set_link(LinkState::Connecting, Reason(0), "");
+            assert!(state.loads.is_empty() && state.draining.is_empty() && state.rooms.is_empty());
+        });
+        let events = std::iter::from_fn(|| shared.take().flatten());
+        let dropped = events.filter_map(|event| match event {
+            LinkEvent::Dropped(room, messages) => Some((room, messages)),
+            _ => None,
+        });
+        assert_eq!(
+            dropped.collect::<Vec<_>>(),
+            [(name.clone(), vec![MessageId(7)]), (name.clone(), vec![MessageId(8)])]
+        );
+    }
+}
