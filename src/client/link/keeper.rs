@@ -201,11 +201,10 @@ impl Keeper {
         token: Option<&Token>,
     ) -> Ended {
         let (shared, config) = (Arc::clone(&self.shared), self.config.clone());
-        let (log, comeback) = (&mut self.log, &mut self.comeback);
-        let mut open = Open::new(&shared, &config, log, comeback, client, generations, token, self.disconnects);
+        let mut open = Open::new(&shared, &config, &mut self.log, &mut self.comeback, client, generations, token);
         open.handle_resumed(resumed);
         shared.change(|state| state.set_link(LinkState::Connected, Reason(0), ""));
-        let ended = open.run().await;
+        let ended = open.run(self.disconnects).await;
         if let Some(address) = &open.address {
             self.elsewhere = elsewhere(address, &config.client.url);
         }

@@ -52,8 +52,6 @@ pub(super) struct Open<'a> {
     pub(super) renewal: Renewal,
     /// It is to end: until when this client waits to hear of what it has sent.
     pub(super) going: Option<Instant>,
-    /// How often the application had wished to disconnect when this connection began.
-    disconnects: u64,
     /// The application wants it to end; else the server goes away.
     is_asked: bool,
     /// Where the server sends this client.
@@ -109,7 +107,6 @@ impl<'a> Open<'a> {
         client: Client,
         generations: &BTreeMap<Handle, u64>,
         token: Option<&Token>,
-        disconnects: u64,
     ) -> Self {
         let can_renew = client.terms().capabilities.has(Capabilities::TOKEN) && config.tokens.is_some();
         let (sender, receiver) = client.split();
@@ -133,7 +130,6 @@ impl<'a> Open<'a> {
             ticks: BTreeSet::new(),
             renewal: Renewal::new(token.filter(|_| can_renew)),
             going: None,
-            disconnects,
             is_asked: false,
             address: None,
             pings: 0,
@@ -156,9 +152,10 @@ impl<'a> Open<'a> {
         }
     }
 
-    /// Runs the connection to its end. What came is through then.
-    pub(super) async fn run(&mut self) -> Ended {
-        let ended = match self.run_on().await {
+    /// Runs the connection to its end, or until the application has wished to disconnect more often than so. What came
+    /// is through then.
+    pub(super) async fn run(&mut self, disconnects: u64) -> Ended {
+        let ended = match self.run_on(disconnects).await {
             Err(ended) => ended,
             Ok(never) => match never {},
         };
@@ -166,9 +163,9 @@ impl<'a> Open<'a> {
         ended
     }
 
-    async fn run_on(&mut self) -> Result<std::convert::Infallible, Ended> {
+    async fn run_on(&mut self, disconnects: u64) -> Result<std::convert::Infallible, Ended> {
         loop {
-            if self.going.is_none() && !self.shared.is_wished(self.disconnects) {
+            if self.going.is_none() && !self.shared.is_wished(disconnects) {
                 self.is_asked = true;
                 self.prepare_to_go(MAX_GOING);
             }
