@@ -143,6 +143,11 @@ impl Comeback {
         self.failures = 0;
     }
 
+    /// Whether there is a connection that has stood for 5 s.
+    pub(super) fn has_stood(&self) -> bool {
+        self.connected.is_some_and(|since| since.elapsed() >= STABLE)
+    }
+
     /// Another attempt is due at once.
     pub(super) fn handle_now(&mut self) {
         self.connected = None;
@@ -177,7 +182,8 @@ impl Comeback {
     }
 
     fn fail(&mut self) {
-        let stood = self.connected.take().is_some_and(|since| since.elapsed() >= STABLE);
+        let stood = self.has_stood();
+        self.connected = None;
         self.failures = if stood { 0 } else { self.failures.saturating_add(1) };
     }
 

@@ -224,11 +224,15 @@ impl Inner {
 
     /// A connection comes back.
     fn put(self: &Arc<Self>, mut connection: Connection) {
-        if self.places.is_closed() || !connection.is_clean() {
+        if !connection.is_clean() {
             return;
         }
         connection.used = Instant::now();
         let mut idle = self.lock();
+        // Behind the lock: who closes it takes what is idle after it is closed.
+        if self.places.is_closed() {
+            return;
+        }
         idle.connections.push_back(connection);
         let tended = std::mem::replace(&mut idle.tended, true);
         drop(idle);
@@ -291,8 +295,16 @@ impl Connection {
         }
     }
 
+    /// Forgets rooms that it is in no more, or will not be in: its borrower may have left them, or read that they
+    /// are left.
+    fn forget_left(&mut self) {
+        let progress = self.client.sender.progress();
+        self.rooms.retain(|_, handle| progress.is_joined(*handle));
+    }
+
     /// Whether the next borrower finds it as if it were new.
-    fn is_clean(&self) -> bool {
+    fn is_clean(&mut self) -> bool {
+        self.forget_left();
         let asked = self.client.sender.progress().asked();
         !self.client.receiver.is_ended()
             && asked.iter().all(|(_, handle, _)| self.rooms.values().any(|known| known == handle))
@@ -322,6 +334,7 @@ impl Pooled {
     /// As for [`Client::join`].
     pub async fn room(&mut self, name: &str) -> Result<Handle, Error> {
         let Some(connection) = &mut self.connection else { return Err(Error::Ended) };
+        connection.forget_left();
         if let Some(handle) = connection.rooms.get(name) {
             return Ok(*handle);
         }
@@ -329,8 +342,9 @@ impl Pooled {
             && let Some((oldest, handle)) = connection.rooms.iter().min_by_key(|(_, handle)| **handle)
         {
             let (oldest, handle) = (oldest.clone(), *handle);
-            connection.client.leave(handle).await?;
+            // First: dropped early, it is being left all the same.
             connection.rooms.remove(&oldest);
+            connection.client.leave(handle).await?;
         }
         let membership = connection.client.join(name, Mode::PUBLISH).await?;
         connection.rooms.insert(name.to_owned(), membership.handle);

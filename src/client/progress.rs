@@ -174,6 +174,11 @@ impl Progress {
         self.lock().unaccepted.accepted()
     }
 
+    /// Whether messages are kept until they are accepted: the server tells it.
+    pub(super) fn keeps(&self) -> bool {
+        self.lock().unaccepted.keeps()
+    }
+
     /// How many messages are kept that were not accepted.
     pub(super) fn unaccepted(&self) -> usize {
         self.lock().unaccepted.iter().count()
@@ -194,6 +199,11 @@ impl Progress {
         let state = self.lock();
         let rooms = state.rooms.iter().filter(|(_, room)| !room.leaving);
         rooms.filter_map(|(handle, room)| Some((room.request, *handle, room.name.clone()?))).collect()
+    }
+
+    /// Whether the client is in this room, and has not asked to leave it.
+    pub(super) fn is_joined(&self, handle: Handle) -> bool {
+        self.lock().rooms.get(&handle).is_some_and(|room| room.joined && !room.leaving)
     }
 
     /// Whether this refusal was heard before.

@@ -1,7 +1,7 @@
 //! Going on where another connection has stopped (PROTOCOL 12.2).
 //!
 //! ```text
-//! HELLO with token ──> WELCOME, bit 0 set:   JOIN each room with since, send what was not accepted
+//! HELLO with token ──> WELCOME, bit 0 set:   JOIN each room with since, send what was not accepted, LEAVE
 //!                                 bit clear: JOIN each room with since, hand back what was not accepted
 //! ```
 
@@ -195,6 +195,10 @@ impl Beginning {
         let mut beginning = Self::rejoined(session, resumed, Some(point), addressed.as_ref());
         // PROTOCOL 12.2: behind the joins, as they are for these rooms.
         beginning.frames.extend(resend);
+        // Behind what was published before them.
+        for room in point.rooms.iter().filter(|room| room.leaving) {
+            beginning.leave(room);
+        }
         Ok(beginning)
     }
 
@@ -214,30 +218,34 @@ impl Beginning {
         let mut beginning = Self { session, frames: Vec::new(), requests: 1, handles: 0, resumed };
         for room in point.iter().flat_map(|point| &point.rooms) {
             beginning.handles = beginning.handles.max(room.handle.0);
-            beginning.rejoin(room, addressed);
+            if !room.leaving {
+                beginning.rejoin(room, addressed);
+            }
         }
         beginning
     }
 
     fn rejoin(&mut self, room: &PointRoom, addressed: Option<&RoomName>) {
-        // A session that is new is in no room that it could leave.
-        let Some(name) = room.name.as_ref().or(addressed).filter(|_| self.resumed.session || !room.leaving) else {
-            return;
-        };
+        let Some(name) = room.name.as_ref().or(addressed) else { return };
         let mut room = room.clone();
         if let Some((epoch, position)) = room.taken.filter(|_| room.options.mode.has(Mode::RECEIVE)) {
             room.options = room.options.since(epoch, position);
         }
-        self.requests += 1;
-        let request = RequestId(self.requests);
         let encoded = room.options.extensions();
         let extensions = Extensions::from_encoded(&encoded).unwrap_or_default();
         let (handle, mode) = (room.handle, room.options.mode);
-        let command = if room.leaving {
-            Command::Leave(Leave { handle, extensions: Extensions::NONE })
-        } else {
-            Command::Join(Join { handle, mode, name: name.as_str().as_bytes(), extensions })
-        };
+        self.ask(Command::Join(Join { handle, mode, name: name.as_str().as_bytes(), extensions }), room);
+    }
+
+    /// A session that goes on is still in a room that was being left.
+    fn leave(&mut self, room: &PointRoom) {
+        let leave = Leave { handle: room.handle, extensions: Extensions::NONE };
+        self.ask(Command::Leave(leave), room.clone());
+    }
+
+    fn ask(&mut self, command: Command<'_>, room: PointRoom) {
+        self.requests += 1;
+        let request = RequestId(self.requests);
         let mut out = BytesMut::new();
         Control::new(request, command).encode(&mut out);
         self.frames.push(out.freeze());

@@ -69,6 +69,16 @@ impl Url {
         RoomName::new(&name)
     }
 
+    /// The same, where the path names no room.
+    pub(super) fn without_room(&self) -> Self {
+        let mut url = self.clone();
+        if self.room().is_some() {
+            let query = self.path.find('?').and_then(|at| self.path.get(at..)).unwrap_or_default();
+            url.path = format!("/ws{query}");
+        }
+        url
+    }
+
     /// The same on another host, with a port of its own or the same.
     pub(super) fn at(&self, authority: &str) -> Option<Self> {
         let (host, port) = split_authority(authority).ok()?;
@@ -215,6 +225,18 @@ mod tests {
         assert_eq!(url.to_string(), expected);
         // What is shown reads as the same.
         assert_eq!(expected.parse::<Url>().unwrap(), url);
+    }
+
+    #[test]
+    fn the_room_of_a_path_is_left_out() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(text.parse::<Url>().unwrap().without_room().to_string(), expected);
+        };
+        check("ws://h:1/ws/arena", "ws://h:1/ws");
+        check("ws://h:1/ws/a%2Fb?x=1", "ws://h:1/ws?x=1");
+        check("ws://h:1/ws?x=1", "ws://h:1/ws?x=1");
+        check("ws://h:1/other/arena", "ws://h:1/other/arena");
+        check("tcp://h:1", "tcp://h:1");
     }
 
     #[test]

@@ -317,3 +317,23 @@ async fn headers_of_the_application_stand_in_the_request() {
     assert!(error.to_string().contains("403"), "{error}");
     until_state(&mut events, LinkState::Closed).await;
 }
+
+#[tokio::test]
+async fn an_address_that_names_the_room_is_an_address() {
+    let any = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = tickwire::server::Server::builder().websocket(any).tcp(None).bind().await.unwrap();
+    let url = format!("ws://{}/ws/arena", server.websocket_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async {
+        let _stopped = stopped.await;
+    }));
+    let (link, events) = Link::new(LinkConfig::to(&url).unwrap());
+    let room = link.join("arena", RoomOptions::default()).unwrap();
+    link.connect();
+    soon(room.joined(), "a membership").await.unwrap();
+    let _ = room.publish("works").unwrap();
+    soon(link.settled(), "it to be accepted").await.unwrap();
+    drop((link, room, events));
+    stop.send(()).unwrap();
+    soon(running, "the server to return").await.unwrap().unwrap();
+}

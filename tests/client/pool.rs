@@ -156,3 +156,48 @@ async fn what_is_not_as_new_is_not_lent_again() {
     pool.close().await;
     server.finish().await;
 }
+
+#[tokio::test]
+async fn rooms_that_were_left_otherwise_are_joined_anew() {
+    let server = TestServer::start().await;
+    let pool = pool(PoolConfig::new(server.config()));
+    let mut connection = pool.get().await.unwrap();
+    let first = connection.room("r").await.unwrap();
+    connection.leave(first).await.unwrap();
+    let again = connection.room("r").await.unwrap();
+    assert_ne!(first, again, "the same borrower");
+    connection.leave(again).await.unwrap();
+    drop(connection);
+    assert_eq!(status(&pool), (0, 1));
+    let mut connection = pool.get().await.unwrap();
+    let third = connection.room("r").await.unwrap();
+    assert_ne!(again, third, "the next one");
+    connection.event(third, b"works").await.unwrap();
+    // LEAVE is on its way, and the answer is not waited for.
+    assert!(connection.leave(third).now_or_never().is_none());
+    drop(connection);
+    let mut connection = pool.get().await.unwrap();
+    assert_ne!(connection.room("r").await.unwrap(), third, "behind a leave that was not waited for");
+    drop(connection);
+    pool.close().await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_room_whose_place_was_taken_is_joined_anew() {
+    let server = TestServer::start().await;
+    let pool = pool(PoolConfig::new(server.config()));
+    let mut connection = pool.get().await.unwrap();
+    let first = connection.room("r0").await.unwrap();
+    for n in 1..64 {
+        connection.room(&format!("r{n}")).await.unwrap();
+    }
+    // It leaves the oldest, and is dropped before the answer.
+    assert!(connection.room("one more").now_or_never().is_none());
+    let again = connection.room("r0").await.unwrap();
+    assert_ne!(first, again);
+    connection.event(again, b"works").await.unwrap();
+    drop(connection);
+    pool.close().await;
+    server.finish().await;
+}

@@ -14,7 +14,7 @@ use crate::wire::control::Mode;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LinkConfig {
-    /// The server, and how each connection is made. A room that the address names is left again: rooms are
+    /// The server, and how each connection is made. A room that the address names is left out of it: rooms are
     /// [joined](super::Link::join).
     pub client: ClientConfig,
     /// Who makes tokens, where one for all connections is not enough. None.

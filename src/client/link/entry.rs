@@ -35,6 +35,8 @@ pub(super) struct Entry {
     pub(super) known: Known,
     /// A batch whose messages are through, and which was not told yet.
     pub(super) tick: Option<(u64, Position)>,
+    /// The batch that was told last, in the room's present life.
+    told: Option<(u64, Position)>,
 }
 
 /// Earlier numbers of this client that are remembered, to know its own messages in what is replayed. 8: each is
@@ -59,6 +61,7 @@ impl Entry {
             shown: Shown::default(),
             known: Known::default(),
             tick: None,
+            told: None,
         }
     }
 
@@ -78,9 +81,18 @@ impl Entry {
         self.options.echo || !self.own.contains(&member)
     }
 
+    /// The batch whose messages are through, if there is one: once for each.
+    pub(super) fn take_tick(&mut self) -> Option<(u64, Position)> {
+        let tick = self.tick.take().filter(|tick| self.told != Some(*tick))?;
+        self.told = Some(tick);
+        Some(tick)
+    }
+
     /// GAP came (PROTOCOL 6.10): what is known from here on.
     pub(super) fn handle_gap(&mut self, epoch: Epoch, from: Position, to: Position) -> Outcome {
         self.known.forget_under_way();
+        // What had come before was told before.
+        self.tick = None;
         match &mut self.since {
             Some((known, last)) if *known == epoch => {
                 if to < from {
@@ -94,6 +106,7 @@ impl Entry {
                 self.own = current.into_iter().collect();
                 self.known = Known::default();
                 self.shown.forget();
+                self.told = None;
                 self.since = Some((epoch, to));
                 Outcome::Snapshot
             }
@@ -107,7 +120,9 @@ impl Entry {
             self.own.clear();
             self.known = Known::default();
             self.shown.forget();
+            self.told = None;
         }
+        self.tick = None;
         self.known.forget_under_way();
         self.shown.handle_joined();
         self.own.retain(|member| *member != membership.member);

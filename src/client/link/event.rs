@@ -52,6 +52,9 @@ pub enum LinkEvent {
     Refused(RefusedMessage),
     /// Messages that may have arrived or not: the session was lost, and nobody knows. They are not sent again.
     Unconfirmed(Vec<Unsent>),
+    /// Messages that waited and were thrown away unsent: their room was left or is refused for good, or the server has
+    /// closed the link. Those of [`Link::close`](super::Link::close) it counts itself.
+    Dropped(RoomName, Vec<MessageId>),
     /// Directs that will not come: the first and the last, as the session numbers them.
     DirectsLost(u64, u64),
     /// Something went wrong. Where it matters for the state, a [`LinkEvent::State`] follows.
@@ -226,6 +229,7 @@ impl LinkEvent {
             Self::Unconfirmed(messages) => {
                 size_of_val(messages.as_slice()) + messages.iter().map(|message| message.payload.len()).sum::<usize>()
             }
+            Self::Dropped(_, messages) => size_of_val(messages.as_slice()),
             Self::State(changed) => changed.text.len(),
             Self::Room(_, changed) => changed.text.len(),
             Self::Refused(refused) => refused.text.len(),

@@ -5,6 +5,8 @@
 //! batches, snapshots ──> known ──> messages, ticks
 //! ```
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
 use super::entry::Entry;
@@ -14,7 +16,7 @@ use super::event::{
 };
 use super::known::TooMuch;
 use super::log::Log;
-use super::open::{Ended, Open, Retry};
+use super::open::{Asked, Ended, Open, Retry};
 use super::shared::State;
 use super::waiting::Waits;
 use crate::client::comeback::advice;
@@ -49,7 +51,12 @@ impl Open<'_> {
             }
             Event::Pong(sample) => {
                 let clock = self.receiver.clock().clone();
-                self.shared.change(|state| (state.clock, state.rtt) = (Some(clock), Some(sample.round_trip)));
+                // Pings tell what was accepted too.
+                let unaccepted = self.sender.progress().unaccepted();
+                self.shared.change(|state| {
+                    (state.clock, state.rtt) = (Some(clock), Some(sample.round_trip));
+                    state.unaccepted = unaccepted;
+                });
             }
             Event::GoingAway { reconnect, closes, address, .. } if self.going.is_none() => {
                 self.address = address;
@@ -77,6 +84,7 @@ impl Open<'_> {
         }
         self.retries.remove(&name);
         self.shared.change(|state| {
+            state.tell_tick(&name, generation);
             let entry = state.rooms.get_mut(&name).filter(|entry| entry.generation == generation);
             let Some(entry) = entry else { return };
             let known = entry.since;
@@ -98,14 +106,16 @@ impl Open<'_> {
     fn handle_left(&mut self, handle: Handle, reason: Reason) {
         let Some(asked) = self.asked.remove(&handle) else { return };
         self.shared.change(|state| {
+            state.tell_tick(&asked.name, asked.generation);
+            state.stop_draining(asked.generation);
             let entry = state.rooms.get_mut(&asked.name).filter(|entry| entry.generation == asked.generation);
             let Some(entry) = entry else { return };
             if !entry.wanted || advice(reason) == Advice::Never {
                 return state.remove_room(&asked.name, reason, reason.sentence());
             }
-            let failures = self.retries.get(&asked.name).map_or(0, |retry| retry.failures) + 1;
+            let failures = failures(&self.retries, &asked) + 1;
             let at = Instant::now() + Comeback::draw(failures);
-            self.retries.insert(asked.name.clone(), Retry { at, failures });
+            self.retries.insert(asked.name.clone(), Retry { generation: asked.generation, at, failures });
             state.set_room(&asked.name, RoomState::Joining, reason, reason.sentence());
         });
     }
@@ -130,7 +140,7 @@ impl Open<'_> {
         let is_it = |request: RequestId| request.0 != 0 && request == refusal.request;
         let handle = self.asked.iter().find_map(|(handle, asked)| is_it(asked.request).then_some(*handle));
         let Some(asked) = handle.and_then(|handle| self.asked.remove(&handle)) else { return };
-        let failures = self.retries.get(&asked.name).map_or(0, |retry| retry.failures) + 1;
+        let failures = failures(&self.retries, &asked) + 1;
         self.shared.change(|state| {
             let entry = state.rooms.get_mut(&asked.name).filter(|entry| entry.generation == asked.generation);
             let Some(entry) = entry else { return };
@@ -144,7 +154,7 @@ impl Open<'_> {
             } else {
                 let wait = refusal.after.unwrap_or_else(|| Comeback::draw(failures)).min(Comeback::MOST);
                 let at = Instant::now() + wait;
-                self.retries.insert(asked.name, Retry { at, failures });
+                self.retries.insert(asked.name, Retry { generation: asked.generation, at, failures });
             }
         });
     }
@@ -169,6 +179,7 @@ impl Open<'_> {
     fn handle_gap(&mut self, handle: Handle, epoch: Epoch, from: Position, to: Position) {
         let Some(asked) = self.asked.get(&handle) else { return };
         self.shared.change(|state| {
+            state.tell_tick(&asked.name, asked.generation);
             let entry = state.rooms.get_mut(&asked.name).filter(|entry| entry.generation == asked.generation);
             let Some(entry) = entry else { return };
             let outcome = entry.handle_gap(epoch, from, to);
@@ -209,7 +220,7 @@ impl Open<'_> {
         };
         let mut events = Vec::new();
         if entry.tick.is_some_and(|tick| tick != (batch.tick(), batch.position())) {
-            events.extend(take_tick(name, entry));
+            events.extend(entry.take_tick().map(|(tick, position)| told_tick(name, tick, position)));
         }
         let put = put_away(name, entry, batch, self.log, &mut events);
         state.tell_frame(events, consumption, bytes);
@@ -219,7 +230,7 @@ impl Open<'_> {
             self.receiver.break_off();
             Ended::Stopped(LinkError::TooMuch(name.clone()), Reason::MALFORMED)
         })?;
-        self.ticks.insert(name.clone());
+        self.ticks.insert((name.clone(), asked.generation));
         Ok(())
     }
 
@@ -230,11 +241,8 @@ impl Open<'_> {
         }
         let ticks = std::mem::take(&mut self.ticks);
         self.shared.change(|state| {
-            for name in &ticks {
-                let event = state.rooms.get_mut(name).and_then(|entry| take_tick(name, entry));
-                if let Some(event) = event {
-                    state.tell(event);
-                }
+            for (name, generation) in &ticks {
+                state.tell_tick(name, *generation);
             }
         });
     }
@@ -247,11 +255,24 @@ impl State {
         entry.waiting.push_front(message, &mut self.loads);
         true
     }
+
+    /// The batch of a room that came last is through, if it came whole and was not told yet.
+    fn tell_tick(&mut self, room: &RoomName, generation: u64) {
+        let entry = self.rooms.get_mut(room).filter(|entry| entry.generation == generation);
+        if let Some((tick, position)) = entry.and_then(Entry::take_tick) {
+            self.tell(told_tick(room, tick, position));
+        }
+    }
 }
 
-fn take_tick(name: &RoomName, entry: &mut Entry) -> Option<LinkEvent> {
-    let (tick, position) = entry.tick.take()?;
-    Some(LinkEvent::Tick { room: name.clone(), tick, position })
+fn told_tick(room: &RoomName, tick: u64, position: Position) -> LinkEvent {
+    LinkEvent::Tick { room: room.clone(), tick, position }
+}
+
+/// How often this join of a room has failed in a row.
+fn failures(retries: &BTreeMap<RoomName, Retry>, asked: &Asked) -> u32 {
+    let retry = retries.get(&asked.name).filter(|retry| retry.generation == asked.generation);
+    retry.map_or(0, |retry| retry.failures)
 }
 
 /// Makes of a frame what is known, and what is told.

@@ -24,6 +24,7 @@ use crate::client::resume::PointRoom;
 use crate::client::{
     Client, Closing, Comeback, Error, JoinOptions, ResumePoint, Resumed, Scheme, Token, Unconfirmed, Url,
 };
+use crate::name::RoomName;
 use crate::wire::{DecodeError, Handle, Reason};
 
 /// Keeps a link.
@@ -38,6 +39,10 @@ pub(super) struct Keeper {
     elsewhere: Option<Url>,
     /// The token was refused, and the callback is asked once more.
     asked_again: bool,
+    /// That was done at once, and no connection has stood since.
+    hurried: bool,
+    /// How often the application had wished to disconnect.
+    disconnects: u64,
 }
 
 /// A session that may be resumed.
@@ -58,8 +63,9 @@ enum Attempt {
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, config: LinkConfig) -> Self {
-        let (comeback, log) = (Comeback::default(), Log::default());
-        Self { shared, config, comeback, log, broken: None, elsewhere: None, asked_again: false }
+        let (comeback, log) = (Comeback::default(), Log::new(config.client.unaccepted_messages));
+        let (broken, elsewhere) = (None, None);
+        Self { shared, config, comeback, log, broken, elsewhere, asked_again: false, hurried: false, disconnects: 0 }
     }
 
     /// Runs until the link is closed.
@@ -67,12 +73,17 @@ impl Keeper {
         // What connect() wants, it wants at once.
         let mut waits = false;
         loop {
-            match self.shared.wish() {
+            let (wish, disconnects) = self.shared.wish();
+            match wish {
                 Wish::Closed => break,
+                // A disconnect that a connect has followed at once is one.
+                Wish::On if disconnects != self.disconnects => {
+                    self.disconnect(disconnects);
+                    waits = false;
+                }
                 Wish::Off => {
-                    self.forget_session();
-                    self.set_state(LinkState::Disconnected, Reason(0), "");
-                    (self.comeback, waits, self.asked_again) = (Comeback::default(), false, false);
+                    self.disconnect(disconnects);
+                    waits = false;
                     self.shared.wishes.notified().await;
                 }
                 Wish::On => {
@@ -92,6 +103,15 @@ impl Keeper {
         self.shared.finish();
     }
 
+    /// As it was in the beginning, but for the rooms.
+    fn disconnect(&mut self, disconnects: u64) {
+        self.disconnects = disconnects;
+        self.forget_session();
+        self.set_state(LinkState::Disconnected, Reason(0), "");
+        self.comeback = Comeback::default();
+        (self.asked_again, self.hurried) = (false, false);
+    }
+
     /// Waits until it is time, and the application has taken what came. False where it wants something else.
     async fn wait(&mut self) -> bool {
         let Some(at) = self.comeback.next() else { return true };
@@ -100,20 +120,20 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep_until(at), if has_place => return true,
                 () = self.shared.place.notified(), if !has_place => {}
-                () = self.shared.wishes.notified() => if self.shared.wish() != Wish::On { return false },
+                () = self.shared.wishes.notified() => if !self.shared.is_wished(self.disconnects) { return false },
             }
         }
     }
 
     /// An attempt, unless the application wants something else meanwhile.
     async fn attempt_while_wished(&mut self) -> Option<Attempt> {
-        let shared = Arc::clone(&self.shared);
+        let (shared, disconnects) = (Arc::clone(&self.shared), self.disconnects);
         let attempt = self.attempt();
         tokio::pin!(attempt);
         loop {
             tokio::select! {
                 attempted = &mut attempt => return Some(attempted),
-                () = shared.wishes.notified() => if shared.wish() != Wish::On { return None },
+                () = shared.wishes.notified() => if !shared.is_wished(disconnects) { return None },
             }
         }
     }
@@ -132,6 +152,8 @@ impl Keeper {
         if let Some(url) = &self.elsewhere {
             config.url = url.clone();
         }
+        // Rooms are joined: one that the address names would be in the way of its own join.
+        config.url = config.url.without_room();
         let connected = match &mut self.broken {
             None => Client::connect(&config).await.map(|client| (client, Resumed::default())),
             Some(broken) => {
@@ -182,11 +204,12 @@ impl Keeper {
         let mut open = Open::new(&shared, &config, &mut self.log, &mut self.comeback, client, generations, token);
         open.handle_resumed(resumed);
         shared.change(|state| state.set_link(LinkState::Connected, Reason(0), ""));
-        let ended = open.run().await;
+        let ended = open.run(self.disconnects).await;
         if let Some(address) = &open.address {
             self.elsewhere = elsewhere(address, &config.client.url);
         }
         let (kept, begun) = open.leftovers();
+        let unwritten = std::mem::take(&mut open.unwritten);
         let may_resume = matches!(&ended, Ended::Failed(_));
         let point = open.receiver.resume_point().filter(|_| may_resume);
         let generations = open.asked.iter().map(|(handle, asked)| (*handle, asked.generation)).collect();
@@ -197,7 +220,10 @@ impl Keeper {
         drop(open);
         match point {
             Some(point) => self.broken = Some(Broken { point, generations, begun }),
-            None => self.handle_lost(kept, begun),
+            None => {
+                self.handle_lost(kept, begun);
+                self.give_back_unwritten(unwritten, begun);
+            }
         }
         ended
     }
@@ -216,6 +242,7 @@ impl Keeper {
     }
 
     fn handle_ended(&mut self, ended: Ended) {
+        self.hurried &= !self.comeback.has_stood();
         match ended {
             // It may have been wanted again meanwhile: then at once.
             Ended::Asked => self.comeback.handle_now(),
@@ -252,7 +279,12 @@ impl Keeper {
         let may_ask = matches!(reason, Reason::TOKEN | Reason::TOKEN_EXPIRED) && self.config.tokens.is_some();
         if may_ask && !self.asked_again {
             self.asked_again = true;
-            self.comeback.handle_now();
+            // Once at once: a server that welcomes, and then does not want the token, is not asked without a pause.
+            if std::mem::replace(&mut self.hurried, true) {
+                self.comeback.handle_error(&Error::Ended);
+            } else {
+                self.comeback.handle_now();
+            }
             return self.set_state(LinkState::Connecting, reason, &text);
         }
         self.comeback.handle_error(&error);
@@ -306,6 +338,18 @@ impl Keeper {
         let messages = kept.iter().filter_map(|(number, frame)| Unconfirmed::new(*number, frame));
         self.give_back(messages.collect(), begun);
         self.log.clear();
+    }
+
+    /// Messages of a session that is lost, which did not tell what it accepted.
+    fn give_back_unwritten(&self, messages: Vec<(u64, RoomName, Waits)>, begun: u64) {
+        self.shared.change(|state| {
+            for (_, room, message) in messages.into_iter().filter(|(number, ..)| *number > begun) {
+                let id = message.id;
+                if !state.take_back(&room, message) {
+                    state.tell(LinkEvent::Dropped(room, vec![id]));
+                }
+            }
+        });
     }
 
     /// Messages of a session that is lost: those of which nothing has left wait again, the others may have
@@ -363,6 +407,10 @@ fn describe(error: &Error, closing: Option<&Closing>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -383,5 +431,26 @@ mod tests {
             check("wss://a:1/ws", "ws://b", None);
             check("wss://a:1/ws", "b", Some("wss://b:1/ws"));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_welcomes_and_refuses_the_token_is_not_asked_without_a_pause() {
+        let tokens = super::super::Tokens::new(|| async { Ok(None) });
+        let config = LinkConfig::to("tcp://127.0.0.1:1").unwrap().tokens(tokens);
+        let mut keeper = Keeper::new(Arc::new(Shared::new(&config)), config);
+        let refused = || Error::Closed(Closing::without_frame(Some(Reason::TOKEN)));
+        let mut waits = Vec::new();
+        for stood in [0, 0, 0, 0, 5, 0] {
+            keeper.comeback.handle_attempt();
+            keeper.comeback.handle_connected();
+            keeper.asked_again = false;
+            tokio::time::advance(Duration::from_secs(stood)).await;
+            keeper.handle_ended(Ended::Failed(refused()));
+            waits.push(keeper.comeback.next().unwrap() - Instant::now());
+        }
+        let at_once: Vec<_> = waits.iter().map(|wait| wait.is_zero()).collect();
+        assert_eq!(at_once, [true, false, false, false, true, false], "{waits:?}");
+        keeper.handle_failed(refused(), true, false);
+        assert_eq!(keeper.shared.lock().link, LinkState::Closed, "twice without a welcome");
     }
 }

@@ -111,12 +111,21 @@ impl Link {
 
     /// Connects, and stays connected as long as it can. Does nothing unless the state is `disconnected`.
     pub fn connect(&self) {
-        self.wish(|wish| if wish == Wish::Off { Wish::On } else { wish });
+        self.wish(|state| {
+            if state.wish == Wish::Off {
+                state.wish = Wish::On;
+            }
+        });
     }
 
     /// Ends the session, and tries nothing more until [`connect`](Self::connect). Rooms stay wanted.
     pub fn disconnect(&self) {
-        self.wish(|wish| if wish == Wish::On { Wish::Off } else { wish });
+        self.wish(|state| {
+            if state.wish == Wish::On {
+                state.wish = Wish::Off;
+                state.disconnects += 1;
+            }
+        });
     }
 
     /// Ends the session and leaves all rooms, for good. What still waits is thrown away: so many messages. Wait for
@@ -129,9 +138,12 @@ impl Link {
                 entry.waiting.clear(&mut state.loads);
                 entry.wanted = false;
             }
+            for (_, waiting) in state.draining.values_mut() {
+                waiting.clear(&mut state.loads);
+            }
             dropped
         });
-        self.wish(|_| Wish::Closed);
+        self.wish(|state| state.wish = Wish::Closed);
         dropped
     }
 
@@ -147,7 +159,7 @@ impl Link {
             }
             // One that is being left is another.
             if state.rooms.get(&name).is_some_and(|entry| !entry.wanted) {
-                state.remove_room(&name, Reason::FINISHED, "");
+                state.drain_room(&name);
             }
             if !state.rooms.contains_key(&name) {
                 state.generations += 1;
@@ -232,8 +244,8 @@ impl Link {
         self.shared().until(look).await
     }
 
-    fn wish(&self, change: impl FnOnce(Wish) -> Wish) {
-        self.shared().change(|state| state.wish = change(state.wish));
+    fn wish(&self, change: impl FnOnce(&mut State)) {
+        self.shared().change(change);
         self.shared().wishes.notify_one();
     }
 

@@ -17,7 +17,8 @@ use super::event::LinkEvent;
 use super::log::Log;
 use super::outbound::{Blocked, LATER_PAUSE};
 use super::renewal::Renewal;
-use super::shared::{Shared, Wish};
+use super::shared::Shared;
+use super::waiting::Waits;
 use crate::client::{Client, Comeback, Error, Receiver, Resumed, Sender, Token};
 use crate::name::RoomName;
 use crate::wire::{Capabilities, Handle, Reason, RequestId};
@@ -42,10 +43,12 @@ pub(super) struct Open<'a> {
     pub(super) retries: BTreeMap<RoomName, Retry>,
     /// Questions to pause, or to go on.
     pub(super) pauses: BTreeMap<RequestId, (Handle, bool)>,
+    /// Where the server does not tell what it accepts: messages of which no byte had left lately.
+    pub(super) unwritten: Vec<(u64, RoomName, Waits)>,
     /// Memberships that nobody wants.
     pub(super) strays: Vec<Handle>,
     /// Rooms of which a batch is through.
-    pub(super) ticks: BTreeSet<RoomName>,
+    pub(super) ticks: BTreeSet<(RoomName, u64)>,
     pub(super) renewal: Renewal,
     /// It is to end: until when this client waits to hear of what it has sent.
     pub(super) going: Option<Instant>,
@@ -75,6 +78,8 @@ pub(super) struct Asked {
 /// When a room is asked for again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retry {
+    /// Which join of it.
+    pub(super) generation: u64,
     pub(super) at: Instant,
     pub(super) failures: u32,
 }
@@ -120,6 +125,7 @@ impl<'a> Open<'a> {
             asked,
             retries: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            unwritten: Vec::new(),
             strays: Vec::new(),
             ticks: BTreeSet::new(),
             renewal: Renewal::new(token.filter(|_| can_renew)),
@@ -146,17 +152,20 @@ impl<'a> Open<'a> {
         }
     }
 
-    /// Runs the connection to its end.
-    pub(super) async fn run(&mut self) -> Ended {
-        match self.run_on().await {
+    /// Runs the connection to its end, or until the application has wished to disconnect more often than so. What came
+    /// is through then.
+    pub(super) async fn run(&mut self, disconnects: u64) -> Ended {
+        let ended = match self.run_on(disconnects).await {
             Err(ended) => ended,
             Ok(never) => match never {},
-        }
+        };
+        self.tell_ticks();
+        ended
     }
 
-    async fn run_on(&mut self) -> Result<std::convert::Infallible, Ended> {
+    async fn run_on(&mut self, disconnects: u64) -> Result<std::convert::Infallible, Ended> {
         loop {
-            if self.shared.wish() != Wish::On && self.going.is_none() {
+            if self.going.is_none() && !self.shared.is_wished(disconnects) {
                 self.is_asked = true;
                 self.prepare_to_go(MAX_GOING);
             }
@@ -212,7 +221,6 @@ impl<'a> Open<'a> {
         };
         // However it ends, it ends.
         let _ = timeout(FAREWELL, goodbye).await;
-        self.tell_ticks();
     }
 
     /// Sends nothing more, and waits to hear of what it has sent: at most so long.

@@ -13,9 +13,8 @@ use tokio::time::Instant;
 
 use super::config::Policy;
 use super::error::LinkError;
-use super::event::RoomState;
 use super::log::Logged;
-use super::open::{Asked, Ended, Open};
+use super::open::{Asked, Ended, Open, Retry};
 use super::room::BUSY;
 use crate::client::{Error, JoinOptions, Token, What};
 use crate::name::RoomName;
@@ -131,9 +130,19 @@ impl Open<'_> {
         let mut told = false;
         let mut current = BTreeSet::new();
         for (handle, asked) in &mut self.asked {
+            if asked.leaving {
+                continue;
+            }
+            // The next membership waits until what was published in this one has left.
+            if let Some((_, waiting)) = state.draining.get(&asked.generation) {
+                if !waiting.is_empty() {
+                    current.insert(asked.name.clone());
+                    continue;
+                }
+                state.draining.remove(&asked.generation);
+            }
             let entry = state.rooms.get_mut(&asked.name).filter(|entry| entry.generation == asked.generation);
             match entry {
-                _ if asked.leaving => {}
                 Some(entry) if entry.wanted || !entry.waiting.is_empty() => {
                     current.insert(asked.name.clone());
                     if !asked.joined || asked.paused == entry.paused {
@@ -154,6 +163,11 @@ impl Open<'_> {
                 }
             }
         }
+        // Another join of a room does not wait for what the one before was told.
+        let is_current = |name: &RoomName, retry: &mut Retry| {
+            state.rooms.get(name).is_some_and(|entry| entry.wanted && entry.generation == retry.generation)
+        };
+        self.retries.retain(is_current);
         let retries = &self.retries;
         let may_join = |name: &RoomName| {
             !current.contains(name) && retries.get(name).is_none_or(|retry| retry.at <= now) && self.going.is_none()
@@ -174,25 +188,27 @@ impl Open<'_> {
         let state = &mut *guard;
         let joined = self.asked.iter().filter(|(_, asked)| asked.joined && !asked.leaving);
         let waiting = joined.filter_map(|(handle, asked)| {
-            let entry = state.rooms.get(&asked.name).filter(|entry| entry.generation == asked.generation)?;
-            let first = entry.waiting.first().filter(|_| entry.state == RoomState::Joined)?;
-            Some((first.policy == Policy::Latest, first.id, *handle, asked.name.clone()))
+            let (waiting, _) = state.waiting(&asked.name, asked.generation)?;
+            let first = waiting.first()?;
+            Some((first.policy == Policy::Latest, first.id, *handle))
         });
         // What is reliable leaves first; of what is, the oldest.
-        let Some((_, id, handle, name)) = waiting.min() else { return Ok(Some(Blocked::No)) };
+        let Some((_, id, handle)) = waiting.min() else { return Ok(Some(Blocked::No)) };
         if self.sender.backlog().bytes() > BUSY {
             return Ok(Some(Blocked::Busy));
         }
-        let Some(entry) = state.rooms.get_mut(&name) else { return Ok(Some(Blocked::No)) };
-        let Some(first) = entry.waiting.first() else { return Ok(Some(Blocked::No)) };
-        let asks = state.loads.messages() == 1 && first.policy != Policy::Drop;
+        let Some(asked) = self.asked.get(&handle) else { return Ok(Some(Blocked::No)) };
+        let (name, is_last) = (asked.name.clone(), state.loads.messages() == 1);
+        let Some((waiting, loads)) = state.waiting(&name, asked.generation) else { return Ok(Some(Blocked::No)) };
+        let Some(first) = waiting.first() else { return Ok(Some(Blocked::No)) };
+        let asks = is_last && first.policy != Policy::Drop;
         let sent = self.sender.try_publish(handle, first.target, first.timing, &first.payload, asks);
         let (policy, number) = match sent {
             // Until others are accepted, or the queue has a place: both are heard of by reading and writing.
             Ok(None) => return Ok(Some(if self.sender.is_ready() { Blocked::Busy } else { Blocked::Queue })),
             Ok(Some(number)) => (first.policy, number),
             Err(Error::MessageTooLarge { len, limit }) => {
-                entry.waiting.pop(&mut state.loads);
+                waiting.pop(loads);
                 state.error(LinkError::TooLarge { id: Some(id), len, limit });
                 drop(guard);
                 self.shared.change(|_| ());
@@ -200,8 +216,14 @@ impl Open<'_> {
             }
             Err(error) => return Err(error),
         };
+        let sent = waiting.pop(loads);
+        if let Some(message) = sent.filter(|_| !self.sender.progress().keeps()) {
+            let begun = self.sender.backlog().begun();
+            // As many as the queue to the writer takes.
+            self.unwritten.retain(|(number, ..)| *number > begun);
+            self.unwritten.push((number, name.clone(), message));
+        }
         self.log.push(Logged { number, id, room: name, policy });
-        entry.waiting.pop(&mut state.loads);
         state.unaccepted = self.sender.progress().unaccepted();
         drop(guard);
         self.shared.told.notify_waiters();

@@ -34,7 +34,13 @@ pub(super) struct Renewal {
     /// Was sent.
     sent: Option<(RequestId, Token)>,
     failures: u32,
+    /// When the callback was asked last.
+    asked: Option<Instant>,
 }
+
+/// The least time between two renewals of one connection. 10 s: a callback that gives tokens which it has kept until
+/// they are nearly over is not asked at the speed of the round trip.
+const LEAST_APART: Duration = Duration::from_secs(10);
 
 impl Renewal {
     /// Of a connection that was made with this token.
@@ -52,7 +58,7 @@ impl Renewal {
     /// It may be time.
     pub(super) fn handle_time(&mut self, now: Instant, tokens: &Tokens) {
         if self.at.is_some_and(|at| at <= now) {
-            self.at = None;
+            (self.at, self.asked) = (None, Some(now));
             self.asking = Some(Box::pin(ask(tokens.clone())));
         }
     }
@@ -85,7 +91,6 @@ impl Renewal {
     /// DONE came: whether it was for this.
     pub(super) fn handle_done(&mut self, request: RequestId) -> bool {
         let Some((_, token)) = self.sent.take_if(|(sent, _)| *sent == request) else { return false };
-        self.failures = 0;
         self.plan(Some(&token));
         true
     }
@@ -108,7 +113,14 @@ impl Renewal {
     fn plan(&mut self, token: Option<&Token>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let expires = token.and_then(|token| expiry(token.as_bytes()));
-        self.at = expires.and_then(|expires| Instant::now().checked_add(renewal(expires, now)));
+        if expires.is_some_and(|expires| expires <= now) {
+            // It is over already, or a clock is wrong.
+            return self.handle_failure();
+        }
+        self.failures = 0;
+        let at = expires.and_then(|expires| Instant::now().checked_add(renewal(expires, now)));
+        let least = self.asked.and_then(|asked| asked.checked_add(LEAST_APART));
+        self.at = at.map(|at| least.map_or(at, |least| at.max(least)));
     }
 }
 
@@ -119,5 +131,63 @@ pub(super) async fn ask(tokens: Tokens) -> Result<Option<Token>, LinkError> {
         Ok(Ok(token)) => Ok(token),
         Ok(Err(error)) => Err(LinkError::Token(TokenError::Callback(error.into()))),
         Err(_) => Err(LinkError::Handler),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A token that expires so many seconds from now.
+    fn token(seconds: i64) -> Token {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let claims = format!("{{\"exp\":{}}}", now.saturating_add_signed(seconds));
+        let mut encoded = String::new();
+        for chunk in claims.as_bytes().chunks(3) {
+            let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - chunk.len()));
+            let digits = (0..=chunk.len()).map(|digit| char::from(ALPHABET[bits >> (18 - 6 * digit) & 63]));
+            encoded.extend(digits);
+        }
+        Token::new(format!("e30.{encoded}.c2ln"))
+    }
+
+    /// Asks, is given this token, and sends it with success.
+    fn renew(renewal: &mut Renewal, token: Token) {
+        let tokens = Tokens::new(|| async { Ok(None) });
+        renewal.handle_time(Instant::now(), &tokens);
+        assert!(renewal.asking.take().is_some(), "it was time");
+        renewal.handle_sent(RequestId(2), token);
+        assert!(renewal.handle_done(RequestId(2)));
+    }
+
+    fn next(renewal: &Renewal) -> Duration {
+        renewal.at().unwrap() - Instant::now()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_that_are_over_are_renewed_ever_less_often() {
+        let mut renewal = Renewal::new(Some(&token(-60)));
+        for failures in 1..40 {
+            let wait = next(&renewal);
+            assert!(wait >= Duration::from_millis(500) && wait <= Duration::from_secs(20), "{failures}: {wait:?}");
+            assert_eq!(renewal.failures, failures);
+            tokio::time::advance(wait).await;
+            renew(&mut renewal, token(-60));
+        }
+        tokio::time::advance(next(&renewal)).await;
+        renew(&mut renewal, token(3600));
+        assert!(next(&renewal) > Duration::from_secs(3500));
+        assert_eq!(renewal.failures, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_renewal_is_in_time_and_later_ones_are_apart() {
+        let mut renewal = Renewal::new(Some(&token(4)));
+        assert!(next(&renewal) <= Duration::from_secs(3));
+        tokio::time::advance(next(&renewal)).await;
+        // The callback gives one that it had kept.
+        renew(&mut renewal, token(5));
+        assert_eq!(next(&renewal), LEAST_APART);
     }
 }

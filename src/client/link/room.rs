@@ -148,8 +148,9 @@ impl Room {
         self.shared().until(look).await
     }
 
-    /// Leaves the room. What was published before goes first where the room is joined, and is thrown away where it
-    /// is not. A `join` later begins anew.
+    /// Leaves the room. What was published before goes first where the room is joined; where it is not, or its
+    /// connection breaks meanwhile, it is thrown away and [told](super::LinkEvent::Dropped). A `join` later begins
+    /// anew.
     pub fn leave(&self) {
         let shared = self.shared();
         shared.change(|state| {

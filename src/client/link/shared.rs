@@ -21,8 +21,8 @@ use tokio::time::Instant;
 use super::config::LinkConfig;
 use super::entry::Entry;
 use super::error::LinkError;
-use super::event::{Changed, LinkEvent, LinkState, RoomState};
-use super::waiting::Loads;
+use super::event::{Changed, LinkEvent, LinkState, MessageId, RoomState};
+use super::waiting::{Loads, Waiting};
 use crate::client::Clock;
 use crate::client::outgoing::Backlog;
 use crate::client::session::Consumption;
@@ -57,7 +57,11 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) wish: Wish,
     pub(super) link: LinkState,
+    /// How often the application has wished to disconnect: it may wish to connect again before that was done.
+    pub(super) disconnects: u64,
     pub(super) rooms: BTreeMap<RoomName, Entry>,
+    /// What still waits in rooms that were left and are joined anew, by the generation that was left.
+    pub(super) draining: BTreeMap<u64, (RoomName, Waiting)>,
     pub(super) loads: Loads,
     /// Messages that were sent and not accepted.
     pub(super) unaccepted: usize,
@@ -97,7 +101,9 @@ impl Shared {
         let state = State {
             wish: Wish::Off,
             link: LinkState::Disconnected,
+            disconnects: 0,
             rooms: BTreeMap::new(),
+            draining: BTreeMap::new(),
             loads: Loads::new(config.queue_messages, config.queue_bytes),
             unaccepted: 0,
             last_id: 0,
@@ -129,8 +135,15 @@ impl Shared {
         changed
     }
 
-    pub(super) fn wish(&self) -> Wish {
-        self.lock().wish
+    /// What is wished, and how often it was to disconnect.
+    pub(super) fn wish(&self) -> (Wish, u64) {
+        let state = self.lock();
+        (state.wish, state.disconnects)
+    }
+
+    /// Whether a connection is wished, by who knows of so many wishes to disconnect.
+    pub(super) fn is_wished(&self, disconnects: u64) -> bool {
+        self.wish() == (Wish::On, disconnects)
     }
 
     /// Whether the application has room for what comes.
@@ -221,6 +234,9 @@ impl State {
         let before = std::mem::replace(&mut self.link, after);
         if after != LinkState::Connected {
             self.backlog = None;
+            for generation in self.draining.keys().copied().collect::<Vec<_>>() {
+                self.stop_draining(generation);
+            }
             let names: Vec<_> = self.rooms.keys().cloned().collect();
             for name in names {
                 self.handle_no_connection(&name, after == LinkState::Closed, reason, text);
@@ -252,11 +268,47 @@ impl State {
         }
     }
 
-    /// A room was left, or is refused for good. What waits for it is thrown away.
+    /// A room was left, or is refused for good. What waits for it is thrown away, and told.
     pub(super) fn remove_room(&mut self, name: &RoomName, reason: Reason, text: &str) {
         self.set_room(name, RoomState::Left, reason, text);
         if let Some(mut entry) = self.rooms.remove(name) {
-            entry.waiting.clear(&mut self.loads);
+            let dropped = entry.waiting.clear(&mut self.loads);
+            self.tell_dropped(name.clone(), dropped);
+        }
+    }
+
+    /// A room that is being left is joined anew: what waits still goes to the one that is left.
+    pub(super) fn drain_room(&mut self, name: &RoomName) {
+        if let Some(entry) = self.rooms.get_mut(name) {
+            let (generation, waiting) = (entry.generation, std::mem::take(&mut entry.waiting));
+            if !waiting.is_empty() {
+                self.draining.insert(generation, (name.clone(), waiting));
+            }
+        }
+        self.remove_room(name, Reason::FINISHED, "");
+    }
+
+    /// A room that was left and is joined anew can take nothing more.
+    pub(super) fn stop_draining(&mut self, generation: u64) {
+        if let Some((name, mut waiting)) = self.draining.remove(&generation) {
+            let dropped = waiting.clear(&mut self.loads);
+            self.tell_dropped(name, dropped);
+        }
+    }
+
+    /// What waits for this membership of a room.
+    pub(super) fn waiting(&mut self, name: &RoomName, generation: u64) -> Option<(&mut Waiting, &mut Loads)> {
+        let entry = self.rooms.get_mut(name).filter(|entry| entry.generation == generation);
+        let waiting = match entry {
+            Some(entry) => &mut entry.waiting,
+            None => &mut self.draining.get_mut(&generation)?.1,
+        };
+        Some((waiting, &mut self.loads))
+    }
+
+    fn tell_dropped(&mut self, name: RoomName, dropped: Vec<MessageId>) {
+        if !dropped.is_empty() {
+            self.tell(LinkEvent::Dropped(name, dropped));
         }
     }
 
@@ -265,5 +317,51 @@ impl State {
         let now = self.clock.as_ref()?.server_time(Instant::now())?;
         self.last_time = self.last_time.max(now);
         Some(self.last_time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Timing;
+    use crate::client::link::config::{Policy, RoomOptions};
+    use crate::client::link::waiting::Waits;
+    use crate::wire::Target;
+
+    #[test]
+    fn what_waits_in_rooms_that_are_left_is_told_when_the_connection_breaks() {
+        let shared = Shared::new(&LinkConfig::to("tcp://127.0.0.1:1").unwrap());
+        let name = RoomName::new(b"r").unwrap();
+        let enter = |state: &mut State, generation, id| {
+            let mut entry = Entry::new(RoomOptions::default(), generation);
+            (entry.state, entry.wanted) = (RoomState::Joined, false);
+            let message = Waits {
+                id: MessageId(id),
+                target: Target::Event,
+                timing: Timing::Tick,
+                policy: Policy::Reliable,
+                payload: bytes::Bytes::from_static(b"x"),
+            };
+            assert!(entry.waiting.push(message, &mut state.loads));
+            state.rooms.insert(name.clone(), entry);
+        };
+        shared.change(|state| {
+            state.link = LinkState::Connected;
+            enter(state, 1, 7);
+            state.drain_room(&name);
+            enter(state, 2, 8);
+            assert_eq!(state.loads.messages(), 2);
+            state.set_link(LinkState::Connecting, Reason(0), "");
+            assert!(state.loads.is_empty() && state.draining.is_empty() && state.rooms.is_empty());
+        });
+        let events = std::iter::from_fn(|| shared.take().flatten());
+        let dropped = events.filter_map(|event| match event {
+            LinkEvent::Dropped(room, messages) => Some((room, messages)),
+            _ => None,
+        });
+        assert_eq!(
+            dropped.collect::<Vec<_>>(),
+            [(name.clone(), vec![MessageId(7)]), (name.clone(), vec![MessageId(8)])]
+        );
     }
 }

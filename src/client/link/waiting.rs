@@ -132,10 +132,12 @@ impl Waiting {
     pub(super) fn push_front(&mut self, message: Waits, loads: &mut Loads) {
         let bytes = message.payload.len();
         if message.policy == Policy::Latest {
-            // What came since is later.
-            if let std::collections::btree_map::Entry::Vacant(vacant) = self.latest.entry(place(message.target)) {
-                vacant.insert(message);
-                loads.latest = loads.latest.with(bytes);
+            let before = self.latest.get(&place(message.target));
+            // What came since is later; of several that come back, the last one stays.
+            if before.is_none_or(|before| before.id < message.id) {
+                let load = before.map_or(loads.latest, |before| loads.latest.without(before.payload.len()));
+                loads.latest = load.with(bytes);
+                self.latest.insert(place(message.target), message);
             }
         } else {
             loads.reliable = loads.reliable.with(bytes);
@@ -164,9 +166,11 @@ impl Waiting {
         self.reliable.is_empty() && self.latest.is_empty()
     }
 
-    /// Throws everything away.
-    pub(super) fn clear(&mut self, loads: &mut Loads) {
-        while self.pop(loads).is_some() {}
+    /// Throws everything away: these messages.
+    pub(super) fn clear(&mut self, loads: &mut Loads) -> Vec<MessageId> {
+        let mut dropped: Vec<_> = std::iter::from_fn(|| self.pop(loads)).map(|message| message.id).collect();
+        dropped.sort_unstable();
+        dropped
     }
 }
 
@@ -224,6 +228,18 @@ mod tests {
         assert!(waiting.push(message(5, key, Policy::Latest, b"new"), &mut loads));
         waiting.push_front(message(4, key, Policy::Latest, b"old"), &mut loads);
         assert_eq!(left(&mut waiting, &mut loads), [1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn of_several_values_that_come_back_the_last_stays() {
+        let (mut waiting, mut loads) = (Waiting::default(), Loads::new(1, 10));
+        let key = Target::Value(Key::room(0));
+        for (id, payload) in [(1, &b"a"[..]), (3, b"ccc"), (2, b"bb")] {
+            waiting.push_front(message(id, key, Policy::Latest, payload), &mut loads);
+        }
+        assert_eq!(loads.latest, Load { messages: 1, bytes: 3 });
+        assert_eq!(left(&mut waiting, &mut loads), [3]);
+        assert_eq!(loads.latest, Load::default());
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use crate::client::link::{Room as LinkRoom, RoomOptions, Sent};
 use crate::wire::control::GoingAway;
 
 /// A server that can resume.
-async fn welcome(script: &mut Script, flags: u8, accepted: u64) {
+pub(super) async fn welcome(script: &mut Script, flags: u8, accepted: u64) {
     let mut encoded = Vec::new();
     put_extension(kind::RESUME_TOKEN, b"token", &mut encoded);
     let extensions = Extensions::from_encoded(&encoded).unwrap();
@@ -14,7 +14,7 @@ async fn welcome(script: &mut Script, flags: u8, accepted: u64) {
 }
 
 /// The next frame that is no ping.
-async fn hear(script: &mut Script) -> Frame {
+pub(super) async fn hear(script: &mut Script) -> Frame {
     loop {
         let frame = script.receive().await;
         if frame.header.frame_type != FrameType::Ping {
@@ -24,7 +24,7 @@ async fn hear(script: &mut Script) -> Frame {
 }
 
 /// Reads a JOIN, and answers it.
-async fn join(script: &mut Script, joined: Joined<'_>) -> Vec<u8> {
+pub(super) async fn join(script: &mut Script, joined: Joined<'_>) -> Vec<u8> {
     let frame = hear(script).await;
     let control = Control::decode(&frame.payload).unwrap();
     let Command::Join(Join { handle, extensions, .. }) = control.command else { panic!("{control:?}") };
@@ -33,14 +33,14 @@ async fn join(script: &mut Script, joined: Joined<'_>) -> Vec<u8> {
     said
 }
 
-async fn data(script: &mut Script) -> Vec<u8> {
+pub(super) async fn data(script: &mut Script) -> Vec<u8> {
     let frame = hear(script).await;
     assert_eq!(frame.header.frame_type, FrameType::Data);
     ClientData::decode(frame.header.flags, &frame.payload).unwrap().payload.to_vec()
 }
 
 /// Runs a server's script against a link that is in a room.
-async fn check<S, C>(server: impl FnOnce(Listener) -> S, client: impl FnOnce(Link, LinkRoom, Events) -> C)
+pub(super) async fn check<S, C>(server: impl FnOnce(Listener) -> S, client: impl FnOnce(Link, LinkRoom, Events) -> C)
 where
     S: Future<Output = ()>,
     C: Future<Output = ()>,
@@ -53,7 +53,7 @@ where
 }
 
 /// What is told, but for states and ticks, until the link is closed or there is so much of it.
-async fn told(events: &mut Events, count: usize) -> Vec<String> {
+pub(super) async fn told(events: &mut Events, count: usize) -> Vec<String> {
     let mut told = Vec::new();
     while told.len() < count {
         let Some(event) = events.next().await else { break };
@@ -68,6 +68,10 @@ async fn told(events: &mut Events, count: usize) -> Vec<String> {
                 let ids = messages.iter().map(|message| format!(" {}", message.id.0));
                 format!("unconfirmed{}", ids.collect::<String>())
             }
+            LinkEvent::Dropped(_, messages) => {
+                let ids = messages.iter().map(|message| format!(" {}", message.0));
+                format!("dropped{}", ids.collect::<String>())
+            }
             LinkEvent::Refused(refused) => format!("refused {} {}", refused.id.0, refused.reason.0),
             LinkEvent::Error(error) => error.kind().name().to_owned(),
             LinkEvent::State(changed) if changed.after == LinkState::Closed => format!("closed {}", changed.reason.0),
@@ -77,7 +81,7 @@ async fn told(events: &mut Events, count: usize) -> Vec<String> {
     told
 }
 
-fn publish(room: &LinkRoom, text: &'static str) {
+pub(super) fn publish(room: &LinkRoom, text: &'static str) {
     assert!(matches!(room.publish(text), Ok(Sent::Queued(_))));
 }
 

@@ -6,6 +6,8 @@ mod capabilities;
 mod gather;
 mod history;
 mod link;
+mod link_rooms;
+mod link_session;
 mod resume;
 mod script;
 mod time;

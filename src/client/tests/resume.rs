@@ -341,19 +341,22 @@ async fn what_was_being_left_is_left() {
             join(&mut script, 1, 7).await;
             join(&mut script, 2, 8).await;
             // LEAVE of the first is not answered; the connection breaks.
+            script.receive_data().await;
             script.receive().await;
             drop(script);
             let mut script = listener.accept().await;
             welcome(&mut script, flags::RESUMED, 0, None).await;
+            let (_, handle, _, extensions) = script.receive_join().await;
+            assert_eq!((handle, extensions), (Handle(2), since(0)));
+            assert_eq!(script.receive_data().await, (Handle(1), flags::ACKNOWLEDGE, b"last".to_vec()), "sent again");
             let frame = script.receive().await;
             let control = Control::decode(&frame.payload).unwrap();
-            assert!(matches!(control.command, Command::Leave(leave) if leave.handle == Handle(1)));
+            assert!(matches!(control.command, Command::Leave(leave) if leave.handle == Handle(1)), "behind it");
             // It still sends.
             script.batch(Kind::Event, 0, 1, &[b"e"]).await;
             let left = Left { handle: Handle(1), reason: Reason::FINISHED, extensions: Extensions::NONE };
+            script.accepted(1).await;
             script.send(Command::Left(left), control.request).await;
-            let (_, handle, _, extensions) = script.receive_join().await;
-            assert_eq!((handle, extensions), (Handle(2), since(0)));
             drop(script);
             let mut script = listener.accept().await;
             welcome(&mut script, 0, 0, None).await;
@@ -364,10 +367,12 @@ async fn what_was_being_left_is_left() {
             let mut client = Client::connect(&listener.config).await.unwrap();
             let first = client.join("first", Mode::BOTH).await.unwrap().handle;
             client.join("second", Mode::BOTH).await.unwrap();
+            client.event(first, b"last").await.unwrap();
             assert!(matches!(client.leave(first).await, Err(Error::Closed(_))));
             let before = client.resume_point().unwrap();
             let (mut client, resumed) = Client::resume(&listener.config, &before).await.unwrap();
             assert!(resumed.session);
+            assert!(matches!(client.next().await, Ok(Event::Accepted(1))));
             assert!(matches!(client.next().await, Ok(Event::Left { handle, .. }) if handle == first));
             let point = client.resume_point().unwrap();
             assert_eq!(point.rooms().map(|(handle, ..)| handle).collect::<Vec<_>>(), [Handle(2)]);
