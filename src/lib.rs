@@ -28,7 +28,7 @@
 //! | `tls` | what server and client share of TLS |
 //! | `server` | sockets, threads and time around the core |
 //! | `auth` | JSON Web Tokens: bytes to an identity |
-//! | `client` | a small asynchronous client |
+//! | `client` | an asynchronous client: one connection, one that comes back (`link`), and a pool of them |
 //! | `recording` | what a room sent, in a file |
 //!
 //! # Invariants

@@ -166,7 +166,7 @@ impl Comeback {
     }
 
     fn handle_closing(&mut self, closing: &Closing) {
-        match closing.reason.map_or(Advice::Retry, advice) {
+        match closing.reason.map_or(Advice::Retry, Reason::advice) {
             Advice::Never => self.never = true,
             // A slot that was told is still the server's choice.
             Advice::Retry => self.fail(),
@@ -189,15 +189,6 @@ impl Comeback {
 
     fn set_slot(&mut self, wait: Duration) {
         self.slot = Instant::now().checked_add(wait.min(Self::MOST));
-    }
-}
-
-/// What a client does after a reason: numbers outside all ranges say nothing (clients/SPEC.md 2).
-pub(super) const fn advice(reason: Reason) -> Advice {
-    match reason.0 {
-        200..=299 | 960..=999 => Advice::Never,
-        100..=199 | 930..=959 => Advice::Later,
-        _ => Advice::Retry,
     }
 }
 

@@ -167,9 +167,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
 
     /// When to try again after this reason; None: never.
     pub(super) fn again(&mut self, reason: Option<Reason>, told: Option<u64>, tries: &mut u32) -> Option<u64> {
-        // Outside all ranges means nothing: retry (clients/SPEC.md, 2).
-        let advice = reason.filter(|reason| reason.0 < 1000 && reason.0 >= 1).map_or(Advice::Retry, Reason::advice);
-        let wait = match (advice, told) {
+        let wait = match (reason.map_or(Advice::Retry, Reason::advice), told) {
             (Advice::Never, _) => return None,
             (Advice::Later, Some(told)) => told.min(LONGEST),
             (Advice::Later, None) => 10_000 + self.random(10_000),

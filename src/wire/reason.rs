@@ -111,13 +111,13 @@ reasons! {
 }
 
 impl Reason {
-    /// The range this reason lies in. Numbers outside every range mean "do not retry".
+    /// The range this reason lies in. Numbers outside every range say nothing, and mean "retry".
     #[must_use]
     pub const fn advice(self) -> Advice {
         match self.0 {
-            1..=99 | 900..=929 => Advice::Retry,
             100..=199 | 930..=959 => Advice::Later,
-            _ => Advice::Never,
+            200..=299 | 960..=999 => Advice::Never,
+            _ => Advice::Retry,
         }
     }
 

@@ -155,6 +155,9 @@ fn the_ranges_of_reasons_give_the_documents_advice() {
         }
     }
     assert_eq!(checked, 99 + 100 + 100 + 100);
+    for reserved in [0, 300, 899, 1000, 1 << 52] {
+        assert_eq!(Reason(reserved).advice(), Advice::Retry, "{reserved}");
+    }
     assert_eq!([Reason(300).close_code(), Reason(999).close_code(), Reason(1 << 52).close_code()], [4300, 4999, 4999]);
 }
 

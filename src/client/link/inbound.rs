@@ -19,7 +19,6 @@ use super::log::Log;
 use super::open::{Asked, Ended, Open, Retry};
 use super::shared::State;
 use super::waiting::Waits;
-use crate::client::comeback::advice;
 use crate::client::{Batch, Comeback, Error, Event, Member, Membership, Refusal, Unconfirmed};
 use crate::name::RoomName;
 use crate::wire::control::{Mode, Outcome as Told};
@@ -110,7 +109,7 @@ impl Open<'_> {
             state.stop_draining(asked.generation);
             let entry = state.rooms.get_mut(&asked.name).filter(|entry| entry.generation == asked.generation);
             let Some(entry) = entry else { return };
-            if !entry.wanted || advice(reason) == Advice::Never {
+            if !entry.wanted || reason.advice() == Advice::Never {
                 return state.remove_room(&asked.name, reason, reason.sentence());
             }
             let failures = failures(&self.retries, &asked) + 1;
@@ -148,7 +147,7 @@ impl Open<'_> {
             if reason == Reason::CAPABILITY && mode.has(Mode::MEMBERS) {
                 // PROTOCOL 6.3: the list of members is too long. It is asked for again at once, without.
                 entry.has_long_list = true;
-            } else if advice(reason) == Advice::Never {
+            } else if reason.advice() == Advice::Never {
                 state.remove_room(&asked.name, reason, &text);
                 state.error(LinkError::Refused { room: asked.name, reason, text });
             } else {
