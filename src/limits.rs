@@ -69,6 +69,10 @@ pub struct Limits {
     /// at most eight reads, or about 256 messages. 4: beyond, its socket is not read, and TCP slows
     /// the sender down. A mailbox has room for all connections' chunks.
     pub connection_chunks: usize,
+    /// How long what clients send may gather in their sockets where much of it comes, all for ticks: then several
+    /// reads share a wake-up, and no message is late for its batch. 2 ms: as long may a clock's question wait. 0
+    /// reads at once.
+    pub read_gathering: Duration,
     /// Bytes that the kernel may hold for a connection's output; 0 leaves it to the kernel. 128 KiB:
     /// what is in the kernel is late already, and cannot be replaced by something newer. (Linux
     /// takes twice as much memory for it.)
@@ -369,6 +373,7 @@ impl Default for Limits {
             low_water: 64 * 1024,
             ping_bytes: 64 * 1024,
             connection_chunks: 4,
+            read_gathering: Duration::from_millis(2),
             socket_send_buffer: 128 * 1024,
             socket_receive_buffer: 64 * 1024,
             socket_not_sent: 16 * 1024,

@@ -320,6 +320,16 @@ impl<H: Clone> Dispatcher<H> {
         }
     }
 
+    /// Looks at what a message of this session will touch, so that it need not wait for memory then. Several looks
+    /// in a row wait together.
+    #[inline]
+    pub fn warm(&self, session: SessionId) {
+        let Some(seat) = self.seats.get(&session).and_then(|seats| seats.by_handle.first()) else { return };
+        if let Some(slot) = self.rooms.get(seat.room.place()).and_then(Option::as_ref) {
+            slot.room.warm(seat.member);
+        }
+    }
+
     /// A session's connection is gone, and may come back: its members are away (PROTOCOL 12.2).
     pub fn handle_away(&mut self, session: SessionId, now: Time) {
         for seat in self.seats.get(&session).cloned().unwrap_or_default().by_handle {

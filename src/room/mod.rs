@@ -34,6 +34,7 @@ mod straggler;
 mod values;
 mod volume;
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -288,6 +289,12 @@ impl<H: Clone> Room<H> {
     /// The mode that a member was granted.
     pub(crate) fn mode(&self, number: MemberNumber) -> Option<Mode> {
         self.members.get(number).map(|member| member.mode)
+    }
+
+    /// Looks at what a message of a member will touch.
+    pub(crate) fn warm(&self, from: MemberNumber) {
+        let member = self.members.get(from);
+        black_box(member.map(|member| (member.mode, member.session)));
     }
 
     /// Takes a member's message into this tick's batch.

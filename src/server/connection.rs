@@ -18,6 +18,7 @@ pub(super) mod task;
 mod tell;
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ use super::registry::Place;
 use super::rooms::Rooms;
 use super::shard::Mailboxes;
 use super::writer::{Framing, Writer};
-use crate::command::Command;
+use crate::command::{Command, SessionId};
 #[cfg(feature = "console")]
 use crate::identity::Identity;
 use crate::limits::Limits;
@@ -200,6 +201,16 @@ impl<T> Connection<T> {
             asked: self.asked,
             taken_by: self.taken_by,
         })
+    }
+
+    /// Looks at fields all over what a turn touches, and says whose session it is.
+    #[inline]
+    pub(super) fn warm(&self) -> SessionId {
+        self.session.warm();
+        black_box((self.writer.is_empty(), self.writer.counts(), self.output.commands.capacity()));
+        black_box((self.inbound.counts(), self.told, self.reading));
+        self.outbox.warm();
+        self.rooms.session()
     }
 
     /// What it reads from and writes to.

@@ -12,8 +12,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::Wake;
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::shard::{Mail, ShardGone};
@@ -36,6 +38,9 @@ pub(super) struct Arrival {
 #[derive(Debug)]
 pub(super) struct Hub {
     bell: mio::Waker,
+    /// Whether the worker naps, and has no ear for the bell; and its thread.
+    naps: AtomicBool,
+    thread: OnceLock<Thread>,
     /// Whether the worker looks here before it sleeps.
     awake: AtomicBool,
     /// When it wakes by itself, in server time; the end of time where it does not.
@@ -93,6 +98,8 @@ impl Hub {
     pub(super) fn new(bell: mio::Waker) -> Arc<Self> {
         Arc::new(Self {
             bell,
+            naps: AtomicBool::new(false),
+            thread: OnceLock::new(),
             awake: AtomicBool::new(true),
             wakes: AtomicU64::new(u64::MAX),
             has_mail: AtomicBool::new(false),
@@ -213,10 +220,26 @@ impl Hub {
         self.awake.store(true, Ordering::SeqCst);
     }
 
+    /// The worker sleeps for so long, whatever comes to its sockets; whoever else would ring the bell wakes it.
+    /// Between [`sleep`](Self::sleep) and [`wake_up`](Self::wake_up).
+    pub(super) fn nap(&self, duration: Duration) {
+        let _known = self.thread.set(thread::current());
+        self.naps.store(true, Ordering::SeqCst);
+        if !self.awake.load(Ordering::SeqCst) {
+            thread::park_timeout(duration);
+        }
+        self.naps.store(false, Ordering::SeqCst);
+    }
+
     fn rouse(&self) {
-        if !self.awake.swap(true, Ordering::SeqCst)
-            && let Err(error) = self.bell.wake()
+        if self.awake.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if self.naps.load(Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
         {
+            thread.unpark();
+        } else if let Err(error) = self.bell.wake() {
             // It looks here at its next tick or event, and others may have more luck before.
             self.awake.store(false, Ordering::SeqCst);
             tracing::error!("a worker cannot be woken: {error}");
@@ -283,7 +306,7 @@ mod tests {
 
     fn rings(poll: &mut mio::Poll) -> bool {
         let mut events = mio::Events::with_capacity(4);
-        poll.poll(&mut events, Some(std::time::Duration::ZERO)).unwrap();
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
         events.iter().any(|event| event.token() == BELL)
     }
 
@@ -322,6 +345,32 @@ mod tests {
             hub.wake_up();
             rouser.begin_turn();
         }
+    }
+
+    #[test]
+    fn who_naps_is_woken_without_the_bell() {
+        let (mut poll, hub) = new_poll(BELL).unwrap();
+        assert!(hub.sleep(Time::MAX));
+        let other = Arc::clone(&hub);
+        let worker = thread::spawn(move || {
+            other.nap(Duration::from_secs(3600));
+            other.wake_up();
+        });
+        while hub.thread.get().is_none() || !hub.naps.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        hub.post(mail(), Time::ZERO).unwrap();
+        worker.join().unwrap();
+        assert!(!rings(&mut poll));
+    }
+
+    #[test]
+    fn nobody_naps_over_what_came_before() {
+        let (mut poll, hub) = new_poll(BELL).unwrap();
+        assert!(hub.sleep(Time::MAX));
+        hub.post(mail(), Time::ZERO).unwrap();
+        hub.nap(Duration::from_secs(3600));
+        assert!(rings(&mut poll));
     }
 
     #[test]

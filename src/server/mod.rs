@@ -206,9 +206,10 @@ impl Server {
     fn with_workers(mut self) -> Result<Self, Error> {
         let surroundings = Surroundings::clone(&self.handle.surroundings());
         let clock = surroundings.clock;
+        let gathering = surroundings.facts.limits.read_gathering;
         let shards = self.shards.drain(..).enumerate();
         let workers = shards
-            .map(|(index, (shard, _))| Worker::new(index, shard, clock))
+            .map(|(index, (shard, _))| Worker::new(index, shard, clock, gathering))
             .collect::<Result<Vec<_>, _>>()
             .map_err(Error::Workers)?;
         self.handle.hubs = workers.iter().map(|worker| Arc::clone(worker.hub())).collect();

@@ -28,6 +28,7 @@ mod chunks;
 mod notices;
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
@@ -253,6 +254,12 @@ impl Outbox {
         let packed = self.home.0.load(Ordering::Relaxed);
         let half = |half: u64| usize::try_from(half.checked_sub(1)?).ok();
         Some((half(packed >> 32)?, half(packed & u64::from(u32::MAX))?))
+    }
+
+    /// Looks at fields all over it, so that they are near when they are needed.
+    #[inline]
+    pub(crate) fn warm(&self) {
+        black_box((Arc::as_ptr(&self.facts), self.state.is_poisoned(), self.home.0.load(Ordering::Relaxed)));
     }
 
     /// The connection's task, which is to be woken.

@@ -59,8 +59,8 @@ macro_rules! fixed {
 }
 
 /// In the order of [`Limits`].
-const FIXED: [Fixed; 15] = fixed! {
-    max_frame max_message max_batch outbox_bytes outbox_frames low_water connection_chunks grace max_away
+const FIXED: [Fixed; 16] = fixed! {
+    max_frame max_message max_batch outbox_bytes outbox_frames low_water connection_chunks read_gathering grace max_away
     max_connections max_greeting max_handshakes address_handshakes max_memory memory_watermark
 };
 

@@ -180,6 +180,8 @@ pub(super) struct Shard {
     out: Touched,
     counted: watch::Sender<Counters>,
     ticks: Ticks,
+    /// Batches and directs that had been sent when the last turn ended.
+    sent: (u64, u64),
     /// What the worker's connections did.
     pub(super) tally: Tally,
 }
@@ -187,7 +189,7 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn new(config: DispatcherConfig, counted: watch::Sender<Counters>) -> Self {
         let (dispatcher, out) = (Dispatcher::new(config), Touched::default());
-        Self { dispatcher, out, counted, ticks: Ticks::default(), tally: Tally::default() }
+        Self { dispatcher, out, counted, ticks: Ticks::default(), sent: (0, 0), tally: Tally::default() }
     }
 
     /// When [`end_turn`](Self::end_turn) has something to send, without any mail.
@@ -262,10 +264,11 @@ impl Shard {
     /// A turn takes what the mailbox holds, up to a bound: rooms of period 0 have read it then, and do
     /// not starve when more keeps coming.
     ///
-    /// True where a tick was due: then the caller tells how long it took.
-    pub(super) fn end_turn(&mut self, now: Time, wake: impl FnMut(&Arc<Outbox>)) -> bool {
+    /// Where a tick was due, the caller tells how long it took.
+    pub(super) fn end_turn(&mut self, now: Time, wake: impl FnMut(&Arc<Outbox>)) -> TurnEnded {
         let frames = self.dispatcher.volume().frames;
         self.dispatcher.handle_drained(now, &mut self.out);
+        let prompt = self.sent() != self.sent;
         let due = self.wakes_at().is_some_and(|deadline| deadline <= now);
         let tick = self.tick().filter(|tick| *tick <= now);
         if due {
@@ -281,8 +284,29 @@ impl Shard {
             let counters = self.counters();
             self.counted.send_if_modified(|last| std::mem::replace(last, counters) != counters);
         }
-        tick.is_some()
+        self.sent = self.sent();
+        TurnEnded { ticked: tick.is_some(), prompt }
     }
+
+    /// Batches and directs that were sent so far.
+    const fn sent(&self) -> (u64, u64) {
+        let volume = self.dispatcher.volume();
+        (volume.batches, volume.directs)
+    }
+
+    /// As [`Dispatcher::warm`].
+    pub(super) fn warm(&self, session: SessionId) {
+        self.dispatcher.warm(session);
+    }
+}
+
+/// What a turn of a shard had.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TurnEnded {
+    /// A tick was due.
+    pub(super) ticked: bool,
+    /// Something was sent outside of a tick: urgent, or in a room of period 0.
+    pub(super) prompt: bool,
 }
 
 /// Runs a shard as a task, until every sender of its mailbox is gone.
@@ -305,7 +329,7 @@ pub(super) async fn run(mut shard: Shard, mut mailbox: mpsc::Receiver<Mail>, clo
             shard.handle(mail, now);
         }
         let begun = clock.now();
-        if shard.end_turn(begun, |outbox| outbox.wake()) {
+        if shard.end_turn(begun, |outbox| outbox.wake()).ticked {
             shard.handle_flushed(clock.now().since(begun));
         }
         // A flood of mail must not keep this worker from its other tasks.
@@ -361,6 +385,10 @@ impl Outlet<Arc<Outbox>> for Touched {
         taken
     }
 
+    fn warm(&mut self, to: &Arc<Outbox>) {
+        to.warm();
+    }
+
     fn lag(&mut self, to: &Arc<Outbox>) -> Lag {
         to.lag()
     }
@@ -389,5 +417,56 @@ impl Outlet<Arc<Outbox>> for Touched {
     fn close(&mut self, to: &Arc<Outbox>, reason: Reason) {
         let wakes = to.close_with(reason);
         self.mark(to, wakes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{JoinCommand, Publish};
+    use crate::name::RoomName;
+    use crate::session::Facts;
+    use crate::wire::control::Mode;
+    use crate::wire::{Handle, RequestId, Target};
+
+    fn publish(urgent: bool) -> Command {
+        Command::Publish(Publish {
+            handle: Handle(0),
+            number: 1,
+            target: Target::Event,
+            urgent,
+            acknowledge: false,
+            compressed: false,
+            payload: Bytes::from_static(b"x"),
+        })
+    }
+
+    #[test]
+    fn only_what_is_sent_outside_of_a_tick_is_prompt() {
+        let limits = Limits::default();
+        let config = DispatcherConfig::new(limits.clone(), RoomClasses::default(), 1);
+        let mut shard = Shard::new(config, watch::Sender::new(Counters::default()));
+        let outbox = Arc::new(Outbox::new(&Arc::new(Facts {
+            limits,
+            capabilities: crate::wire::Capabilities::default(),
+            clock: 1,
+            wall: 2,
+            hasher: foldhash::fast::RandomState::default(),
+            rejections: Arc::default(),
+        })));
+        let mut now = Time::from_micros(1_000_000);
+        let mut turn = |shard: &mut Shard, command: Command| {
+            shard.handle_command(SessionId(1), &outbox, command, now);
+            let here = shard.end_turn(now, |_| {});
+            now = shard.deadline().unwrap();
+            let tick = shard.end_turn(now, |_| {});
+            ((here.ticked, here.prompt), (tick.ticked, tick.prompt))
+        };
+        let name = RoomName::new(b"room").unwrap();
+        let join = JoinCommand::new(RequestId(1), Handle(0), name, Mode::BOTH);
+        assert_eq!(turn(&mut shard, Command::Join(Box::new(join))), ((false, false), (true, false)));
+        assert_eq!(turn(&mut shard, publish(false)), ((false, false), (true, false)));
+        assert_eq!(turn(&mut shard, publish(true)), ((false, true), (true, false)));
+        assert_eq!(turn(&mut shard, publish(false)), ((false, false), (true, false)));
     }
 }

@@ -12,10 +12,12 @@
 //! Connections that an application hands over are tasks of its runtime, and reach the shard by its
 //! mailbox.
 
+mod gathering;
 mod post;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hint::black_box;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use slab::Slab;
 use tokio::runtime::Handle;
 use tracing::error;
 
+use self::gathering::Gathering;
 use self::post::{OurShard, Post};
 use super::clock::Clock;
 use super::connection::{Connection, Mark};
@@ -42,6 +45,7 @@ use crate::wire::Reason;
 #[derive(Debug)]
 pub(super) struct Worker {
     poll: mio::Poll,
+    gathering: Gathering,
     post: Post,
     /// Where connections go to end: that takes time, and waits.
     runtime: Option<Handle>,
@@ -79,6 +83,9 @@ const BELL: Token = Token(usize::MAX);
 /// Events taken at once. 1,024: what a tick of a thousand senders brings.
 const EVENTS: usize = 1024;
 
+/// Connections that are looked at together before their turns. 8: all of what they touch fits the first cache.
+const TOGETHER: usize = 8;
+
 /// Turns of connections before the clock is looked at: about 100 us.
 const TURNS: usize = 16;
 
@@ -89,14 +96,16 @@ const FEW_TURNS: usize = 4;
 const MANY_TURNS: usize = 64;
 
 impl Worker {
-    /// A worker of a shard.
+    /// A worker of a shard. It lets what peers send gather for up to `gathering`.
     ///
     /// # Errors
     /// Where the system has no more descriptors.
-    pub(super) fn new(index: usize, shard: Shard, clock: Clock) -> io::Result<Self> {
+    pub(super) fn new(index: usize, shard: Shard, clock: Clock, gathering: Duration) -> io::Result<Self> {
         let (poll, hub) = hub::new_poll(BELL)?;
+        let gathering = Gathering::new(gathering);
         Ok(Self {
             poll,
+            gathering,
             post: Post::new(hub, index, shard),
             runtime: None,
             clock,
@@ -126,7 +135,11 @@ impl Worker {
         while !self.post.hub.is_stopped() {
             self.wait(&mut events);
             self.receive();
-            for event in &events {
+            let mut coming = events.iter();
+            for (count, event) in events.iter().enumerate() {
+                if count % TOGETHER == 0 {
+                    coming.by_ref().take(TOGETHER).for_each(|event| self.warm(event.token().0));
+                }
                 let key = event.token().0;
                 let Some(member) = self.connections.get_mut(key) else { continue };
                 let unblocked = member.connection.io_mut().socket_mut().handle_event(event);
@@ -150,8 +163,11 @@ impl Worker {
         let tick = self.post.shard.tick();
         let idle = self.post.hub.sleep(tick.unwrap_or(Time::MAX));
         let next = self.timers.peek().map(|Reverse((time, _))| *time);
-        let timeout = match self.post.shard.wakes_at().into_iter().chain(next).min() {
-            _ if !idle || self.post.touched => Some(Duration::ZERO),
+        let deadline = self.post.shard.wakes_at().into_iter().chain(next).min();
+        let busy = !idle || self.post.touched;
+        let napped = !busy && self.nap(deadline);
+        let timeout = match deadline {
+            _ if busy || napped => Some(Duration::ZERO),
             Some(deadline) => Some(deadline.since(self.recent())),
             None => None,
         };
@@ -162,7 +178,16 @@ impl Worker {
             Err(error) => panic!("epoll failed: {error}"),
         }
         self.post.hub.wake_up();
-        self.look();
+        let now = self.look();
+        self.gathering.handle_events(events.iter().count(), napped, now);
+    }
+
+    /// Leaves the sockets alone for a while, where that pays. The time until `deadline` is not exceeded.
+    fn nap(&mut self, deadline: Option<Time>) -> bool {
+        let now = self.recent();
+        let Some(until) = self.gathering.nap_until(deadline, now) else { return false };
+        self.post.hub.nap(until.since(now));
+        true
     }
 
     /// Looks at the clock. In between, time stands still: reading it takes longer than most of what
@@ -245,7 +270,7 @@ impl Worker {
             let begun = if due { self.look() } else { self.now };
             let Self { post, writing, elsewhere, .. } = self;
             let index = post.index;
-            let ticked = post.shard.end_turn(begun, |outbox| match outbox.home() {
+            let ended = post.shard.end_turn(begun, |outbox| match outbox.home() {
                 Some((worker, key)) if worker == index => writing.push(key),
                 Some((worker, key)) if worker < elsewhere.len() => elsewhere[worker].1.push(key),
                 _ => outbox.wake(),
@@ -255,7 +280,10 @@ impl Worker {
                 hub.have_written(keys);
             }
             self.write_all();
-            if ticked {
+            if ended.prompt {
+                self.gathering.handle_prompt(begun);
+            }
+            if ended.ticked {
                 let took = self.look().since(begun);
                 self.post.shard.handle_flushed(took);
             }
@@ -281,13 +309,34 @@ impl Worker {
     /// Gives everyone who has something to write a turn for that.
     fn write_all(&mut self) {
         let mut writing = std::mem::take(&mut self.writing);
-        for (count, key) in writing.drain(..).enumerate() {
+        for (count, key) in writing.iter().copied().enumerate() {
+            if count % TOGETHER == 0 {
+                writing[count..].iter().take(TOGETHER).for_each(|key| self.warm_writing(*key));
+            }
             if count % TURNS == TURNS - 1 {
                 self.look();
             }
             self.write(key);
         }
+        writing.clear();
         self.writing = writing;
+    }
+
+    /// Looks at what a connection's turn will touch. Where many have a turn, most of what that costs is waiting for
+    /// memory: several looks wait together, where turns would wait one after the other.
+    fn warm(&self, key: usize) {
+        if let Some(member) = self.connections.get(key) {
+            black_box((member.armed, &member.waker));
+            self.post.shard.warm(member.connection.warm());
+        }
+    }
+
+    /// As [`warm`](Self::warm), for a turn that only writes.
+    fn warm_writing(&self, key: usize) {
+        if let Some(member) = self.connections.get(key) {
+            black_box(member.armed);
+            member.connection.warm();
+        }
     }
 
     /// Something took its time. After a few such things it is looked whether a tick has come, and rooms

@@ -47,6 +47,11 @@ impl Liveness {
         }
     }
 
+    /// When something came last.
+    pub(super) const fn heard(&self) -> Time {
+        self.heard
+    }
+
     /// Hello was accepted, also where it continues a session: what the connection before was asked,
     /// nobody will answer any more.
     pub(super) const fn handle_open(&mut self, now: Time) {

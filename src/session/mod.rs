@@ -19,6 +19,7 @@ mod refusals;
 mod resume;
 mod violation;
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -211,6 +212,18 @@ impl Session {
     pub const fn with_token(mut self, token: Token) -> Self {
         self.tokens = Tokens::first(token);
         self
+    }
+
+    /// Looks at what most frames touch.
+    pub(crate) fn warm(&self) {
+        black_box((
+            self.liveness.heard(),
+            self.expires,
+            self.rooms.len(),
+            self.data_frames,
+            self.pace.is_some(),
+            self.state,
+        ));
     }
 
     /// What both sides can do.

@@ -36,6 +36,7 @@ limits! {
     Bytes low_water NextStart "What a receiver may owe before it gets no more values; at least 1 KiB.";
     Bytes ping_bytes NewConnections "Bytes sent after which a receiver is asked how much it has consumed.";
     Count connection_chunks NextStart "Reads of one connection that wait for the shards; beyond, its socket is not read.";
+    Time read_gathering NextStart "How long messages for ticks may gather in their sockets; 0 reads at once.";
     Bytes socket_send_buffer NewConnections "Bytes that the kernel may hold of a connection's output; 0 leaves it to the kernel.";
     Bytes socket_receive_buffer NewConnections "Bytes that the kernel may hold of a connection's input; 0 leaves it to the kernel.";
     Bytes socket_not_sent NewConnections "Bytes not yet sent above which nothing more is given to the kernel; 0 leaves it to the kernel.";
