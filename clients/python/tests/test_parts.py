@@ -13,6 +13,7 @@ import pytest
 from stage import EPOCH, Hangup, Stage, reference
 
 from tickwire import (
+    Batch,
     Event,
     Interpolator,
     Outcome,
@@ -31,7 +32,7 @@ from tickwire.codec import Decoder
 from tickwire.errors import escaped
 from tickwire.inbox import Inbox
 from tickwire.replica import _extend
-from tickwire.stream import Filter, Queue
+from tickwire.stream import Batches, Filter, Queue
 from tickwire.target import read
 from tickwire.token import expires, renew_in
 
@@ -99,6 +100,37 @@ def test_a_tick_is_told_once_at_the_end_of_its_batch() -> None:
     names = [type(item).__name__ for item in stage.items]
     assert names == ["Event", "Value", "Presence", "Tick", "Event", "Value", "Tick", "Tick"]
     assert stage.of(Tick) == [Tick(9, 1), Tick(9, 2), Tick(10, 2)]
+
+
+def test_a_tick_is_told_once_where_its_batch_comes_in_parts() -> None:
+    stage = on_stage()
+    queue: Queue[Batch] = Queue()
+    stage.session.rooms.get("r").sinks.append(Batches(queue))
+    stage.items.clear()
+    stage.data("event", [(2, b"a")], position=1, tick=9)
+    stage.data("value", [((2, 2), b"b")], position=1, tick=9, more=True)
+    stage.data("value", [((2, 4), b"c")], position=1, tick=9)
+    # The numbers of values alone are those of the batch before, where they leave within its tick.
+    stage.data("value", [((2, 2), b"d")], position=1, tick=9)
+    stage.data("event", [(2, b"e")], position=2, tick=10)
+    names = [type(item).__name__ for item in stage.items]
+    assert names == ["Event", "Tick", "Value", "Value", "Value", "Tick", "Event", "Tick"]
+    assert stage.of(Tick) == [Tick(9, 1), Tick(9, 1), Tick(10, 2)]
+    # What is taken by batches waits for no other batch.
+    batches = [batch for batch, _ in queue.waiting]
+    assert [[event.payload for event in batch.events] for batch in batches] == [[b"a"], [], [], [], [b"e"]]
+    assert [[value.payload for value in batch.values] for batch in batches] == [[], [b"b"], [b"c"], [b"d"], []]
+    assert [batch.position for batch in batches] == [1, 1, 1, 1, 2]
+
+
+def test_a_tick_of_another_connection_is_told_again() -> None:
+    stage = on_stage()
+    stage.data("event", [(2, b"a")], position=1, tick=9)
+    replica = stage.session.rooms.get("r").replica
+    replica.broken()
+    stage.items.clear()
+    stage.data("value", [((2, 2), b"b")], position=1, tick=9)
+    assert [type(item).__name__ for item in stage.items] == ["Value", "Tick"]
 
 
 def test_what_a_server_can_make_a_client_hold_is_bounded() -> None:

@@ -7,7 +7,7 @@
 
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,4 +34,7 @@ execFileSync(
 );
 for (const name of readdirSync("dist/esm").filter((name) => name.endsWith(".d.ts")))
   cpSync(`dist/esm/${name}`, `dist/cjs/${name}`);
+// Deno looks for types beside a module only within node_modules; where npm made a link of a path, the module has to name them.
+for (const name of readdirSync("dist/esm").filter((name) => name.endsWith(".js")))
+  writeFileSync(`dist/esm/${name}`, `// @ts-self-types="./${name.slice(0, -3)}.d.ts"\n${readFileSync(`dist/esm/${name}`, "utf8")}`);
 writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');

@@ -6,7 +6,7 @@
 
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import WebSocket from "ws";
+const WebSocket = globalThis.WebSocket ?? (await import("ws")).default;
 
 import { Client, text } from "tickwire";
 import { inflate } from "tickwire/inflate";

@@ -74,7 +74,8 @@ class Snapshot(NamedTuple):
 class Tick(NamedTuple):
     """A batch has ended.
 
-    Once for each batch; where the network splits one between its events and its values, twice with the same numbers.
+    Once for each batch. Where the network splits one between its events and its values, before the values: nothing
+    says that they follow.
     """
 
     tick: int
@@ -100,6 +101,7 @@ class Batch(NamedTuple):
     """What one batch of a room brought: the unit of `Room.ticks`.
 
     `whole` is False where a batch was so large (256 KiB) that it was handed over in parts; the last part is whole.
+    Where the network splits a batch between its events and its values, those come as they arrive, under the same numbers.
     """
 
     tick: int

@@ -57,6 +57,7 @@ class Replica:
         self._shown = [0, 0]  # Records of position + 1 that were shown: presence, events.
         self._passed = [0, 0]  # Those that came on this connection.
         self._open: Optional[Tuple[int, int]] = None  # Tick and position of a batch whose values may follow.
+        self._early: Optional[Tuple[int, int]] = None  # Those of one that was told as ended before its values, if any.
         self._bytes = 0
         self._member_bytes = 0
         self._values_coming: Optional[Dict[Key, bytes]] = None
@@ -107,7 +108,7 @@ class Replica:
     def broken(self) -> None:
         """The connection is gone: snapshots under way never end."""
         self._values_coming = self._members_coming = None
-        self._open = None
+        self._open = self._early = None
 
     def data(self, frame: Data, current: int) -> List[Item]:
         """One data frame; what is to be shown of it. MalformedError where it must not come.
@@ -136,11 +137,14 @@ class Replica:
         return items
 
     def end(self) -> Optional[Tick]:
-        """Nothing more has come for now: the tick of a batch that has ended with its events."""
+        """Nothing more has come for now: the tick of a batch that has ended with its events.
+
+        Nothing says whether values of it follow. Those that do are shown, and the tick is not told again.
+        """
         if self._open is None:
             return None
-        ended, self._open = Tick(*self._open), None
-        return ended
+        self._early, self._open = self._open, None
+        return Tick(*self._early)
 
     def page(self, records: List[Record]) -> None:
         """A page of members (PROTOCOL 6.16)."""
@@ -180,8 +184,12 @@ class Replica:
             if self.echo or member not in (self.me, self._former):
                 items.append(Value(key >> 1, member, bool(shared), payload, tick, frame.position))
         self._open = None
+        if frame.more:
+            return
+        if self._early == (tick, frame.position):
+            self._early = None
         # Beyond the last complete position: presence of the same batch follows.
-        if not frame.more and (self.since is None or frame.position <= self.since[1]):
+        elif self.since is None or frame.position <= self.since[1]:
             items.append(Tick(tick, frame.position))
 
     def _put(self, key: Key, payload: bytes) -> None:
@@ -246,7 +254,7 @@ class Replica:
     def _restart(self, epoch: bytes, position: int) -> None:
         self.since = (epoch, position)
         self._values_coming = self._members_coming = None
-        self._open = None
+        self._open = self._early = None
 
 
 def _extend(low: int, near: int) -> int:

@@ -117,13 +117,15 @@ class Batches:
 
     def __init__(self, queue: Queue[Batch]) -> None:
         self.queue = queue
-        self._items: List[Item] = []
+        self._items: List[Union[Event, Value, Presence]] = []
         self._tickets: List[Ticket] = []
         self._size = 0
+        self._told: Optional[Tick] = None
 
     def put(self, items: Sequence[Item], ticket: Ticket) -> None:
         for item in items:
             if isinstance(item, Tick):
+                self._told = item
                 self._hand_over(item, ticket, True)
             elif isinstance(item, (Event, Value, Presence)):
                 self._items.append(item)
@@ -132,6 +134,9 @@ class Batches:
                 self._size += OVERHEAD + len(getattr(item, "payload", b""))
                 if self._size > BATCH_BYTES:
                     self._hand_over(Tick(item.tick, item.position), ticket, False)
+        # Values of a batch whose tick was told before they came: no other tick follows them.
+        if self._told is not None and self._items and (self._items[-1].tick, self._items[-1].position) == self._told:
+            self._hand_over(self._told, ticket, True)
 
     def close(self) -> None:
         self.queue.close()
