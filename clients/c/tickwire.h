@@ -240,17 +240,21 @@ typedef struct tw_event {
 /* A room. The members are the client's own; here and below the small ones come first, and what is used often before what is not:
  * a small processor reaches them with shorter instructions. What ends in `_in` are milliseconds until then. */
 typedef struct tw_room {
-    uint8_t mode, phase, state, told, outcome, tries;
-    bool wanted, leave, has_id, collecting;
-    uint8_t what, asked;
-    bool known;
+    uint8_t mode, state, told, tries;
+    bool collecting;
+#ifdef TICKWIRE_SENSOR
+    bool asked;
+#else
+    uint8_t phase, outcome, what, asked;
+    bool wanted, leave, has_id, known;
     uint32_t seen, run;
-    uint64_t epoch, position, lost_from;
+    size_t dropped;
+    uint64_t epoch, position, tick, lost_from;
+#endif
     uint32_t retry_in, reason;
     const char *name;
     tw_bytes presence;
-    size_t dropped;
-    uint64_t id, member, tick;
+    uint64_t id, member;
 } tw_room;
 
 /* What a client works with. All of it has to live as long as the client, and is the client's alone. */
@@ -271,19 +275,24 @@ typedef struct tw_config {
 /* A client. The members are its own. */
 typedef struct tw_client {
     uint8_t stage, frame_type, frame_flags, state, told, link, error, closing, tries;
-    bool shut, hello, welcomed, ponging, asked_token, want_token, tell_token, hidden, slept, unread;
+    bool shut, hello, welcomed, ponging, hidden, unread;
+#ifdef TICKWIRE_SENSOR
+    uint16_t tick;
+#else
+    bool asked_token, want_token, tell_token, renew, unconfirmed, pop, slept;
     uint8_t pings, samples;
-    bool renew, unconfirmed, pop;
     uint32_t capabilities, rtt, sent_count, ping_in;
-    size_t kept_len;
+    size_t kept_len, cursor, tx, control_len, control_at, dropped;
+#endif
     tw_room *room;
-    size_t in_len, drop, left, skip, frame_bytes;
-    size_t out_len, cursor, tx, control_len, control_at, dropped;
+    size_t in_len, drop, left, skip, frame_bytes, out_len;
     uint32_t retry_in, dead_in, steady_in, reason, random, max_message, ping_ms;
     tw_config config;
     uint64_t now, pong, consumed, room_position;
+#ifndef TICKWIRE_SENSOR
     uint64_t accepted, directs, directs_lost, offset, last_time;
     uint8_t resume[1 + 64 + 8]; /* as in HELLO: its length, the token, place for a number */
+#endif
 } tw_client;
 
 /* Begins: disconnected, in no room. False where a buffer is too small. */
@@ -661,6 +670,430 @@ static unsigned tw_handle_of(const tw_client *c, const tw_room *room)
     return (unsigned)(room - c->config.rooms) + 1;
 }
 
+/* Appends an extension where there is something to say. */
+static void tw_put_extension(tw_writer *out, unsigned type, tw_bytes content)
+{
+    if (content.len == 0) return;
+    tw_put_byte(out, type);
+    tw_put_string(out, content);
+}
+
+/* A number from 0 to `most`. */
+static uint32_t tw_random(tw_client *c, uint32_t most)
+{
+    c->random ^= c->random << 13;
+    c->random ^= c->random >> 17;
+    c->random ^= c->random << 5;
+    return c->random % (most + 1);
+}
+
+/* In how many milliseconds to try again after this reason (SPEC 2). `told` is what the server said, or TW_NEVER. */
+static uint32_t tw_again(tw_client *c, uint32_t reason, uint32_t told, uint8_t *tries)
+{
+    uint32_t most = (uint32_t)500 << *tries;
+    if (reason - 200 < 100 || reason - 960 < 40) return TW_NEVER;
+    if (reason - 100 < 100 || reason - 930 < 30) return told != TW_NEVER ? told : 10000 + tw_random(c, 10000);
+    /* 500 ms, doubled up to 20 s, all of it random but the first 500 ms; never more than 20 s. */
+    if (*tries < 6) ++*tries;
+    return tw_most(500 + tw_random(c, tw_most(most, 20000)), 20000);
+}
+
+static void tw_over(tw_client *c, uint32_t reason, uint32_t told, uint8_t say);
+
+/* What the server says about when to come back, in milliseconds. */
+static uint32_t tw_after(const tw_frame *frame)
+{
+    tw_bytes content;
+    tw_reader in;
+    uint32_t told;
+    tw_extension(frame->rest, TW_EXT_AFTER, &content);
+    in = tw_read(content);
+    told = tw_most(tw_get(&in), TW_LONGEST);
+    return in.bad ? TW_NEVER : told;
+}
+
+static void tw_tell_state(tw_client *c, tw_event *event)
+{
+    event->type = TW_EVENT_STATE;
+    event->before = c->told;
+    event->state = c->told = c->state;
+    event->number = c->reason;
+#ifndef TICKWIRE_SENSOR
+    event->dropped = c->dropped;
+    c->dropped = 0;
+#endif
+}
+
+/* The end of a session, as CLOSE tells it. */
+static void tw_tell_ending(tw_client *c, const tw_frame *frame, tw_event *event)
+{
+    tw_extension(frame->rest, TW_EXT_TEXT, &event->payload);
+    tw_extension(frame->rest, TW_EXT_ADDRESS, &event->subject);
+    if (frame->arg[0] == 207) c->error = TW_ERROR_VERSION;
+    tw_over(c, tw_most(frame->arg[0], UINT32_MAX), tw_after(frame), 0);
+    /* An attempt that the server has ended leaves the state as it was: why, and where to instead, is told all the same. */
+    if (c->state == c->told) tw_tell_state(c, event);
+}
+
+static bool tw_tell_error(tw_client *c, tw_event *event)
+{
+    if (c->error == TW_NO_ERROR) return false;
+    event->type = TW_EVENT_ERROR;
+    event->state = c->error;
+    event->number = c->reason;
+    c->error = TW_NO_ERROR;
+    return true;
+}
+
+/* The server has said something: twice its interval and 5 s from now [9]. */
+static void tw_alive(tw_client *c)
+{
+    if (c->welcomed) c->dead_in = 2 * c->ping_ms + 5000;
+}
+
+/* What has been read of a frame. */
+static void tw_take(tw_client *c, size_t len)
+{
+    c->drop += len;
+    c->left -= len;
+}
+
+/* Where an event is about a room. */
+static void tw_about(const tw_client *c, tw_event *event, unsigned type)
+{
+    event->type = (tw_event_type)type;
+    event->kind = tw_kind(c->frame_flags);
+    event->room = tw_handle_of(c, c->room) - 1;
+}
+
+/* Time has passed for what is due in so many milliseconds. */
+static void tw_pass(uint32_t *due_in, uint32_t passed)
+{
+    *due_in -= passed < *due_in ? passed : *due_in;
+}
+
+#ifdef TICKWIRE_SENSOR
+
+/* ---------------------------------------------------------------------------------------------- the sensor */
+
+/* Appends a frame to `out`, with an extension where `content` is not empty. False where there is no place. */
+static bool tw_say(tw_client *c, const tw_frame *frame, unsigned type, tw_bytes content)
+{
+    tw_writer out = tw_write(c->config.out, c->config.out_size, c->out_len);
+    tw_encode(TW_FROM_CLIENT, frame, &out);
+    tw_put_extension(&out, type, content);
+    tw_patch(&out, c->out_len);
+    if (out.len > out.size) return false;
+    c->out_len = out.len;
+    return true;
+}
+
+/* Says a command that has one argument, or a hello, which needs none. */
+static bool tw_command(tw_client *c, unsigned command, unsigned arg, tw_bytes content)
+{
+    tw_frame frame;
+    memset(&frame, 0, sizeof frame);
+    frame.type = TW_CONTROL;
+    frame.command = (uint8_t)command;
+    frame.request = TW_REQUEST_HELLO;
+    frame.arg[0] = arg;
+    return tw_say(c, &frame, TW_EXT_TOKEN, content);
+}
+
+/* Whether a room is to be joined, now or later. */
+static bool tw_is_due(const tw_room *room)
+{
+    return room->state == TW_ROOM_JOINING && !room->asked;
+}
+
+/* Says what is due, as far as there is place for it. */
+static void tw_compose(tw_client *c)
+{
+    static const uint8_t magic[] = {0xd7, 0x54, 0x57, 1};
+    tw_frame frame;
+    unsigned i;
+    if (!c->hello) {
+        memcpy(c->config.out, magic, sizeof magic);
+        c->out_len = sizeof magic;
+        c->hello = tw_command(c, TW_HELLO, 0, c->config.token);
+    }
+    memset(&frame, 0, sizeof frame);
+    if (c->ponging) {
+        frame.type = TW_PING;
+        frame.flags = TW_FLAG_ANSWER;
+        frame.arg[0] = c->pong;
+        frame.arg[1] = c->consumed;
+        c->ponging = !tw_say(c, &frame, 0, tw_span(NULL, 0));
+    }
+    frame.type = TW_CONTROL;
+    frame.command = TW_JOIN;
+    for (i = 0; i < c->config.room_count; i++) {
+        tw_room *room = &c->config.rooms[i];
+        if (!tw_is_due(room) || room->retry_in > 0) continue;
+        frame.arg[0] = i + 1;
+        frame.request = TW_REQUEST_HELLO + frame.arg[0];
+        frame.arg[1] = room->mode & ~(unsigned)TW_ECHO;
+        frame.text = tw_span((const uint8_t *)room->name, strlen(room->name));
+        room->asked = tw_say(c, &frame, TW_EXT_SHOWN, room->presence);
+    }
+}
+
+tw_bytes tw_output(tw_client *c)
+{
+    if (c->link != TW_LINK_OPEN || c->shut) return tw_span(NULL, 0);
+    if (!c->closing) tw_compose(c);
+    return tw_span(c->config.out, c->out_len);
+}
+
+void tw_written(tw_client *c, size_t len)
+{
+    c->out_len -= len;
+    memmove(c->config.out, c->config.out + len, c->out_len);
+}
+
+static tw_result tw_queue(tw_client *c, unsigned index, unsigned kind, uint64_t key, tw_bytes payload, unsigned options)
+{
+    const tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
+    tw_frame frame;
+    if (room == NULL || room->state == TW_ROOM_LEFT) return TW_NO_ROOM;
+    if (room->state != TW_ROOM_JOINED) return TW_DROPPED;
+    /* With its header and its numbers, in an `out` that is empty. */
+    if (payload.len > c->max_message || payload.len + 20 > c->config.out_size) return TW_TOO_LARGE;
+    memset(&frame, 0, sizeof frame);
+    frame.type = TW_DATA;
+    frame.flags = (uint8_t)(kind << 1 | (options & TW_URGENT));
+    frame.arg[0] = (uint64_t)index + 1;
+    frame.arg[1] = key;
+    frame.rest = payload;
+    return tw_say(c, &frame, 0, tw_span(NULL, 0)) ? TW_OK : TW_FULL;
+}
+
+/* Forgets what belonged to this connection. `say`: the reason for a CLOSE; 0: it is broken, or closed already. */
+static void tw_hang_up(tw_client *c, uint8_t say)
+{
+    unsigned i;
+    if (c->welcomed && c->steady_in == 0) c->tries = 0;
+    c->closing = say != 0 && c->link == TW_LINK_OPEN && c->hello && tw_command(c, TW_CLOSE, say, tw_span(NULL, 0));
+    c->shut = !c->closing && c->link != TW_LINK_NONE;
+    c->dead_in = 2000;
+    c->hello = c->welcomed = c->ponging = false;
+    c->in_len = c->drop = c->left = c->skip = 0;
+    c->stage = TW_STAGE_HEADER;
+    if (!c->closing) c->out_len = 0;
+    for (i = 0; i < c->config.room_count; i++) {
+        tw_room *room = &c->config.rooms[i];
+        room->asked = false;
+        if (room->state == TW_ROOM_JOINED) room->state = TW_ROOM_JOINING;
+    }
+}
+
+/* For good. */
+static void tw_give_up(tw_client *c, uint32_t reason)
+{
+    unsigned i;
+    c->state = TW_CLOSED;
+    c->reason = reason;
+    for (i = 0; i < c->config.room_count; i++) {
+        tw_room *room = &c->config.rooms[i];
+        room->state = TW_ROOM_LEFT;
+        room->reason = reason;
+    }
+}
+
+/* The session is over, as the server or the line will have it: what follows from the reason, 0 where there is none. */
+static void tw_over(tw_client *c, uint32_t reason, uint32_t told, uint8_t say)
+{
+    tw_hang_up(c, say);
+    if (c->state != TW_CONNECTING && c->state != TW_CONNECTED) return;
+    c->state = TW_CONNECTING;
+    c->reason = reason;
+    c->retry_in = tw_again(c, reason, told, &c->tries);
+    if (c->retry_in == TW_NEVER) tw_give_up(c, reason);
+}
+
+static tw_room *tw_by_id(tw_client *c, uint64_t id)
+{
+    unsigned i;
+    for (i = 0; i < c->config.room_count; i++) {
+        tw_room *room = &c->config.rooms[i];
+        if (room->state == TW_ROOM_JOINED && room->id == id) return room;
+    }
+    return NULL;
+}
+
+static bool tw_handle_welcome(tw_client *c, const tw_frame *frame)
+{
+    if (c->welcomed) return false;
+    c->max_message = tw_most(frame->arg[5], 0xffff);
+    c->ping_ms = tw_most(frame->arg[8], TW_LONGEST);
+    c->consumed = 0;
+    c->steady_in = 5000;
+    c->welcomed = true;
+    tw_alive(c);
+    c->state = TW_CONNECTED;
+    c->reason = 0;
+    return true;
+}
+
+/* The server does not want this client in a room, for now or for good. */
+static void tw_refuse(tw_client *c, tw_room *room, const tw_frame *frame)
+{
+    room->reason = tw_most(frame->arg[1], UINT32_MAX);
+    room->state = TW_ROOM_JOINING;
+    room->asked = false;
+    room->retry_in = tw_again(c, room->reason, tw_after(frame), &room->tries);
+    if (room->retry_in == TW_NEVER) room->state = TW_ROOM_LEFT;
+}
+
+/* JOINED, LEFT, or a JOIN that was refused. False where it is not about a room that may be told so. */
+static bool tw_handle_room(tw_client *c, uint64_t handle, const tw_frame *frame)
+{
+    tw_room *room = tw_by_handle(c, handle);
+    if (room == NULL || !room->asked || (frame->command == TW_LEFT) != (room->state == TW_ROOM_JOINED)) return false;
+    if (frame->command != TW_JOINED) {
+        tw_refuse(c, room, frame);
+        return true;
+    }
+    room->id = frame->arg[1];
+    room->member = frame->arg[2];
+    room->collecting = false;
+    room->state = TW_ROOM_JOINED;
+    room->reason = 0;
+    room->tries = 0;
+    return true;
+}
+
+static bool tw_handle_control(tw_client *c, tw_bytes payload, tw_event *event)
+{
+    tw_frame frame;
+    tw_bytes content;
+    unsigned list;
+    if (!tw_fields(TW_FROM_SERVER, TW_CONTROL, 0, payload, &frame)) return false;
+    if (!tw_has_list(&frame)) return c->welcomed;
+    list = tw_walk(frame.rest, 0, &content);
+    /* Of a list that is longer than `in` the end is not here. */
+    if (list == TW_LIST_BAD && c->left == 0) return false;
+    if (frame.command == TW_CLOSE) {
+        /* [3.3] it is obeyed whatever it says beside. */
+        tw_tell_ending(c, &frame, event);
+        return true;
+    }
+    if (frame.command == TW_WELCOME) return list == TW_LIST_ODD || tw_handle_welcome(c, &frame);
+    if (!c->welcomed) return false;
+    if (list == TW_LIST_ODD) return true;
+    switch (frame.command) {
+    case TW_JOINED:
+    case TW_LEFT: return tw_handle_room(c, frame.arg[0], &frame);
+    case TW_REFUSED:
+        if (frame.arg[0] == 0) return tw_handle_room(c, frame.request - TW_REQUEST_HELLO, &frame);
+        event->type = TW_EVENT_REFUSED;
+        event->room = c->config.room_count;
+        event->number = frame.arg[1];
+        event->position = frame.arg[0];
+        break;
+    case TW_GAP:
+        if ((c->room = tw_by_id(c, frame.arg[0])) == NULL) return false;
+        c->room->collecting = false;
+        tw_about(c, event, TW_EVENT_OUTCOME);
+        event->state = TW_SNAPSHOT;
+        break;
+    case TW_GOING_AWAY:
+        tw_extension(frame.rest, TW_EXT_ADDRESS, &event->subject);
+        /* [6.9] the time is exact. */
+        tw_over(c, 100, tw_most(frame.arg[0], TW_LONGEST), 200);
+        break;
+    default: break;
+    }
+    return true;
+}
+
+static bool tw_handle_ping(tw_client *c, tw_bytes payload)
+{
+    tw_frame frame;
+    if (!c->welcomed || !tw_decode(TW_FROM_SERVER, TW_PING, c->frame_flags, payload, &frame)) return false;
+    c->ponging = !(c->frame_flags & TW_FLAG_ANSWER);
+    c->pong = frame.arg[0];
+    return true;
+}
+
+/* The head of a data frame [8.1]. Presence, directs and members are not for sensors. */
+static bool tw_handle_head(tw_client *c, tw_bytes head, tw_event *event)
+{
+    unsigned kind = tw_kind(c->frame_flags);
+    tw_frame frame;
+    tw_room *room;
+    if (!tw_fields(TW_FROM_SERVER, TW_DATA, c->frame_flags, head, &frame)) return false;
+    c->room = room = tw_by_id(c, frame.arg[0]);
+    c->room_position = frame.arg[1];
+    c->tick = (uint16_t)frame.arg[2];
+    /* Compression is not offered. */
+    if (room == NULL || c->frame_flags & TW_FLAG_COMPRESSED) return false;
+    tw_take(c, head.len - frame.rest.len);
+    c->stage = TW_STAGE_RECORDS;
+    c->hidden = kind > TW_KIND_VALUE && kind != TW_KIND_SNAPSHOT;
+    if (c->hidden) c->skip = c->left;
+    if (kind == TW_KIND_SNAPSHOT && !room->collecting) {
+        tw_about(c, event, TW_EVENT_SNAPSHOT);
+        event->snapshot = room->collecting = true;
+    }
+    return true;
+}
+
+/* A record whose payload is here, or is too large to be (NULL). */
+static bool tw_handle_record(tw_client *c, const tw_record *record, tw_bytes payload, tw_event *event)
+{
+    unsigned kind = tw_kind(c->frame_flags);
+    /* One's own, but in a snapshot, which replaces everything. */
+    if (kind <= TW_KIND_VALUE && record->member == c->room->member && !(c->room->mode & TW_ECHO)) return true;
+    tw_about(c, event, kind == TW_KIND_EVENT ? TW_EVENT_MESSAGE : TW_EVENT_VALUE);
+    event->member = record->member;
+    event->key = record->key;
+    event->position = c->room_position;
+    event->tick = c->tick;
+    event->snapshot = kind == TW_KIND_SNAPSHOT;
+    event->payload = payload;
+    if (payload.at == NULL) {
+        event->type = TW_EVENT_SKIPPED;
+        event->number = record->len;
+    }
+    return true;
+}
+
+/* The end of a frame. */
+static void tw_finish(tw_client *c, tw_event *event)
+{
+    c->stage = TW_STAGE_HEADER;
+    /* [9] beginning with WELCOME. */
+    c->consumed += c->frame_bytes;
+    if (c->frame_type != TW_DATA || tw_kind(c->frame_flags) != TW_KIND_SNAPSHOT || c->frame_flags & TW_FLAG_MORE) return;
+    c->room->collecting = false;
+    tw_about(c, event, TW_EVENT_SNAPSHOT);
+}
+
+/* What is to be told before anything else is read. */
+static bool tw_tell(tw_client *c, tw_event *event)
+{
+    unsigned i;
+    if (c->state != c->told) {
+        tw_tell_state(c, event);
+        return true;
+    }
+    for (i = 0; i < c->config.room_count; i++) {
+        tw_room *room = &c->config.rooms[i];
+        if (room->state == room->told) continue;
+        event->type = TW_EVENT_ROOM;
+        event->room = i;
+        event->member = room->member;
+        event->before = room->told;
+        event->state = room->told = room->state;
+        event->number = room->reason;
+        return true;
+    }
+    return tw_tell_error(c, event);
+}
+
+#else /* not TICKWIRE_SENSOR */
+
 /* Whether news of this room are for the application, and its messages may leave. */
 static bool tw_shows(const tw_room *room)
 {
@@ -742,12 +1175,10 @@ static bool tw_select(tw_client *c)
     return false;
 }
 
-/* Appends an extension where there is something to say. */
-static void tw_put_extension(tw_writer *out, unsigned type, tw_bytes content)
+/* Whether a room is to be joined, now or later. */
+static bool tw_is_due(const tw_room *room)
 {
-    if (content.len == 0) return;
-    tw_put_byte(out, type);
-    tw_put_string(out, content);
+    return room->wanted && room->phase <= TW_PHASE_HELD;
 }
 
 /* What is to be said of a room. False where there is nothing. */
@@ -768,7 +1199,7 @@ static bool tw_ask(tw_client *c, tw_room *room, tw_frame *frame)
         room->leave = false;
         return true;
     }
-    if (room->wanted && room->phase <= TW_PHASE_HELD && room->retry_in == 0) {
+    if (tw_is_due(room) && room->retry_in == 0) {
         frame->command = TW_JOIN;
         frame->arg[1] = room->mode & ~(unsigned)TW_ECHO;
         frame->text = tw_span((const uint8_t *)room->name, strlen(room->name));
@@ -960,52 +1391,7 @@ static tw_result tw_queue(tw_client *c, unsigned index, unsigned kind, uint64_t 
     return TW_OK;
 }
 
-tw_result tw_publish(tw_client *c, unsigned room, tw_bytes payload, unsigned options)
-{
-    return tw_queue(c, room, TW_KIND_EVENT, 0, payload, options);
-}
-
-tw_result tw_set(tw_client *c, unsigned room, uint64_t key, tw_bytes payload, unsigned options)
-{
-    return tw_queue(c, room, TW_KIND_VALUE, key * 2, payload, options);
-}
-
-tw_result tw_set_room(tw_client *c, unsigned room, uint64_t key, tw_bytes payload, unsigned options)
-{
-    return tw_queue(c, room, TW_KIND_VALUE, key * 2 + 1, payload, options);
-}
-
-tw_result tw_send(tw_client *c, unsigned room, uint64_t member, tw_bytes payload, unsigned options)
-{
-    return tw_queue(c, room, TW_KIND_DIRECT, member, payload, options);
-}
-
-size_t tw_pending(const tw_client *c)
-{
-    return c->out_len;
-}
-
 /* ------------------------------------------------------------------------------------------------- endings */
-
-/* A number from 0 to `most`. */
-static uint32_t tw_random(tw_client *c, uint32_t most)
-{
-    c->random ^= c->random << 13;
-    c->random ^= c->random >> 17;
-    c->random ^= c->random << 5;
-    return c->random % (most + 1);
-}
-
-/* In how many milliseconds to try again after this reason (SPEC 2). `told` is what the server said, or TW_NEVER. */
-static uint32_t tw_again(tw_client *c, uint32_t reason, uint32_t told, uint8_t *tries)
-{
-    uint32_t most = (uint32_t)500 << *tries;
-    if (reason - 200 < 100 || reason - 960 < 40) return TW_NEVER;
-    if (reason - 100 < 100 || reason - 930 < 30) return told != TW_NEVER ? told : 10000 + tw_random(c, 10000);
-    /* 500 ms, doubled up to 20 s, all of it random but the first 500 ms; never more than 20 s. */
-    if (*tries < 6) ++*tries;
-    return tw_most(500 + tw_random(c, tw_most(most, 20000)), 20000);
-}
 
 /* Forgets what belonged to this connection. `say`: the reason for a CLOSE; 0: it is broken, or closed already. */
 static void tw_hang_up(tw_client *c, uint8_t say)
@@ -1097,28 +1483,6 @@ static tw_room *tw_by_id(tw_client *c, uint64_t id)
     return NULL;
 }
 
-/* What the server says about when to come back, in milliseconds. */
-static uint32_t tw_after(const tw_frame *frame)
-{
-    tw_bytes content;
-    tw_reader in;
-    uint32_t told;
-    tw_extension(frame->rest, TW_EXT_AFTER, &content);
-    in = tw_read(content);
-    told = tw_most(tw_get(&in), TW_LONGEST);
-    return in.bad ? TW_NEVER : told;
-}
-
-static void tw_tell_state(tw_client *c, tw_event *event)
-{
-    event->type = TW_EVENT_STATE;
-    event->before = c->told;
-    event->state = c->told = c->state;
-    event->number = c->reason;
-    event->dropped = c->dropped;
-    c->dropped = 0;
-}
-
 /* Tells about the message at `offset` of `out`. */
 static void tw_tell_message(const tw_client *c, size_t offset, tw_event *event)
 {
@@ -1178,12 +1542,6 @@ static bool tw_handle_session(tw_client *c, const tw_frame *frame)
         tw_put_string(&out, token);
     }
     return true;
-}
-
-/* The server has said something: twice its interval and 5 s from now [9]. */
-static void tw_alive(tw_client *c)
-{
-    if (c->welcomed) c->dead_in = 2 * c->ping_ms + 5000;
 }
 
 static bool tw_handle_welcome(tw_client *c, const tw_frame *frame)
@@ -1335,12 +1693,7 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, tw_event *event)
     if (list == TW_LIST_BAD && c->left == 0) return false;
     if (frame.command == TW_CLOSE) {
         /* [3.3] it is obeyed whatever it says beside. */
-        tw_extension(frame.rest, TW_EXT_TEXT, &event->payload);
-        tw_extension(frame.rest, TW_EXT_ADDRESS, &event->subject);
-        if (frame.arg[0] == 207) c->error = TW_ERROR_VERSION;
-        tw_over(c, tw_most(frame.arg[0], UINT32_MAX), tw_after(&frame), 0);
-        /* An attempt that the server has ended leaves the state as it was: why, and where to instead, is told all the same. */
-        if (c->state == c->told) tw_tell_state(c, event);
+        tw_tell_ending(c, &frame, event);
         return true;
     }
     if (!c->welcomed && frame.command != TW_WELCOME) return false;
@@ -1389,21 +1742,6 @@ static bool tw_handle_ping(tw_client *c, tw_bytes payload)
         return tw_accept(c, frame.arg[4]);
     }
     return tw_accept(c, frame.arg[1]);
-}
-
-/* What has been read of a frame. */
-static void tw_take(tw_client *c, size_t len)
-{
-    c->drop += len;
-    c->left -= len;
-}
-
-/* Where an event is about a room. */
-static void tw_about(const tw_client *c, tw_event *event, unsigned type)
-{
-    event->type = (tw_event_type)type;
-    event->kind = tw_kind(c->frame_flags);
-    event->room = tw_handle_of(c, c->room) - 1;
 }
 
 /* The head of a data frame [8.1]. */
@@ -1501,6 +1839,57 @@ static void tw_finish(tw_client *c, tw_event *event)
     }
 }
 
+/* What is to be told of a room. */
+static bool tw_tell_room(tw_room *room, tw_event *event)
+{
+    event->member = room->member;
+    if (room->state != room->told) {
+        event->type = TW_EVENT_ROOM;
+        event->before = room->told;
+        event->state = room->told = room->state;
+        event->number = room->reason;
+        event->dropped = room->dropped;
+        room->dropped = 0;
+    } else if (room->outcome != TW_NO_OUTCOME) {
+        event->type = TW_EVENT_OUTCOME;
+        event->state = room->outcome;
+        event->key = room->lost_from;
+        event->position = room->position;
+        room->outcome = TW_NO_OUTCOME;
+    }
+    return event->type != TW_EVENT_NONE;
+}
+
+/* What is to be told before anything else is read. */
+static bool tw_tell(tw_client *c, tw_event *event)
+{
+    if (c->state != c->told) {
+        tw_tell_state(c, event);
+        return true;
+    }
+    for (event->room = 0; event->room < c->config.room_count; event->room++)
+        if (tw_tell_room(&c->config.rooms[event->room], event)) return true;
+    if (tw_tell_error(c, event)) return true;
+    if (c->tell_token) {
+        event->type = TW_EVENT_TOKEN;
+        c->tell_token = false;
+    } else if (c->directs_lost > 0) {
+        event->type = TW_EVENT_LOST_DIRECTS;
+        event->key = c->directs_lost;
+        event->position = c->directs;
+        c->directs_lost = 0;
+    } else if (c->unconfirmed) {
+        event->type = TW_EVENT_UNCONFIRMED;
+        tw_tell_message(c, 0, event);
+        c->pop = true;
+    }
+    return event->type != TW_EVENT_NONE;
+}
+
+#endif /* TICKWIRE_SENSOR */
+
+/* ------------------------------------------------------------------------------------------ bytes and pieces */
+
 static bool tw_read_header(tw_client *c, const uint8_t *at)
 {
     c->frame_type = at[0];
@@ -1590,60 +1979,10 @@ static bool tw_step(tw_client *c, tw_event *event)
     return went != TW_MORE;
 }
 
-/* What is to be told of a room. */
-static bool tw_tell_room(tw_room *room, tw_event *event)
-{
-    event->member = room->member;
-    if (room->state != room->told) {
-        event->type = TW_EVENT_ROOM;
-        event->before = room->told;
-        event->state = room->told = room->state;
-        event->number = room->reason;
-        event->dropped = room->dropped;
-        room->dropped = 0;
-    } else if (room->outcome != TW_NO_OUTCOME) {
-        event->type = TW_EVENT_OUTCOME;
-        event->state = room->outcome;
-        event->key = room->lost_from;
-        event->position = room->position;
-        room->outcome = TW_NO_OUTCOME;
-    }
-    return event->type != TW_EVENT_NONE;
-}
-
-/* What is to be told before anything else is read. */
-static bool tw_tell(tw_client *c, tw_event *event)
-{
-    if (c->state != c->told) {
-        tw_tell_state(c, event);
-        return true;
-    }
-    for (event->room = 0; event->room < c->config.room_count; event->room++)
-        if (tw_tell_room(&c->config.rooms[event->room], event)) return true;
-    if (c->error != TW_NO_ERROR) {
-        event->type = TW_EVENT_ERROR;
-        event->state = c->error;
-        event->number = c->reason;
-        c->error = TW_NO_ERROR;
-    } else if (c->tell_token) {
-        event->type = TW_EVENT_TOKEN;
-        c->tell_token = false;
-    } else if (c->directs_lost > 0) {
-        event->type = TW_EVENT_LOST_DIRECTS;
-        event->key = c->directs_lost;
-        event->position = c->directs;
-        c->directs_lost = 0;
-    } else if (c->unconfirmed) {
-        event->type = TW_EVENT_UNCONFIRMED;
-        tw_tell_message(c, 0, event);
-        c->pop = true;
-    }
-    return event->type != TW_EVENT_NONE;
-}
-
 bool tw_next(tw_client *c, tw_event *event)
 {
     memset(event, 0, sizeof *event);
+#ifndef TICKWIRE_SENSOR
     if (c->pop) {
         tw_frame frame;
         c->pop = false;
@@ -1653,6 +1992,7 @@ bool tw_next(tw_client *c, tw_event *event)
         /* What was never written begins behind: its place is the front now. */
         if (!c->unconfirmed) c->cursor = c->kept_len;
     }
+#endif
     while (!tw_tell(c, event)) {
         event->member = 0;
         event->room = 0;
@@ -1685,7 +2025,9 @@ size_t tw_feed(tw_client *c, const uint8_t *bytes, size_t len)
     memcpy(c->config.in + c->in_len, bytes, len);
     c->in_len += len;
     c->unread = true;
+#ifndef TICKWIRE_SENSOR
     c->slept = false;
+#endif
     tw_alive(c);
     return len;
 }
@@ -1697,43 +2039,48 @@ bool tw_init(tw_client *c, const tw_config *config)
     memset(c, 0, sizeof *c);
     c->config = *config;
     c->random = config->seed != 0 ? config->seed : 1;
-    c->max_message = 0xffff;
     memset(config->rooms, 0, config->room_count * sizeof *config->rooms);
+#ifdef TICKWIRE_SENSOR
+    return config->in_size >= TW_IN_MIN && config->out_size >= TW_CONTROL_MIN(config->token.len, 0);
+#else
+    c->max_message = 0xffff;
     return config->in_size >= TW_IN_MIN && tw_set_token(c, config->token);
-}
-
-/* Time has passed for what is due in so many milliseconds. */
-static void tw_pass(uint32_t *due_in, uint32_t passed)
-{
-    *due_in -= passed < *due_in ? passed : *due_in;
+#endif
 }
 
 tw_action tw_poll(tw_client *c, uint64_t now)
 {
     uint32_t passed = tw_most(now - c->now, UINT32_MAX);
+    unsigned i;
+#ifndef TICKWIRE_SENSOR
     /* So late is who slept. */
     bool late = passed >= c->dead_in + 5000;
-    unsigned i;
+    tw_pass(&c->ping_in, passed);
+#endif
     c->now = now;
     tw_pass(&c->retry_in, passed);
     tw_pass(&c->dead_in, passed);
     tw_pass(&c->steady_in, passed);
-    tw_pass(&c->ping_in, passed);
     for (i = 0; i < c->config.room_count; i++) tw_pass(&c->config.rooms[i].retry_in, passed);
     if (c->link == TW_LINK_NONE) {
-        if (c->state != TW_CONNECTING || c->state != c->told || c->want_token || c->retry_in > 0) return TW_NOTHING;
+        if (c->state != TW_CONNECTING || c->state != c->told || c->retry_in > 0) return TW_NOTHING;
+#ifndef TICKWIRE_SENSOR
+        if (c->want_token) return TW_NOTHING;
+#endif
         c->link = TW_LINK_OPENING;
         c->dead_in = 10000;
         return TW_OPEN;
     }
     if (c->dead_in == 0 && !c->shut) {
-        if (late && c->welcomed && !c->slept) {
+        if (c->closing != 0) {
+            c->shut = true;
+#ifndef TICKWIRE_SENSOR
+        } else if (late && c->welcomed && !c->slept) {
             /* The server is asked (SPEC 2), and once, until it says something. */
             c->slept = true;
             c->ping_in = 0;
             c->dead_in = 5000;
-        } else if (c->closing != 0) {
-            c->shut = true;
+#endif
         } else {
             tw_over(c, 0, TW_NEVER, 0);
         }
@@ -1746,14 +2093,20 @@ uint32_t tw_wait(const tw_client *c)
     uint32_t wait = 60000;
     unsigned i;
     if (c->unread && !c->ponging && c->in_len > c->drop) return 0;
-    if (c->link == TW_LINK_NONE)
-        return c->state == TW_CONNECTING && !c->want_token ? tw_most(c->retry_in, wait) : wait;
+    if (c->link == TW_LINK_NONE) {
+#ifndef TICKWIRE_SENSOR
+        if (c->want_token) return wait;
+#endif
+        return c->state == TW_CONNECTING ? tw_most(c->retry_in, wait) : wait;
+    }
     wait = tw_most(c->dead_in, wait);
     if (!c->welcomed) return wait;
+#ifndef TICKWIRE_SENSOR
     wait = tw_most(c->ping_in, wait);
+#endif
     for (i = 0; i < c->config.room_count; i++) {
         const tw_room *room = &c->config.rooms[i];
-        if (room->wanted && room->phase == TW_PHASE_NONE) wait = tw_most(room->retry_in, wait);
+        if (tw_is_due(room)) wait = tw_most(room->retry_in, wait);
     }
     return wait;
 }
@@ -1779,7 +2132,9 @@ void tw_connect(tw_client *c)
     c->retry_in = 0;
     c->tries = 0;
     c->reason = 0;
+#ifndef TICKWIRE_SENSOR
     c->asked_token = c->want_token = false;
+#endif
 }
 
 void tw_disconnect(tw_client *c)
@@ -1787,7 +2142,9 @@ void tw_disconnect(tw_client *c)
     if (c->state == TW_CLOSED || c->state == TW_DISCONNECTED) return;
     c->state = TW_DISCONNECTED;
     c->reason = 200;
+#ifndef TICKWIRE_SENSOR
     c->resume[0] = 0;
+#endif
     tw_hang_up(c, 200);
 }
 
@@ -1798,22 +2155,52 @@ void tw_close(tw_client *c)
     tw_give_up(c, 200);
 }
 
+tw_result tw_publish(tw_client *c, unsigned room, tw_bytes payload, unsigned options)
+{
+    return tw_queue(c, room, TW_KIND_EVENT, 0, payload, options);
+}
+
+tw_result tw_set(tw_client *c, unsigned room, uint64_t key, tw_bytes payload, unsigned options)
+{
+    return tw_queue(c, room, TW_KIND_VALUE, key * 2, payload, options);
+}
+
+tw_result tw_set_room(tw_client *c, unsigned room, uint64_t key, tw_bytes payload, unsigned options)
+{
+    return tw_queue(c, room, TW_KIND_VALUE, key * 2 + 1, payload, options);
+}
+
+size_t tw_pending(const tw_client *c)
+{
+    return c->out_len;
+}
+
 bool tw_join(tw_client *c, unsigned index, const char *name, uint8_t mode, tw_bytes presence)
 {
     tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
-    if (room == NULL || room->wanted || c->state == TW_CLOSED || TW_CONTROL_MIN(0, presence.len) > c->config.control_size ||
-        strlen(name) > 64)
-        return false;
+    if (room == NULL || c->state == TW_CLOSED || strlen(name) > 64) return false;
+#ifdef TICKWIRE_SENSOR
+    if (room->state != TW_ROOM_LEFT || TW_CONTROL_MIN(0, presence.len) > c->config.out_size) return false;
+    room->asked = false;
+#else
+    if (room->wanted || TW_CONTROL_MIN(0, presence.len) > c->config.control_size) return false;
+    room->wanted = true;
+    room->what = 0;
+#endif
     room->name = name;
     room->mode = mode;
     room->presence = presence;
-    room->wanted = true;
     room->state = TW_ROOM_JOINING;
     room->retry_in = 0;
     room->tries = 0;
     room->reason = 0;
-    room->what = 0;
     return true;
+}
+
+#ifndef TICKWIRE_SENSOR
+tw_result tw_send(tw_client *c, unsigned room, uint64_t member, tw_bytes payload, unsigned options)
+{
+    return tw_queue(c, room, TW_KIND_DIRECT, member, payload, options);
 }
 
 void tw_leave(tw_client *c, unsigned index)
@@ -1829,6 +2216,13 @@ void tw_leave(tw_client *c, unsigned index)
     room->known = false;
 }
 
+void tw_pause(tw_client *c, unsigned index, bool paused)
+{
+    tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
+    /* [6.11] 2 is nothing, 0 is all. */
+    if (room != NULL) room->what = paused ? 2 : 0;
+}
+
 bool tw_set_token(tw_client *c, tw_bytes token)
 {
     if (TW_CONTROL_MIN(token.len, 0) > c->config.control_size) return false;
@@ -1838,19 +2232,14 @@ bool tw_set_token(tw_client *c, tw_bytes token)
     return true;
 }
 
-void tw_pause(tw_client *c, unsigned index, bool paused)
-{
-    tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
-    /* [6.11] 2 is nothing, 0 is all. */
-    if (room != NULL) room->what = paused ? 2 : 0;
-}
-
 uint64_t tw_server_time(tw_client *c)
 {
     uint64_t time = c->now * 1000 + c->offset;
     if (c->welcomed && time > c->last_time) c->last_time = time;
     return c->last_time;
 }
+
+#endif
 
 #endif /* TICKWIRE_CODEC_ONLY */
 
