@@ -99,6 +99,9 @@ typedef struct tw_frame {
     uint64_t arg[10]; /* WELCOME and JOINED have that many */
     tw_bytes text;
     tw_bytes rest;
+#ifdef TICKWIRE_SENSOR
+    tw_bytes ext[8]; /* extensions of a command */
+#endif
 } tw_frame;
 
 /* A message within a data frame of a server [8.2]. */
@@ -116,6 +119,10 @@ typedef struct tw_presence {
     tw_bytes data;
 } tw_presence;
 
+#ifdef TICKWIRE_SENSOR
+#define TW_CODEC static
+#else
+#define TW_CODEC
 /* Takes a varint [3.1]: below 2^53 and minimal, else the reader is bad. */
 uint64_t tw_get(tw_reader *in);
 
@@ -142,6 +149,7 @@ bool tw_get_presence(tw_bytes payload, tw_presence *presence);
 
 /* Finds an extension in a list [3.3]. False where it is not there. */
 bool tw_extension(tw_bytes list, uint64_t type, tw_bytes *content);
+#endif
 
 /* ----------------------------------------------------------------------------------------------- client */
 
@@ -261,25 +269,28 @@ typedef struct tw_room {
 typedef struct tw_config {
     uint8_t *in; /* what has come: at least TW_IN_MIN, and as much as the largest message with 24 bytes beside it */
     size_t in_size;
-    uint8_t *out; /* messages until they are accepted: each takes its length and up to 20 bytes */
+    uint8_t *out; /* messages until they are accepted: each takes its length and up to 20 bytes. Of a sensor everything that
+                     is to leave: at least TW_CONTROL_MIN, of its token or the longest presence data */
     size_t out_size;
-    uint8_t *control; /* one command on its way: TW_CONTROL_MIN */
-    size_t control_size;
     tw_room *rooms; /* any number; zeroed by tw_init */
     unsigned room_count;
     tw_bytes token; /* [15.1]; empty: none */
-    bool renews;    /* whether the program can get another token when asked by TW_EVENT_TOKEN */
     uint32_t seed;  /* of the backoff: different on every device, such as its serial number; not 0 */
+#ifndef TICKWIRE_SENSOR
+    uint8_t *control; /* one command on its way: TW_CONTROL_MIN */
+    size_t control_size;
+    bool renews; /* whether the program can get another token when asked by TW_EVENT_TOKEN */
+#endif
 } tw_config;
 
 /* A client. The members are its own. */
 typedef struct tw_client {
     uint8_t stage, frame_type, frame_flags, state, told, link, error, closing, tries;
-    bool shut, hello, welcomed, ponging, hidden, unread;
+    bool shut, hello, welcomed, ponging, unread;
 #ifdef TICKWIRE_SENSOR
-    uint16_t tick;
+    uint32_t now;
 #else
-    bool asked_token, want_token, tell_token, renew, unconfirmed, pop, slept;
+    bool asked_token, want_token, tell_token, renew, unconfirmed, pop, slept, hidden;
     uint8_t pings, samples;
     uint32_t capabilities, rtt, sent_count, ping_in;
     size_t kept_len, cursor, tx, control_len, control_at, dropped;
@@ -288,8 +299,9 @@ typedef struct tw_client {
     size_t in_len, drop, left, skip, frame_bytes, out_len;
     uint32_t retry_in, dead_in, steady_in, reason, random, max_message, ping_ms;
     tw_config config;
-    uint64_t now, pong, consumed, room_position;
+    uint64_t pong, consumed;
 #ifndef TICKWIRE_SENSOR
+    uint64_t now, room_position;
     uint64_t accepted, directs, directs_lost, offset, last_time;
     uint8_t resume[1 + 64 + 8]; /* as in HELLO: its length, the token, place for a number */
 #endif
@@ -369,12 +381,21 @@ uint64_t tw_server_time(tw_client *client);
 extern "C" {
 #endif
 
+/* Of a function that is called in several places: compilers take some of these for cheaper inline than they are. */
+#ifdef __GNUC__
+#define TW_ONCE __attribute__((noinline))
+#else
+#define TW_ONCE
+#endif
+
 /* ------------------------------------------------------------------------------------------------ codec */
 
+#ifndef TICKWIRE_SENSOR
 /* What the numbers of a frame look like: v is a varint, s a string, a digit so many bytes. By command, then ping of a
  * client, ping and answer of a server, event of a client, its other data, data of a server. */
 static const char tw_layouts[] =
     ";vvv;v14vvvvvvv;v1s;vvv118vvvv;v;vv;vv;v;vv;v8vv;v1vv;;vs;s;vv;vvvs;v;vvv;vv;v4vvv;v;vv;vv2";
+#endif
 
 static tw_bytes tw_span(const uint8_t *at, size_t len)
 {
@@ -405,7 +426,7 @@ static void tw_spoil(tw_reader *in)
     in->left = 0;
 }
 
-uint64_t tw_get(tw_reader *in)
+TW_CODEC uint64_t tw_get(tw_reader *in)
 {
     const uint8_t *at = in->at;
     size_t len = 0;
@@ -425,7 +446,7 @@ uint64_t tw_get(tw_reader *in)
     return 0;
 }
 
-tw_bytes tw_get_bytes(tw_reader *in, uint64_t len)
+TW_CODEC tw_bytes tw_get_bytes(tw_reader *in, uint64_t len)
 {
     tw_bytes bytes = tw_span(in->at, 0);
     if (len > in->left) {
@@ -455,17 +476,18 @@ static void tw_put_byte(tw_writer *out, unsigned byte)
     out->len++;
 }
 
-void tw_put_bytes(tw_writer *out, tw_bytes bytes)
+TW_CODEC void tw_put_bytes(tw_writer *out, tw_bytes bytes)
 {
     for (; bytes.len > 0; bytes.len--) tw_put_byte(out, *bytes.at++);
 }
 
-void tw_put(tw_writer *out, uint64_t value)
+TW_CODEC void tw_put(tw_writer *out, uint64_t value)
 {
     for (; value > 0x7f; value >>= 7) tw_put_byte(out, (unsigned)value | 0x80);
     tw_put_byte(out, (unsigned)value);
 }
 
+#ifndef TICKWIRE_SENSOR
 /* Appends the low `len` bytes, the highest first. */
 static void tw_put_fixed(tw_writer *out, uint64_t value, unsigned len)
 {
@@ -474,6 +496,7 @@ static void tw_put_fixed(tw_writer *out, uint64_t value, unsigned len)
     for (i = 8; i > 0; value >>= 8) bytes[--i] = (uint8_t)value;
     tw_put_bytes(out, tw_span(bytes + 8 - len, len));
 }
+#endif
 
 static void tw_put_string(tw_writer *out, tw_bytes bytes)
 {
@@ -481,6 +504,7 @@ static void tw_put_string(tw_writer *out, tw_bytes bytes)
     tw_put_bytes(out, bytes);
 }
 
+#ifndef TICKWIRE_SENSOR
 static const char *tw_layout(tw_side from, const tw_frame *frame)
 {
     const char *layout = tw_layouts;
@@ -495,11 +519,13 @@ static const char *tw_layout(tw_side from, const tw_frame *frame)
         if (*layout++ == ';') index--;
     return layout;
 }
+#endif
 
-/* What a list of extensions is. */
+/* What a list of extensions is. ODD: there is one that has to be understood. */
 enum { TW_LIST_BAD, TW_LIST_FINE, TW_LIST_ODD };
 
-/* Walks a list of extensions [3.3], and takes the content of `type`. ODD: there is one that has to be understood. */
+#ifndef TICKWIRE_SENSOR
+/* Walks a list of extensions [3.3], and takes the content of `type`. */
 static unsigned tw_walk(tw_bytes list, uint64_t type, tw_bytes *content)
 {
     tw_reader in = tw_read(list);
@@ -524,6 +550,15 @@ bool tw_extension(tw_bytes list, uint64_t type, tw_bytes *content)
     return content->at != NULL;
 }
 
+static tw_bytes tw_ext(const tw_frame *frame, unsigned type)
+{
+    tw_bytes content;
+    tw_extension(frame->rest, type, &content);
+    return content;
+}
+#endif
+
+#ifndef TICKWIRE_SENSOR
 /* Reads the numbers of a frame; what is behind them is left in `rest`. */
 static bool tw_fields(tw_side from, uint8_t type, uint8_t flags, tw_bytes payload, tw_frame *frame)
 {
@@ -564,6 +599,59 @@ bool tw_decode(tw_side from, uint8_t type, uint8_t flags, tw_bytes payload, tw_f
     return tw_fields(from, type, flags, payload, frame) &&
            (!tw_has_list(frame) || tw_walk(frame->rest, 0, &content) != TW_LIST_BAD);
 }
+#endif
+
+#ifdef TICKWIRE_SENSOR
+/* What the numbers of the commands look like that a server sends to a sensor, from 0: v is a varint, a digit so many bytes that
+ * are not for sensors. */
+static const char tw_layouts[] = ";;v14vvvvvvv;;vvv118vvvv;;vv;vv;v;vv;v8vv;";
+
+/* Walks the extensions of a frame [3.3], and keeps those that it may have. */
+static unsigned tw_walk(tw_frame *frame)
+{
+    tw_reader in = tw_read(frame->rest);
+    uint64_t least = 0;
+    unsigned result = TW_LIST_FINE;
+    memset(frame->ext, 0, sizeof frame->ext);
+    while (in.left > 0) {
+        uint64_t type = tw_get(&in);
+        tw_bytes content = tw_get_string(&in);
+        /* Ascending. */
+        if (in.bad || type < least) return TW_LIST_BAD;
+        least = type + 1;
+        if (type < 8) frame->ext[type] = content;
+        if (type & 1) result = TW_LIST_ODD;
+    }
+    return result;
+}
+
+static tw_bytes tw_ext(const tw_frame *frame, unsigned type)
+{
+    return frame->ext[type];
+}
+
+/* Reads the numbers of a command that is known; what is behind them is left in `rest`. */
+static bool tw_fields(tw_bytes payload, tw_frame *frame)
+{
+    tw_reader in = tw_read(payload);
+    const char *layout = tw_layouts;
+    uint64_t *arg = frame->arg;
+    unsigned left = tw_get_byte(&in);
+    frame->command = (uint8_t)left;
+    frame->request = tw_get(&in);
+    if (left > TW_GAP) left = 0;
+    while (left > 0)
+        if (*layout++ == ';') left--;
+    for (; *layout != ';'; layout++) {
+        *arg = 0;
+        if (*layout == 'v') *arg = tw_get(&in);
+        else tw_get_bytes(&in, (uint64_t)(*layout - '0'));
+        arg++;
+    }
+    frame->rest = tw_span(in.at, in.left);
+    return !in.bad;
+}
+#endif
 
 /* Writes the length of the frame that began at `start` into its header. */
 static void tw_patch(tw_writer *out, size_t start)
@@ -576,6 +664,7 @@ static void tw_patch(tw_writer *out, size_t start)
     out->at[start + 2] = (uint8_t)len;
 }
 
+#ifndef TICKWIRE_SENSOR
 void tw_encode(tw_side from, const tw_frame *frame, tw_writer *out)
 {
     size_t start = out->len;
@@ -598,8 +687,9 @@ void tw_encode(tw_side from, const tw_frame *frame, tw_writer *out)
     tw_put_bytes(out, frame->rest);
     tw_patch(out, start);
 }
+#endif
 
-tw_record tw_get_record(tw_reader *in, uint8_t kind)
+TW_CODEC tw_record tw_get_record(tw_reader *in, uint8_t kind)
 {
     tw_record record;
     record.len = tw_get(in);
@@ -609,6 +699,7 @@ tw_record tw_get_record(tw_reader *in, uint8_t kind)
     return record;
 }
 
+#ifndef TICKWIRE_SENSOR
 bool tw_get_presence(tw_bytes payload, tw_presence *presence)
 {
     tw_reader in = tw_read(payload);
@@ -622,6 +713,7 @@ bool tw_get_presence(tw_bytes payload, tw_presence *presence)
     }
     return !in.bad;
 }
+#endif
 
 #ifndef TICKWIRE_CODEC_ONLY
 
@@ -643,6 +735,12 @@ enum { TW_REQUEST_HELLO = 1, TW_REQUEST_TOKEN = 2, TW_REQUEST_CLOSE = 3, TW_ASKS
 #define TW_LONGEST 86400000
 /* CLOSE has left. */
 #define TW_SAID 255
+/* The kinds of data that are read: of a sensor not presence, directs and members. */
+#ifdef TICKWIRE_SENSOR
+#define TW_KINDS (1u << TW_KIND_EVENT | 1u << TW_KIND_VALUE | 1u << TW_KIND_SNAPSHOT)
+#else
+#define TW_KINDS 0x3fu
+#endif
 
 
 /* What travels as 53 bits, and here has to fit into less. */
@@ -660,9 +758,15 @@ static tw_writer tw_write(uint8_t *at, size_t size, size_t len)
     return out;
 }
 
-static tw_room *tw_by_handle(tw_client *c, uint64_t handle)
+static tw_room *tw_room_at(const tw_client *c, unsigned index)
 {
-    return handle > 0 && handle <= c->config.room_count ? &c->config.rooms[(size_t)handle - 1] : NULL;
+    return index < c->config.room_count ? &c->config.rooms[index] : NULL;
+}
+
+/* Handles begin with 1. */
+static tw_room *tw_by_handle(const tw_client *c, uint64_t handle)
+{
+    return handle > UINT32_MAX ? NULL : tw_room_at(c, (unsigned)handle - 1);
 }
 
 static unsigned tw_handle_of(const tw_client *c, const tw_room *room)
@@ -690,12 +794,16 @@ static uint32_t tw_random(tw_client *c, uint32_t most)
 /* In how many milliseconds to try again after this reason (SPEC 2). `told` is what the server said, or TW_NEVER. */
 static uint32_t tw_again(tw_client *c, uint32_t reason, uint32_t told, uint8_t *tries)
 {
-    uint32_t most = (uint32_t)500 << *tries;
+    /* 500 ms, doubled up to 20 s, all of it random but the first 500 ms. */
+    uint32_t least = 500, more = tw_most((uint32_t)500 << *tries, 20000);
     if (reason - 200 < 100 || reason - 960 < 40) return TW_NEVER;
-    if (reason - 100 < 100 || reason - 930 < 30) return told != TW_NEVER ? told : 10000 + tw_random(c, 10000);
-    /* 500 ms, doubled up to 20 s, all of it random but the first 500 ms; never more than 20 s. */
-    if (*tries < 6) ++*tries;
-    return tw_most(500 + tw_random(c, tw_most(most, 20000)), 20000);
+    if (reason - 100 < 100 || reason - 930 < 30) {
+        if (told != TW_NEVER) return told;
+        least = more = 10000;
+    } else if (*tries < 6) {
+        ++*tries;
+    }
+    return tw_most(least + tw_random(c, more), 20000);
 }
 
 static void tw_over(tw_client *c, uint32_t reason, uint32_t told, uint8_t say);
@@ -703,11 +811,9 @@ static void tw_over(tw_client *c, uint32_t reason, uint32_t told, uint8_t say);
 /* What the server says about when to come back, in milliseconds. */
 static uint32_t tw_after(const tw_frame *frame)
 {
-    tw_bytes content;
     tw_reader in;
     uint32_t told;
-    tw_extension(frame->rest, TW_EXT_AFTER, &content);
-    in = tw_read(content);
+    in = tw_read(tw_ext(frame, TW_EXT_AFTER));
     told = tw_most(tw_get(&in), TW_LONGEST);
     return in.bad ? TW_NEVER : told;
 }
@@ -727,8 +833,8 @@ static void tw_tell_state(tw_client *c, tw_event *event)
 /* The end of a session, as CLOSE tells it. */
 static void tw_tell_ending(tw_client *c, const tw_frame *frame, tw_event *event)
 {
-    tw_extension(frame->rest, TW_EXT_TEXT, &event->payload);
-    tw_extension(frame->rest, TW_EXT_ADDRESS, &event->subject);
+    event->payload = tw_ext(frame, TW_EXT_TEXT);
+    event->subject = tw_ext(frame, TW_EXT_ADDRESS);
     if (frame->arg[0] == 207) c->error = TW_ERROR_VERSION;
     tw_over(c, tw_most(frame->arg[0], UINT32_MAX), tw_after(frame), 0);
     /* An attempt that the server has ended leaves the state as it was: why, and where to instead, is told all the same. */
@@ -776,28 +882,20 @@ static void tw_pass(uint32_t *due_in, uint32_t passed)
 
 /* ---------------------------------------------------------------------------------------------- the sensor */
 
-/* Appends a frame to `out`, with an extension where `content` is not empty. False where there is no place. */
-static bool tw_say(tw_client *c, const tw_frame *frame, unsigned type, tw_bytes content)
+/* Begins a frame behind what waits in `out`. */
+static void tw_begin(const tw_client *c, tw_writer *out, const uint8_t *start, size_t len)
 {
-    tw_writer out = tw_write(c->config.out, c->config.out_size, c->out_len);
-    tw_encode(TW_FROM_CLIENT, frame, &out);
-    tw_put_extension(&out, type, content);
-    tw_patch(&out, c->out_len);
-    if (out.len > out.size) return false;
-    c->out_len = out.len;
-    return true;
+    *out = tw_write(c->config.out, c->config.out_size, c->out_len);
+    tw_put_bytes(out, tw_span(start, len));
 }
 
-/* Says a command that has one argument, or a hello, which needs none. */
-static bool tw_command(tw_client *c, unsigned command, unsigned arg, tw_bytes content)
+/* Ends the frame that begins at `start`. False where there is no place for it: then there is nothing of it. */
+static bool tw_end(tw_client *c, tw_writer *out, size_t start)
 {
-    tw_frame frame;
-    memset(&frame, 0, sizeof frame);
-    frame.type = TW_CONTROL;
-    frame.command = (uint8_t)command;
-    frame.request = TW_REQUEST_HELLO;
-    frame.arg[0] = arg;
-    return tw_say(c, &frame, TW_EXT_TOKEN, content);
+    tw_patch(out, start);
+    if (out->len > out->size) return false;
+    c->out_len = out->len;
+    return true;
 }
 
 /* Whether a room is to be joined, now or later. */
@@ -809,32 +907,35 @@ static bool tw_is_due(const tw_room *room)
 /* Says what is due, as far as there is place for it. */
 static void tw_compose(tw_client *c)
 {
-    static const uint8_t magic[] = {0xd7, 0x54, 0x57, 1};
-    tw_frame frame;
+    /* Magic; request 1, no capabilities, any record, any frame: what is too large for `in` is skipped and told. */
+    static const uint8_t hello[] = {0xd7, 0x54, 0x57, 1, TW_CONTROL, 0, 0, 0, TW_HELLO, TW_REQUEST_HELLO, 0, 0, 0};
+    static const uint8_t pong[] = {TW_PING, 0, 0, TW_FLAG_ANSWER}, join[] = {TW_CONTROL, 0, 0, 0, TW_JOIN};
+    tw_writer out;
     unsigned i;
     if (!c->hello) {
-        memcpy(c->config.out, magic, sizeof magic);
-        c->out_len = sizeof magic;
-        c->hello = tw_command(c, TW_HELLO, 0, c->config.token);
+        c->out_len = 0;
+        tw_begin(c, &out, hello, sizeof hello);
+        tw_put_extension(&out, TW_EXT_TOKEN, c->config.token);
+        c->hello = tw_end(c, &out, 4);
     }
-    memset(&frame, 0, sizeof frame);
     if (c->ponging) {
-        frame.type = TW_PING;
-        frame.flags = TW_FLAG_ANSWER;
-        frame.arg[0] = c->pong;
-        frame.arg[1] = c->consumed;
-        c->ponging = !tw_say(c, &frame, 0, tw_span(NULL, 0));
+        tw_begin(c, &out, pong, sizeof pong);
+        tw_put(&out, c->pong);
+        tw_put(&out, c->consumed);
+        /* No direct was seen. */
+        tw_put_byte(&out, 0);
+        c->ponging = !tw_end(c, &out, c->out_len);
     }
-    frame.type = TW_CONTROL;
-    frame.command = TW_JOIN;
     for (i = 0; i < c->config.room_count; i++) {
         tw_room *room = &c->config.rooms[i];
         if (!tw_is_due(room) || room->retry_in > 0) continue;
-        frame.arg[0] = i + 1;
-        frame.request = TW_REQUEST_HELLO + frame.arg[0];
-        frame.arg[1] = room->mode & ~(unsigned)TW_ECHO;
-        frame.text = tw_span((const uint8_t *)room->name, strlen(room->name));
-        room->asked = tw_say(c, &frame, TW_EXT_SHOWN, room->presence);
+        tw_begin(c, &out, join, sizeof join);
+        tw_put(&out, TW_REQUEST_HELLO + 1 + i);
+        tw_put(&out, i + 1);
+        tw_put_byte(&out, room->mode & ~(unsigned)TW_ECHO);
+        tw_put_string(&out, tw_span((const uint8_t *)room->name, strlen(room->name)));
+        tw_put_extension(&out, TW_EXT_SHOWN, room->presence);
+        room->asked = tw_end(c, &out, c->out_len);
     }
 }
 
@@ -853,19 +954,19 @@ void tw_written(tw_client *c, size_t len)
 
 static tw_result tw_queue(tw_client *c, unsigned index, unsigned kind, uint64_t key, tw_bytes payload, unsigned options)
 {
-    const tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
-    tw_frame frame;
+    const tw_room *room = tw_room_at(c, index);
+    uint8_t header[4] = {TW_DATA, 0, 0, 0};
+    tw_writer out;
     if (room == NULL || room->state == TW_ROOM_LEFT) return TW_NO_ROOM;
     if (room->state != TW_ROOM_JOINED) return TW_DROPPED;
     /* With its header and its numbers, in an `out` that is empty. */
     if (payload.len > c->max_message || payload.len + 20 > c->config.out_size) return TW_TOO_LARGE;
-    memset(&frame, 0, sizeof frame);
-    frame.type = TW_DATA;
-    frame.flags = (uint8_t)(kind << 1 | (options & TW_URGENT));
-    frame.arg[0] = (uint64_t)index + 1;
-    frame.arg[1] = key;
-    frame.rest = payload;
-    return tw_say(c, &frame, 0, tw_span(NULL, 0)) ? TW_OK : TW_FULL;
+    header[3] = (uint8_t)(kind << 1 | (options & TW_URGENT));
+    tw_begin(c, &out, header, sizeof header);
+    tw_put(&out, index + 1);
+    if (kind == TW_KIND_VALUE) tw_put(&out, key);
+    tw_put_bytes(&out, payload);
+    return tw_end(c, &out, c->out_len) ? TW_OK : TW_FULL;
 }
 
 /* Forgets what belonged to this connection. `say`: the reason for a CLOSE; 0: it is broken, or closed already. */
@@ -873,7 +974,15 @@ static void tw_hang_up(tw_client *c, uint8_t say)
 {
     unsigned i;
     if (c->welcomed && c->steady_in == 0) c->tries = 0;
-    c->closing = say != 0 && c->link == TW_LINK_OPEN && c->hello && tw_command(c, TW_CLOSE, say, tw_span(NULL, 0));
+    c->closing = false;
+    if (say != 0 && c->link == TW_LINK_OPEN && c->hello) {
+        /* 200 and 201 are such varints. */
+        uint8_t ends[] = {TW_CONTROL, 0, 0, 0, TW_CLOSE, TW_REQUEST_HELLO, 0, 1};
+        tw_writer out;
+        ends[6] = say;
+        tw_begin(c, &out, ends, sizeof ends);
+        c->closing = tw_end(c, &out, c->out_len);
+    }
     c->shut = !c->closing && c->link != TW_LINK_NONE;
     c->dead_in = 2000;
     c->hello = c->welcomed = c->ponging = false;
@@ -966,11 +1075,10 @@ static bool tw_handle_room(tw_client *c, uint64_t handle, const tw_frame *frame)
 static bool tw_handle_control(tw_client *c, tw_bytes payload, tw_event *event)
 {
     tw_frame frame;
-    tw_bytes content;
     unsigned list;
-    if (!tw_fields(TW_FROM_SERVER, TW_CONTROL, 0, payload, &frame)) return false;
-    if (!tw_has_list(&frame)) return c->welcomed;
-    list = tw_walk(frame.rest, 0, &content);
+    if (!tw_fields(payload, &frame)) return false;
+    if (frame.command < TW_WELCOME || frame.command > TW_GAP) return c->welcomed;
+    list = tw_walk(&frame);
     /* Of a list that is longer than `in` the end is not here. */
     if (list == TW_LIST_BAD && c->left == 0) return false;
     if (frame.command == TW_CLOSE) {
@@ -998,7 +1106,7 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, tw_event *event)
         event->state = TW_SNAPSHOT;
         break;
     case TW_GOING_AWAY:
-        tw_extension(frame.rest, TW_EXT_ADDRESS, &event->subject);
+        event->subject = tw_ext(&frame, TW_EXT_ADDRESS);
         /* [6.9] the time is exact. */
         tw_over(c, 100, tw_most(frame.arg[0], TW_LONGEST), 200);
         break;
@@ -1009,29 +1117,30 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, tw_event *event)
 
 static bool tw_handle_ping(tw_client *c, tw_bytes payload)
 {
-    tw_frame frame;
-    if (!c->welcomed || !tw_decode(TW_FROM_SERVER, TW_PING, c->frame_flags, payload, &frame)) return false;
-    c->ponging = !(c->frame_flags & TW_FLAG_ANSWER);
-    c->pong = frame.arg[0];
-    return true;
+    tw_reader in = tw_read(payload);
+    /* Nobody asks here, so an answer is nothing; extensions are to be ignored. */
+    if (c->frame_flags & TW_FLAG_ANSWER) return c->welcomed;
+    c->ponging = true;
+    c->pong = tw_get(&in);
+    /* What was accepted. */
+    tw_get(&in);
+    return c->welcomed && !in.bad;
 }
 
-/* The head of a data frame [8.1]. Presence, directs and members are not for sensors. */
+/* The head of a data frame [8.1]. */
 static bool tw_handle_head(tw_client *c, tw_bytes head, tw_event *event)
 {
     unsigned kind = tw_kind(c->frame_flags);
-    tw_frame frame;
+    tw_reader in = tw_read(head);
     tw_room *room;
-    if (!tw_fields(TW_FROM_SERVER, TW_DATA, c->frame_flags, head, &frame)) return false;
-    c->room = room = tw_by_id(c, frame.arg[0]);
-    c->room_position = frame.arg[1];
-    c->tick = (uint16_t)frame.arg[2];
+    c->room = room = tw_by_id(c, tw_get(&in));
+    /* Position and tick. */
+    tw_get(&in);
+    tw_get_bytes(&in, 2);
     /* Compression is not offered. */
-    if (room == NULL || c->frame_flags & TW_FLAG_COMPRESSED) return false;
-    tw_take(c, head.len - frame.rest.len);
+    if (in.bad || room == NULL || c->frame_flags & TW_FLAG_COMPRESSED) return false;
+    tw_take(c, head.len - in.left);
     c->stage = TW_STAGE_RECORDS;
-    c->hidden = kind > TW_KIND_VALUE && kind != TW_KIND_SNAPSHOT;
-    if (c->hidden) c->skip = c->left;
     if (kind == TW_KIND_SNAPSHOT && !room->collecting) {
         tw_about(c, event, TW_EVENT_SNAPSHOT);
         event->snapshot = room->collecting = true;
@@ -1048,8 +1157,6 @@ static bool tw_handle_record(tw_client *c, const tw_record *record, tw_bytes pay
     tw_about(c, event, kind == TW_KIND_EVENT ? TW_EVENT_MESSAGE : TW_EVENT_VALUE);
     event->member = record->member;
     event->key = record->key;
-    event->position = c->room_position;
-    event->tick = c->tick;
     event->snapshot = kind == TW_KIND_SNAPSHOT;
     event->payload = payload;
     if (payload.at == NULL) {
@@ -1364,7 +1471,7 @@ static size_t tw_find(const tw_client *c, const tw_frame *frame, size_t *found)
 
 static tw_result tw_queue(tw_client *c, unsigned index, unsigned kind, uint64_t key, tw_bytes payload, unsigned options)
 {
-    const tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
+    const tw_room *room = tw_room_at(c, index);
     size_t found, found_len;
     tw_writer out;
     tw_frame frame;
@@ -1712,7 +1819,7 @@ static bool tw_handle_control(tw_client *c, tw_bytes payload, tw_event *event)
     case TW_DONE: tw_handle_answer(c, &frame, event); break;
     case TW_ACCEPTED: return tw_accept(c, frame.arg[0]);
     case TW_GOING_AWAY:
-        tw_extension(frame.rest, TW_EXT_ADDRESS, &event->subject);
+        event->subject = tw_ext(&frame, TW_EXT_ADDRESS);
         /* [6.9] the time is exact, and whoever goes keeps no session. */
         tw_over(c, 100, tw_most(frame.arg[0], TW_LONGEST), 200);
         break;
@@ -1901,8 +2008,8 @@ static bool tw_read_header(tw_client *c, const uint8_t *at)
         c->stage = TW_STAGE_WHOLE;
     } else if (c->welcomed) {
         c->stage = TW_STAGE_HEAD;
-        if (c->frame_type != TW_DATA || tw_kind(c->frame_flags) > TW_KIND_MEMBERS) {
-            /* [5] what is not known is skipped: its length is. */
+        if (c->frame_type != TW_DATA || (TW_KINDS >> tw_kind(c->frame_flags) & 1) == 0) {
+            /* [5] what is not known, or not for sensors, is skipped: its length is known. */
             c->stage = TW_STAGE_RECORDS;
             c->skip = c->left;
         }
@@ -2050,14 +2157,18 @@ bool tw_init(tw_client *c, const tw_config *config)
 
 tw_action tw_poll(tw_client *c, uint64_t now)
 {
-    uint32_t passed = tw_most(now - c->now, UINT32_MAX);
     unsigned i;
-#ifndef TICKWIRE_SENSOR
+#ifdef TICKWIRE_SENSOR
+    /* Its low 32 bits do: seven weeks. */
+    uint32_t passed = (uint32_t)now - c->now;
+    c->now = (uint32_t)now;
+#else
+    uint32_t passed = tw_most(now - c->now, UINT32_MAX);
     /* So late is who slept. */
     bool late = passed >= c->dead_in + 5000;
     tw_pass(&c->ping_in, passed);
-#endif
     c->now = now;
+#endif
     tw_pass(&c->retry_in, passed);
     tw_pass(&c->dead_in, passed);
     tw_pass(&c->steady_in, passed);
@@ -2165,10 +2276,12 @@ tw_result tw_set(tw_client *c, unsigned room, uint64_t key, tw_bytes payload, un
     return tw_queue(c, room, TW_KIND_VALUE, key * 2, payload, options);
 }
 
+#ifndef TICKWIRE_SENSOR
 tw_result tw_set_room(tw_client *c, unsigned room, uint64_t key, tw_bytes payload, unsigned options)
 {
     return tw_queue(c, room, TW_KIND_VALUE, key * 2 + 1, payload, options);
 }
+#endif
 
 size_t tw_pending(const tw_client *c)
 {
@@ -2177,7 +2290,7 @@ size_t tw_pending(const tw_client *c)
 
 bool tw_join(tw_client *c, unsigned index, const char *name, uint8_t mode, tw_bytes presence)
 {
-    tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
+    tw_room *room = tw_room_at(c, index);
     if (room == NULL || c->state == TW_CLOSED || strlen(name) > 64) return false;
 #ifdef TICKWIRE_SENSOR
     if (room->state != TW_ROOM_LEFT || TW_CONTROL_MIN(0, presence.len) > c->config.out_size) return false;
@@ -2205,7 +2318,7 @@ tw_result tw_send(tw_client *c, unsigned room, uint64_t member, tw_bytes payload
 
 void tw_leave(tw_client *c, unsigned index)
 {
-    tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
+    tw_room *room = tw_room_at(c, index);
     if (room == NULL || !room->wanted) return;
     room->wanted = false;
     room->leave = room->phase != TW_PHASE_NONE && room->phase != TW_PHASE_LEAVING;
@@ -2218,7 +2331,7 @@ void tw_leave(tw_client *c, unsigned index)
 
 void tw_pause(tw_client *c, unsigned index, bool paused)
 {
-    tw_room *room = tw_by_handle(c, (uint64_t)index + 1);
+    tw_room *room = tw_room_at(c, index);
     /* [6.11] 2 is nothing, 0 is all. */
     if (room != NULL) room->what = paused ? 2 : 0;
 }
