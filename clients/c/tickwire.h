@@ -13,6 +13,8 @@
  * Everywhere else:          #include "tickwire.h"
  *
  * With TICKWIRE_CODEC_ONLY defined beside it, only the codec is compiled, for who has a client already.
+ * With TICKWIRE_SENSOR defined everywhere, the client is a small one, for who reports and is told: it begins anew with every
+ * connection, takes messages only while it is joined, and has not what is marked below. README.md lists what that leaves out.
  *
  * One implementation rather than inline functions: a device pays for the code once, however many files use it.
  *
@@ -207,18 +209,22 @@ typedef enum tw_error {
 typedef enum tw_event_type {
     TW_EVENT_NONE,
     TW_EVENT_STATE,       /* before, state, number: the reason, or 0; payload: a text for people (escape it); subject: where
-                             to connect instead, if the server said so; dropped: messages that will not leave. An attempt
+                             to connect instead, if the server said so; dropped: messages that will not leave. A reason
+                             beyond 32 bits, which nobody gives, is told as 2^32 - 1. An attempt
                              that the server has ended with a reason is told too: connecting before, connecting after */
-    TW_EVENT_ROOM,        /* the same, of room; member: your number in it */
-    TW_EVENT_OUTCOME,     /* room, state: a tw_outcome; of TW_LOST: positions from `key` to `position` */
-    TW_EVENT_MESSAGE,     /* room, member, payload, position, tick: an event */
+    TW_EVENT_ROOM,        /* the same, of room; member: your number in it. A sensor that is joined begins anew: what was
+                             known of the room is void */
+    TW_EVENT_OUTCOME,     /* room, state: a tw_outcome; of TW_LOST: positions from `key` to `position`. A sensor is told only
+                             TW_SNAPSHOT, where something is lost while it is joined */
+    TW_EVENT_MESSAGE,     /* room, member, payload; position, tick, but of a sensor: an event */
     TW_EVENT_VALUE,       /* and key; snapshot: whether it belongs to one. An empty payload deletes */
     TW_EVENT_DIRECT,      /* and key: which message of yours it answers, or 0; position: its number */
     TW_EVENT_PRESENCE,    /* state: TW_HERE .. TW_COUNT; subject, payload, number (reason, or count); snapshot */
     TW_EVENT_SNAPSHOT,    /* of room: begins where `snapshot`, and is whole where not: replaces all values. kind: values or
                              members */
     TW_EVENT_REFUSED,     /* a message: room, kind, key, payload, number: the reason. After a resume it may come again.
-                             Where it had been accepted already [12.3], room is room_count */
+                             Where it had been accepted already [12.3], and of a sensor always, room is room_count.
+                             position: its number among all messages of the session, from 1 */
     TW_EVENT_UNCONFIRMED, /* a message that may have arrived or not, and is not sent again: room, kind, key, payload */
     TW_EVENT_SKIPPED,     /* a message larger than `in`: room, kind, member, key, number: its bytes */
     TW_EVENT_PAUSED,      /* room: what tw_pause asked for is done; number 0, or the reason why not */
@@ -346,20 +352,25 @@ void tw_close(tw_client *client);
 /* Wants a room, from now on: `mode` is TW_MODE_..., with TW_ECHO. Name and presence data have to live until the room is
  * left. False where the index is in use, or not there. */
 bool tw_join(tw_client *client, unsigned room, const char *name, uint8_t mode, tw_bytes presence);
-void tw_leave(tw_client *client, unsigned room);
-
-/* Asks for nothing more of a room, or for all again [6.11]. */
-void tw_pause(tw_client *client, unsigned room, bool paused);
 
 /* Publish an event; set a value of this member, or of the room (an empty one deletes); send a direct. Events and directs
- * wait in order until they can leave, of values only the last one of a key. All wait in `out` until they are accepted. */
+ * wait in order until they can leave, of values only the last one of a key. All wait in `out` until they are accepted.
+ * Of a sensor all have TW_DROP, and what is TW_OK is on its way: whether it arrives is not told, but that it was refused. */
 tw_result tw_publish(tw_client *client, unsigned room, tw_bytes payload, unsigned options);
 tw_result tw_set(tw_client *client, unsigned room, uint64_t key, tw_bytes payload, unsigned options);
+
+/* How many bytes of messages have neither been accepted nor told; 0: everything has arrived, or was told not to have. Of a
+ * sensor: how many bytes have not been taken by tw_written. */
+size_t tw_pending(const tw_client *client);
+
+#ifndef TICKWIRE_SENSOR /* what follows it has not */
+
+void tw_leave(tw_client *client, unsigned room);
 tw_result tw_set_room(tw_client *client, unsigned room, uint64_t key, tw_bytes payload, unsigned options);
 tw_result tw_send(tw_client *client, unsigned room, uint64_t member, tw_bytes payload, unsigned options);
 
-/* How many bytes of messages have neither been accepted nor told; 0: everything has arrived, or was told not to have. */
-size_t tw_pending(const tw_client *client);
+/* Asks for nothing more of a room, or for all again [6.11]. */
+void tw_pause(tw_client *client, unsigned room, bool paused);
 
 /* Another token: told to the server at once, and in the next hello. It has to live as long as the client. False where
  * `control` is too small for it. */
@@ -367,6 +378,8 @@ bool tw_set_token(tw_client *client, tw_bytes token);
 
 /* The server's time in microseconds, by the best of the last pings. It does not go back within a connection; 0 before the first. */
 uint64_t tw_server_time(tw_client *client);
+
+#endif
 
 #ifdef __cplusplus
 }
@@ -446,7 +459,7 @@ TW_CODEC uint64_t tw_get(tw_reader *in)
     return 0;
 }
 
-TW_CODEC tw_bytes tw_get_bytes(tw_reader *in, uint64_t len)
+TW_ONCE TW_CODEC tw_bytes tw_get_bytes(tw_reader *in, uint64_t len)
 {
     tw_bytes bytes = tw_span(in->at, 0);
     if (len > in->left) {
@@ -498,7 +511,7 @@ static void tw_put_fixed(tw_writer *out, uint64_t value, unsigned len)
 }
 #endif
 
-static void tw_put_string(tw_writer *out, tw_bytes bytes)
+TW_ONCE static void tw_put_string(tw_writer *out, tw_bytes bytes)
 {
     tw_put(out, bytes.len);
     tw_put_bytes(out, bytes);
@@ -548,13 +561,6 @@ bool tw_extension(tw_bytes list, uint64_t type, tw_bytes *content)
     *content = tw_span(NULL, 0);
     tw_walk(list, type, content);
     return content->at != NULL;
-}
-
-static tw_bytes tw_ext(const tw_frame *frame, unsigned type)
-{
-    tw_bytes content;
-    tw_extension(frame->rest, type, &content);
-    return content;
 }
 #endif
 
@@ -623,11 +629,6 @@ static unsigned tw_walk(tw_frame *frame)
         if (type & 1) result = TW_LIST_ODD;
     }
     return result;
-}
-
-static tw_bytes tw_ext(const tw_frame *frame, unsigned type)
-{
-    return frame->ext[type];
 }
 
 /* Reads the numbers of a command that is known; what is behind them is left in `rest`. */
@@ -758,13 +759,13 @@ static tw_writer tw_write(uint8_t *at, size_t size, size_t len)
     return out;
 }
 
-static tw_room *tw_room_at(const tw_client *c, unsigned index)
+TW_ONCE static tw_room *tw_room_at(const tw_client *c, unsigned index)
 {
     return index < c->config.room_count ? &c->config.rooms[index] : NULL;
 }
 
 /* Handles begin with 1. */
-static tw_room *tw_by_handle(const tw_client *c, uint64_t handle)
+TW_ONCE static tw_room *tw_by_handle(const tw_client *c, uint64_t handle)
 {
     return handle > UINT32_MAX ? NULL : tw_room_at(c, (unsigned)handle - 1);
 }
@@ -807,6 +808,18 @@ static uint32_t tw_again(tw_client *c, uint32_t reason, uint32_t told, uint8_t *
 }
 
 static void tw_over(tw_client *c, uint32_t reason, uint32_t told, uint8_t say);
+
+/* The content of an extension that a frame may have. */
+static tw_bytes tw_ext(const tw_frame *frame, unsigned type)
+{
+#ifdef TICKWIRE_SENSOR
+    return frame->ext[type];
+#else
+    tw_bytes content;
+    tw_extension(frame->rest, type, &content);
+    return content;
+#endif
+}
 
 /* What the server says about when to come back, in milliseconds. */
 static uint32_t tw_after(const tw_frame *frame)
@@ -865,7 +878,7 @@ static void tw_take(tw_client *c, size_t len)
 }
 
 /* Where an event is about a room. */
-static void tw_about(const tw_client *c, tw_event *event, unsigned type)
+TW_ONCE static void tw_about(const tw_client *c, tw_event *event, unsigned type)
 {
     event->type = (tw_event_type)type;
     event->kind = tw_kind(c->frame_flags);
@@ -873,7 +886,7 @@ static void tw_about(const tw_client *c, tw_event *event, unsigned type)
 }
 
 /* Time has passed for what is due in so many milliseconds. */
-static void tw_pass(uint32_t *due_in, uint32_t passed)
+TW_ONCE static void tw_pass(uint32_t *due_in, uint32_t passed)
 {
     *due_in -= passed < *due_in ? passed : *due_in;
 }
@@ -1020,7 +1033,7 @@ static void tw_over(tw_client *c, uint32_t reason, uint32_t told, uint8_t say)
     if (c->retry_in == TW_NEVER) tw_give_up(c, reason);
 }
 
-static tw_room *tw_by_id(tw_client *c, uint64_t id)
+TW_ONCE static tw_room *tw_by_id(tw_client *c, uint64_t id)
 {
     unsigned i;
     for (i = 0; i < c->config.room_count; i++) {
@@ -1580,7 +1593,7 @@ static bool tw_accept(tw_client *c, uint64_t number)
     return true;
 }
 
-static tw_room *tw_by_id(tw_client *c, uint64_t id)
+TW_ONCE static tw_room *tw_by_id(tw_client *c, uint64_t id)
 {
     unsigned i;
     for (i = 0; i < c->config.room_count; i++) {
