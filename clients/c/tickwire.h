@@ -23,6 +23,10 @@
 #ifndef TICKWIRE_H
 #define TICKWIRE_H
 
+#if defined TICKWIRE_SENSOR && defined TICKWIRE_CODEC_ONLY
+#error "a sensor has no codec for others: define TICKWIRE_SENSOR or TICKWIRE_CODEC_ONLY"
+#endif
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -961,6 +965,7 @@ tw_bytes tw_output(tw_client *c)
 
 void tw_written(tw_client *c, size_t len)
 {
+    if (len > c->out_len) len = c->out_len;
     c->out_len -= len;
     memmove(c->config.out, c->config.out + len, c->out_len);
 }

@@ -289,6 +289,9 @@ static void test_places(void)
     tw_lost(&client);
     CHECK(next(TW_EVENT_STATE) && event.state == TW_CONNECTING && next(TW_EVENT_ROOM) && event.state == TW_ROOM_JOINING);
     CHECK(tw_publish(&client, 0, text("x"), 0) == TW_DROPPED && tw_pending(&client) == 0);
+    /* What was handed out before the line broke is not there any more. */
+    tw_written(&client, 5);
+    CHECK(tw_pending(&client) == 0);
 }
 
 static void test_refusals(void)
