@@ -731,7 +731,12 @@ enum { TW_STAGE_HEADER, TW_STAGE_WHOLE, TW_STAGE_HEAD, TW_STAGE_RECORDS };
 /* What reading came to. BAD and WENT are false and true. */
 enum { TW_BAD, TW_WENT, TW_MORE };
 /* Extensions [6]. */
-enum { TW_EXT_TOKEN = 1, TW_EXT_TEXT = 2, TW_EXT_RESUME = 2, TW_EXT_AFTER = 4, TW_EXT_KNOWN = 4, TW_EXT_ADDRESS = 6, TW_EXT_SHOWN = 6, TW_EXT_LOST = 6 };
+enum {
+    TW_EXT_TOKEN = 1,
+    TW_EXT_TEXT = 2, TW_EXT_RESUME = 2,
+    TW_EXT_AFTER = 4, TW_EXT_KNOWN = 4,
+    TW_EXT_ADDRESS = 6, TW_EXT_SHOWN = 6, TW_EXT_LOST = 6
+};
 /* Request numbers: those of a room are four times its handle, and what is asked. */
 enum { TW_REQUEST_HELLO = 1, TW_REQUEST_TOKEN = 2, TW_REQUEST_CLOSE = 3, TW_ASKS_JOIN = 0, TW_ASKS_LEAVE = 1, TW_ASKS_RECEIVE = 2 };
 
@@ -1481,7 +1486,8 @@ static size_t tw_find(const tw_client *c, const tw_frame *frame, size_t *found)
         tw_frame old;
         len = tw_peek(c, offset, &old);
         *found = offset;
-        if (tw_kind(old.flags) == TW_KIND_VALUE && old.arg[0] == frame->arg[0] && old.arg[1] == frame->arg[1] && !tw_leaves(c, offset))
+        if (tw_kind(old.flags) == TW_KIND_VALUE && old.arg[0] == frame->arg[0] && old.arg[1] == frame->arg[1] &&
+            !tw_leaves(c, offset))
             return len;
     }
     return 0;
@@ -1906,7 +1912,8 @@ static bool tw_handle_head(tw_client *c, tw_bytes head, tw_event *event)
 /* A record whose payload is here, or is too large to be (NULL). */
 static bool tw_handle_record(tw_client *c, const tw_record *record, tw_bytes payload, tw_event *event)
 {
-    static const uint8_t types[] = {TW_EVENT_MESSAGE, TW_EVENT_VALUE, TW_EVENT_PRESENCE, TW_EVENT_DIRECT, TW_EVENT_VALUE, TW_EVENT_PRESENCE};
+    static const uint8_t types[] = {TW_EVENT_MESSAGE, TW_EVENT_VALUE, TW_EVENT_PRESENCE, TW_EVENT_DIRECT, TW_EVENT_VALUE,
+                                    TW_EVENT_PRESENCE};
     unsigned kind = tw_kind(c->frame_flags);
     tw_room *room = c->room;
     event->position = c->room_position;

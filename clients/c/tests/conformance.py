@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Plays the scenarios of clients/conformance with the C client: python3 conformance.py tickwire build/driver [--sensor] [part of a name]..
+"""Plays the scenarios of clients/conformance with the C client: 
+
+    python3 conformance.py tickwire build/driver [--sensor] [part of a name]..
 
 With --sensor the driver is one that was compiled with TICKWIRE_SENSOR, and what is not for sensors is skipped with its reason.
 Python 3.9 or later, nothing to install. The driver is a process for each scenario; what it tells is sorted into queues.
