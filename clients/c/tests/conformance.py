@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""Plays the scenarios of clients/conformance with the C client: python3 conformance.py tickwire build/driver
+"""Plays the scenarios of clients/conformance with the C client: 
 
+    python3 conformance.py tickwire build/driver [--sensor] [part of a name]..
+
+With --sensor the driver is one that was compiled with TICKWIRE_SENSOR, and what is not for sensors is skipped with its reason.
 Python 3.9 or later, nothing to install. The driver is a process for each scenario; what it tells is sorted into queues.
 """
 
@@ -18,6 +21,28 @@ import urllib.request
 CAN = {"reconnect", "queue", "presence", "pause", "tokens"}
 WHY_NOT = {"websocket": "the client speaks TCP", "http": "the client speaks TCP"}
 EXPECT_S, SCENARIO_S = 10, 30
+# What a sensor leaves out, by what a scenario needs, and by what its steps say.
+NOT_FOR_SENSORS = {
+    "presence": "a sensor is not told who is there",
+    "pause": "a sensor does not pause",
+    "queue": "a sensor queues nothing while it is not joined",
+}
+
+
+def not_for_sensors(scenario):
+    """Why a sensor does not play this scenario, or None."""
+    for need in scenario["needs"]:
+        if need in NOT_FOR_SENSORS:
+            return NOT_FOR_SENSORS[need]
+    for step in scenario["steps"]:
+        if "leave" in step:
+            return "a sensor does not leave rooms"
+        if step.get("expect") == "outcome" and step["is"] in ("recovered", "gap"):
+            return "a sensor does not catch up: every join that comes back is a snapshot"
+        if step.get("expect") == "tokens" or len(step.get("connect", {}).get("tokens", [])) > 1:
+            return "a sensor has one token"
+    return None
+
 # A message of one byte in `out`: header, handle, byte.
 SMALL_MESSAGE = 6
 
@@ -286,6 +311,8 @@ class Scenario:
 
 def main():
     tickwire, driver, *only = sys.argv[1:]
+    sensor = "--sensor" in only
+    only = [part for part in only if part != "--sensor"]
     server = Server(tickwire)
     counts = collections.Counter()
     for scenario in server.scenarios():
@@ -293,8 +320,11 @@ def main():
             continue
         cannot = [need for need in scenario["needs"] if need not in CAN]
         began = time.monotonic()
+        unfit = not_for_sensors(scenario) if sensor else None
         try:
-            if cannot:
+            if unfit:
+                result, note = "left out", f": {unfit}"
+            elif cannot:
                 result, note = "skipped", f": {WHY_NOT.get(cannot[0], 'needs ' + cannot[0])}"
             else:
                 Scenario(server, driver, scenario).play()
@@ -304,6 +334,8 @@ def main():
         counts[result] += 1
         print(f'{result} {scenario["name"]}{note}', flush=True)
     server.end()
+    if sensor:
+        print(f'sensor: {counts["passed"] + counts["failed"]} apply, {counts["left out"]} are not for sensors')
     print(f'conformance: {counts["passed"]} passed, {counts["failed"]} failed, {counts["skipped"]} skipped')
     return counts["failed"] > 0
 

@@ -5,6 +5,8 @@
  *        publish N drop hex | set N key hex
  *   out: state S reason | room N S reason | outcome N O | event N hex | value N member key snapshot hex | snapshot N begins kind
  *        presence N member state snapshot | done N | refused reason | unconfirmed hex | error E | token | result R
+ *
+ * Compiled with TICKWIRE_SENSOR it is the sensor: no leave, no pause, and a token only before it connects.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -26,11 +28,15 @@
 #define ROOMS 8
 
 /* Small, so that frames come in pieces; the scenario of a slow client sends 8000 bytes at once. */
-static uint8_t in[8100], out[16384], control[TW_CONTROL_MIN(4000, 0)], message[8192];
+static uint8_t in[8100], out[16384], message[8192];
 static tw_room rooms[ROOMS];
 static char names[ROOMS][65], token[4001], line[16384];
 static tw_client client;
+static tw_config config;
 static size_t line_len;
+#ifndef TICKWIRE_SENSOR
+static uint8_t control[TW_CONTROL_MIN(4000, 0)];
+#endif
 
 static uint64_t now(void)
 {
@@ -74,7 +80,13 @@ static void show_event(const tw_event *event)
     unsigned long member = (unsigned long)event->member, key = (unsigned long)event->key, number = (unsigned long)event->number;
     switch (event->type) {
     case TW_EVENT_STATE: printf("state %s %lu\n", states[event->state], number); break;
-    case TW_EVENT_ROOM: printf("room %s %s %lu\n", name, room_states[event->state], number); break;
+    case TW_EVENT_ROOM:
+        printf("room %s %s %lu\n", name, room_states[event->state], number);
+#ifdef TICKWIRE_SENSOR
+        /* What being joined says there. */
+        if (event->state == TW_ROOM_JOINED) printf("outcome %s snapshot\n", name);
+#endif
+        break;
     case TW_EVENT_OUTCOME: printf("outcome %s %s\n", name, outcomes[event->state]); break;
     case TW_EVENT_MESSAGE: printf("event %s", name); print_hex(event->payload); break;
     case TW_EVENT_VALUE:
@@ -156,15 +168,22 @@ static void obey(char *command)
     if (strcmp(word, "close") == 0) tw_close(&client);
     if (strcmp(word, "token") == 0 && first != NULL) {
         snprintf(token, sizeof token, "%s", first);
+#ifdef TICKWIRE_SENSOR
+        config.token = tw_span((const uint8_t *)token, strlen(token));
+        tw_init(&client, &config);
+#else
         tw_set_token(&client, tw_span((const uint8_t *)token, strlen(token)));
+#endif
         return;
     }
     if (first == NULL || (room = room_of(first)) == ROOMS) return;
     if (strcmp(word, "join") == 0 && second != NULL)
         tw_join(&client, room, names[room], (uint8_t)atoi(second), tw_span(NULL, 0));
+#ifndef TICKWIRE_SENSOR
     if (strcmp(word, "leave") == 0) tw_leave(&client, room);
     if (strcmp(word, "pause") == 0) tw_pause(&client, room, true);
     if (strcmp(word, "unpause") == 0) tw_pause(&client, room, false);
+#endif
     if (strcmp(word, "publish") == 0 && second != NULL)
         print_result(tw_publish(&client, room, bytes_of(third), (unsigned)atoi(second)));
     if (strcmp(word, "set") == 0 && second != NULL)
@@ -190,15 +209,17 @@ static bool read_commands(void)
 
 int main(int argc, char **argv)
 {
-    tw_config config;
     int fd = -1;
     if (argc < 5) return 2;
-    memset(&config, 0, sizeof config);
     config.in = in, config.in_size = sizeof in;
     config.out = out, config.out_size = (size_t)atoi(argv[3]);
+#ifdef TICKWIRE_SENSOR
+    config.out_size = sizeof out;
+#else
     config.control = control, config.control_size = sizeof control;
-    config.rooms = rooms, config.room_count = ROOMS;
     config.renews = atoi(argv[4]) != 0;
+#endif
+    config.rooms = rooms, config.room_count = ROOMS;
     config.seed = (uint32_t)getpid() * 2654435761u | 1;
     if (config.out_size > sizeof out || !tw_init(&client, &config)) return 2;
     for (;;) {
