@@ -3,8 +3,8 @@
 //
 //   node test/frames.mjs http://127.0.0.1:7070/ 200       prints a JSON object; the number is how many dots are waited for
 //
-// Exit status 1 where half of the frames, or the slowest of twenty, cost more than they may on one of these threads, each
-// time: a busy machine is slower, and what others take from a throttled thread counts fourfold.
+// Exit status 1 where on one of these threads more than one frame of twenty costs more than it may, each time: a busy machine
+// is slower, and what others take from a throttled thread counts fourfold.
 
 import { chromium } from "playwright-core";
 
@@ -17,7 +17,7 @@ const MS = 6_000;
 /** What script and paint may cost on a thread, in milliseconds: half of a frame, the other half is the browser's. */
 const MOST = 8;
 
-/** Tries. */
+/** Tries. Beside four busy programs for each processor, a half of them fails. */
 const TRIES = 5;
 
 /** Script of any kind, and all that follows from it up to the commit. */
@@ -39,15 +39,17 @@ try {
   const wait = () => new Promise((done) => setTimeout(done, MS));
   // The first ones are compiled.
   await wait();
-  process.exitCode = 1;
-  for (let left = TRIES; left && process.exitCode; left--) {
+  const slow = new Set(["main", "thread"]);
+  for (let left = TRIES; left && slow.size; left--) {
     await browser.startTracing(page, { categories: ["devtools.timeline", "toplevel", "disabled-by-default-devtools.timeline"] });
     await wait();
     const { traceEvents } = JSON.parse(await browser.stopTracing());
     const cost = costs(traceEvents);
     console.log(JSON.stringify({ dots: Number(dots), throttle: THROTTLE, ...cost }));
-    if ([cost.main, cost.thread].every(({ script_and_paint_ms: { p95 } }) => p95 <= MOST)) process.exitCode = 0;
+    for (const thread of slow) if (cost[thread].script_and_paint_ms.p95 <= MOST) slow.delete(thread);
   }
+  for (const thread of slow) console.error(`${thread}: more than ${MOST} ms in more than one frame of twenty`);
+  process.exitCode = slow.size ? 1 : 0;
 } finally {
   await browser.close();
 }
@@ -59,8 +61,8 @@ function costs(events) {
   const count = new Map();
   for (const event of events) if (event.name === "FireAnimationFrame") count.set(of(event), (count.get(of(event)) ?? 0) + 1);
   const [[thread]] = [...count].sort((a, b) => b[1] - a[1]);
-  const process = Number(thread.split(" ")[0]);
-  const main = of(events.find(({ name, pid, args }) => name === "thread_name" && pid === process && args.name === "CrRendererMain"));
+  const owner = Number(thread.split(" ")[0]);
+  const main = of(events.find(({ name, pid, args }) => name === "thread_name" && pid === owner && args.name === "CrRendererMain"));
   if (main === thread) throw new Error("the page draws on its main thread: nothing else is to be measured");
   const whole = events.filter(({ ph }) => ph === "X").sort((a, b) => a.ts - b.ts);
   const starts = whole.filter((event) => event.name === "FireAnimationFrame" && of(event) === thread).map(({ ts }) => ts);
