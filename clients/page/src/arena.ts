@@ -119,13 +119,7 @@ export class Arena {
 
   /** Everything is where it is shown when it is this tick, and this time of the page. */
   advance(tick: number, now: number): void {
-    for (const dot of this.dots.values()) {
-      const place = dot.track.at(tick);
-      if (!place) continue;
-      dot.x = place.x;
-      dot.y = place.y;
-      dot.heading = place.heading;
-    }
+    for (const dot of this.dots.values()) dot.track.move(dot, tick);
     let left = 0;
     for (const shot of this.shots) if (this.#fly(shot, now)) this.shots[left++] = shot;
     this.shots.length = left;

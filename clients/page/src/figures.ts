@@ -23,8 +23,8 @@ export class Figures {
   batches = 0;
   #sums: Sum[] = [];
 
-  /** Shows them all. */
-  show(client: Client, room: Room): void {
+  /** What they are now: texts, by the ids of their elements. */
+  texts(client: Client, room: Room): Record<string, string> {
     const { bytes, data, messages, batches } = this;
     const now = performance.now();
     this.#sums.push({ at: now, bytes, data, messages, batches });
@@ -33,19 +33,15 @@ export class Figures {
     const seconds = Math.max(0.1, (now - from.at) / 1000);
     const count = messages - from.messages;
     const tick = Math.floor(room.tick());
-    set("tick", Number.isFinite(tick) ? WHOLE.format(tick) : "–");
-    set("period", room.period ? `every ${Math.round(room.period)} ms` : "");
-    set("rtt", Number.isFinite(client.rtt) ? client.rtt.toFixed(1) : "–");
-    // Values of a snapshot are told as well, and came in no batch.
-    set("per-message", count && data > from.data ? ((data - from.data) / count).toFixed(1) : "–");
-    set("per-batch", batches > from.batches ? (count / (batches - from.batches)).toFixed(1) : "–");
-    set("rate", ((bytes - from.bytes) / 1000 / seconds).toFixed(1));
-    set("members", room.count ? WHOLE.format(room.count) : "–");
+    return {
+      tick: Number.isFinite(tick) ? WHOLE.format(tick) : "–",
+      period: room.period ? `every ${Math.round(room.period)} ms` : "",
+      rtt: Number.isFinite(client.rtt) ? client.rtt.toFixed(1) : "–",
+      // Values of a snapshot are told as well, and came in no batch.
+      "per-message": count && data > from.data ? ((data - from.data) / count).toFixed(1) : "–",
+      "per-batch": batches > from.batches ? (count / (batches - from.batches)).toFixed(1) : "–",
+      rate: ((bytes - from.bytes) / 1000 / seconds).toFixed(1),
+      members: room.count ? WHOLE.format(room.count) : "–",
+    };
   }
-}
-
-/** Sets the text of an element, where it is another. */
-export function set(id: string, text: string): void {
-  const element = document.getElementById(id)!;
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -1,43 +1,19 @@
 /**
- * Paints frames. It knows no arena and no page, so that it works on a thread of its own as well as without one.
+ * Paints the arena as it is. It asks nothing of the page, so that it works on a thread of its own.
  *
  * ```text
- * Sprites: 12 colours * 32 directions * 2 sizes ──copy──> dots
- * shots ──> one path     labels: names, what was said ──> text
+ * dots ──> drops, a colour after the other     shots ──> one path
+ * labels: names, what was said ──> text
  * ```
  */
 
+import { RIPPLE_MS, type Arena, type Dot } from "./arena.js";
+import { drop, radiusOf } from "./drop.js";
 import { SIDE } from "./message.js";
-import { Sprites } from "./sprites.js";
+import { nameOf } from "./names.js";
 
-/** The numbers of a dot: x, y, heading, and twice its colour, and one where it is small. */
-export const DOT = 4;
-
-/** The numbers of a shot: x, y, heading. */
-export const SHOT = 3;
-
-/** The numbers of a ripple: x, y, its age from 0 to 1, its colour. */
-export const RIPPLE = 4;
-
-/** What is written at a dot. */
-export interface Label {
-  x: number;
-  y: number;
-  colour: number;
-  name?: string;
-  said?: string;
-}
-
-/** All that is seen at a moment. Places are in units of the arena. */
-export interface Frame {
-  /** Dots, then shots, then ripples: one list, since each that changes threads has its price. */
-  numbers: Float32Array;
-  dots: number;
-  shots: number;
-  labels: Label[];
-  /** Where this tab's own dot is. */
-  own?: [x: number, y: number];
-}
+/** Names and texts that are painted at once. Text is what costs most. */
+const LABELS = 24;
 
 /** What a canvas looks like until that changes. */
 export interface Look {
@@ -54,9 +30,10 @@ export interface Look {
 export class Painter {
   #canvas: HTMLCanvasElement | OffscreenCanvas;
   #context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
-  #look!: Look;
-  #sprites!: Sprites;
+  #look?: Look;
   #radius = 1;
+  /** The dots of each colour: one that is set for each dot would cost as much as to paint it. */
+  #dots: Dot[][] = [];
 
   constructor(canvas: HTMLCanvasElement | OffscreenCanvas) {
     this.#canvas = canvas;
@@ -67,74 +44,100 @@ export class Painter {
     this.#look = look;
     this.#canvas.width = this.#canvas.height = look.side;
     this.#radius = Math.max(4 * look.pixels, look.side * 0.0115);
-    this.#sprites = new Sprites(this.#canvas, look.colours, this.#radius);
+    this.#dots = look.colours.map(() => []);
   }
 
-  paint({ numbers, dots: many, shots: flying, labels, own }: Frame): void {
-    const dots = numbers.subarray(0, many * DOT);
-    const shots = numbers.subarray(dots.length, dots.length + flying * SHOT);
-    const ripples = numbers.subarray(dots.length + shots.length);
+  /** Paints everything. `own`: this tab has a dot of its own. */
+  paint(arena: Arena, own: boolean, now: number): void {
+    // Until it is known how.
+    if (!this.#look) return;
     const context = this.#context;
-    const { side } = this.#look;
+    const { side, accent, pixels } = this.#look;
     const scale = side / SIDE;
     context.clearRect(0, 0, side, side);
-    for (let at = 0; at < dots.length; at += DOT) {
-      this.#sprites.draw(context, dots[at]! * scale, dots[at + 1]! * scale, dots[at + 2]!, dots[at + 3]!);
-    }
-    if (shots.length) this.#shots(shots, scale);
-    this.#ripples(ripples, scale);
+    this.#drops(arena, own, scale, this.#look);
+    if (arena.shots.length) this.#shots(arena, scale, now);
+    if (arena.ripples.length) this.#ripples(arena, scale, now);
     if (own) {
       context.beginPath();
-      context.arc(own[0] * scale, own[1] * scale, this.#radius * 2.1, 0, 7);
-      context.strokeStyle = this.#look.accent;
+      context.arc(arena.own.x * scale, arena.own.y * scale, this.#radius * 2.1, 0, 7);
+      context.strokeStyle = accent;
       context.lineWidth = this.#radius * 0.22;
       context.stroke();
     }
-    context.font = `600 ${Math.round(11.5 * this.#look.pixels)}px system-ui, sans-serif`;
+    context.font = `600 ${Math.round(11.5 * pixels)}px system-ui, sans-serif`;
     context.textAlign = "center";
-    for (const label of labels) this.#label(label, label.x * scale, label.y * scale);
+    let left = LABELS;
+    for (const dot of arena.dots.values()) {
+      if (dot.said && dot.said.until < now) delete dot.said;
+      if (left && (!dot.bot || dot.said)) {
+        this.#label(dot, dot.bot ? "" : nameOf(dot.member), scale, this.#look);
+        left--;
+      }
+    }
+    if (arena.own.said && arena.own.said.until < now) delete arena.own.said;
+    if (own) this.#label(arena.own, "you", scale, this.#look);
   }
 
-  #shots(shots: Float32Array, scale: number): void {
+  #drops(arena: Arena, own: boolean, scale: number, { colours }: Look): void {
+    const context = this.#context;
+    const fill = ({ x, y, heading, bot }: Dot) => drop(context, x * scale, y * scale, heading, radiusOf(this.#radius, bot));
+    for (const dot of arena.dots.values()) this.#dots[dot.colour]!.push(dot);
+    for (const [colour, dots] of this.#dots.entries()) {
+      context.fillStyle = colours[colour]!;
+      for (const dot of dots) fill(dot);
+      dots.length = 0;
+    }
+    if (own) {
+      context.fillStyle = colours[arena.own.colour]!;
+      fill(arena.own);
+    }
+    context.resetTransform();
+  }
+
+  #shots({ shots }: Arena, scale: number, now: number): void {
     const context = this.#context;
     const long = this.#radius * 1.6;
     context.beginPath();
-    for (let at = 0; at < shots.length; at += SHOT) {
-      const [x, y] = [shots[at]! * scale, shots[at + 1]! * scale];
-      const angle = shots[at + 2]! * 2 * Math.PI;
+    for (const shot of shots) {
+      if (shot.at > now) continue;
+      const [x, y] = [shot.x * scale, shot.y * scale];
+      const angle = shot.from.heading * 2 * Math.PI;
       context.moveTo(x, y);
       context.lineTo(x - Math.cos(angle) * long, y - Math.sin(angle) * long);
     }
-    context.strokeStyle = this.#look.ink;
+    context.strokeStyle = this.#look!.ink;
     context.lineWidth = Math.max(1.5, this.#radius * 0.3);
     context.lineCap = "round";
     context.stroke();
   }
 
-  #ripples(ripples: Float32Array, scale: number): void {
+  #ripples({ ripples }: Arena, scale: number, now: number): void {
     const context = this.#context;
     context.lineWidth = this.#radius * 0.35;
-    for (let at = 0; at < ripples.length; at += RIPPLE) {
-      const age = ripples[at + 2]!;
+    for (const { x, y, at, colour } of ripples) {
+      const age = (now - at) / RIPPLE_MS;
       context.beginPath();
-      context.arc(ripples[at]! * scale, ripples[at + 1]! * scale, this.#radius * (1 + age * 2.2), 0, 7);
+      context.arc(x * scale, y * scale, this.#radius * (1 + age * 2.2), 0, 7);
       context.globalAlpha = Math.max(0, 1 - age);
-      context.strokeStyle = this.#look.colours[ripples[at + 3]!]!;
+      context.strokeStyle = this.#look!.colours[colour]!;
       context.stroke();
     }
     context.globalAlpha = 1;
   }
 
-  #label({ name, said, colour }: Label, x: number, y: number): void {
+  /** A name, where there is one, and what was said. */
+  #label(dot: Dot, name: string, scale: number, { side, pixels, quiet, panel, ink, colours }: Look): void {
     const context = this.#context;
-    const { side, pixels, quiet, panel, ink, colours } = this.#look;
+    const [x, y] = [dot.x * scale, dot.y * scale];
+    const { said, colour } = dot;
     if (name) {
       const half = context.measureText(name).width / 2 + 3 * pixels;
       context.fillStyle = quiet;
       context.fillText(name, Math.max(half, Math.min(side - half, x)), y + this.#radius * 2.2 + 11 * pixels);
     }
     if (!said) return;
-    const text = said.length > 34 ? `${said.slice(0, 33)}…` : said;
+    const text = said.text.length > 34 ? `${said.text.slice(0, 33)}…` : said.text;
     const wide = context.measureText(text).width + 14 * pixels;
     const tall = 20 * pixels;
     const left = Math.max(2, Math.min(side - wide - 2, x - wide / 2));

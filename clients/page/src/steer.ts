@@ -17,19 +17,32 @@ const KEYS: Record<string, [number, number]> = {
 export class Steering {
   #down = new Set<string>();
   #drag?: { id: number; x: number; y: number; dx: number; dy: number; at: number };
+  #last: [dx: number, dy: number] = [0, 0];
 
-  constructor(area: HTMLElement, readonly shoot: () => void, readonly chat: () => void) {
+  /** `steer` is called where the direction is another: where to, at most 1 long. */
+  constructor(
+    area: HTMLElement,
+    readonly steer: (direction: [dx: number, dy: number]) => void,
+    readonly shoot: () => void,
+    readonly chat: () => void,
+  ) {
     addEventListener("keydown", (event) => this.#key(event));
-    addEventListener("keyup", (event) => this.#down.delete(event.code));
-    addEventListener("blur", () => this.#down.clear());
+    addEventListener("keyup", (event) => this.#down.delete(event.code) && this.#turn());
+    addEventListener("blur", () => {
+      this.#down.clear();
+      this.#turn();
+    });
     area.addEventListener("pointerdown", (event) => this.#press(event, area));
     area.addEventListener("pointermove", (event) => this.#move(event));
     area.addEventListener("pointerup", (event) => this.#lift(event));
-    area.addEventListener("pointercancel", () => (this.#drag = undefined));
+    area.addEventListener("pointercancel", () => {
+      this.#drag = undefined;
+      this.#turn();
+    });
   }
 
-  /** Where to, at most 1 long. */
-  direction(): [dx: number, dy: number] {
+  /** Tells where to, where that is news. */
+  #turn(): void {
     let dx = this.#drag?.dx ?? 0;
     let dy = this.#drag?.dy ?? 0;
     for (const code of this.#down) {
@@ -37,7 +50,10 @@ export class Steering {
       dy += KEYS[code]![1];
     }
     const length = Math.hypot(dx, dy);
-    return length > 1 ? [dx / length, dy / length] : [dx, dy];
+    const direction: [number, number] = length > 1 ? [dx / length, dy / length] : [dx, dy];
+    if (direction[0] === this.#last[0] && direction[1] === this.#last[1]) return;
+    this.#last = direction;
+    this.steer(direction);
   }
 
   #key(event: KeyboardEvent): void {
@@ -45,6 +61,7 @@ export class Steering {
     if (target.closest("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (KEYS[event.code]) {
       this.#down.add(event.code);
+      this.#turn();
       event.preventDefault();
     } else if (event.code === "Space" && !target.closest("button, a, summary")) {
       this.shoot();
@@ -67,12 +84,14 @@ export class Steering {
     if (drag?.id !== event.pointerId) return;
     drag.dx = (event.clientX - drag.x) / FULL;
     drag.dy = (event.clientY - drag.y) / FULL;
+    this.#turn();
   }
 
   #lift(event: PointerEvent): void {
     const drag = this.#drag;
     if (drag?.id !== event.pointerId) return;
     this.#drag = undefined;
+    this.#turn();
     const far = Math.hypot(event.clientX - drag.x, event.clientY - drag.y);
     if (event.timeStamp - drag.at < TAP_MS && far < TAP_FAR) this.shoot();
   }

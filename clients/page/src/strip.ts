@@ -18,26 +18,28 @@ const LEAST = 400;
 
 export type Kind = 0 | 1 | 2;
 
+/** What it looks like until that changes: its size in pixels, how many of them a pixel of the page has, a colour for each kind. */
+export interface StripLook {
+  width: number;
+  height: number;
+  pixels: number;
+  inks: string[];
+}
+
 export class Strip {
   #bytes = new Float32Array(BARS * KINDS);
   #held = new Uint8Array(BARS);
   #last = 0;
-  #context: CanvasRenderingContext2D;
-  /** The pixels of one of the page, and the colours. Asked for at each drawing they would make the page lay itself out. */
-  #pixels = 1;
-  #inks: string[] = [];
+  #context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
+  #look: StripLook = { width: 0, height: 0, pixels: 1, inks: [] };
 
-  constructor(canvas: HTMLCanvasElement) {
-    this.#context = canvas.getContext("2d")!;
-    const look = () => {
-      this.#pixels = Math.min(devicePixelRatio, 2);
-      canvas.width = Math.round(canvas.clientWidth * this.#pixels);
-      canvas.height = Math.round(canvas.clientHeight * this.#pixels);
-      const style = getComputedStyle(canvas);
-      this.#inks = ["--accent", "--event", "--line"].map((name) => style.getPropertyValue(name));
-    };
-    new ResizeObserver(look).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", look);
+  constructor(canvas: HTMLCanvasElement | OffscreenCanvas) {
+    this.#context = canvas.getContext("2d") as CanvasRenderingContext2D;
+  }
+
+  look(look: StripLook): void {
+    this.#look = look;
+    Object.assign(this.#context.canvas, { width: look.width, height: look.height });
   }
 
   /** So many bytes arrived now. */
@@ -60,8 +62,7 @@ export class Strip {
   draw(): void {
     const now = this.#turn();
     const context = this.#context;
-    const pixels = this.#pixels;
-    const { width, height } = context.canvas;
+    const { width, height, pixels, inks } = this.#look;
     context.clearRect(0, 0, width, height);
     let most = LEAST;
     for (let bar = 0; bar < BARS; bar++) most = Math.max(most, this.#sum(bar));
@@ -74,7 +75,7 @@ export class Strip {
       for (let kind = 0, foot = 0; kind < KINDS; kind++) {
         if (!this.#bytes[bar * KINDS + kind]) continue;
         const head = Math.round(Math.max(foot + LOW * pixels, Math.sqrt(this.#sum(bar, kind) / most) * height));
-        context.fillStyle = this.#inks[kind] ?? "";
+        context.fillStyle = inks[kind] ?? "";
         context.fillRect(left, height - head, wide, head - foot);
         foot = head;
       }

@@ -1,16 +1,25 @@
-/** The painter on a thread of its own: the canvas, then looks and frames. It says when a frame is painted. */
+/**
+ * The thread of the page: the client and all that moves. The page's own thread has time for whoever plays.
+ *
+ * It is a module of its own. A page whose canvases cannot leave it imports it, and has it beside its own work.
+ */
 
-import { Painter, type Frame, type Look } from "./painter.js";
+import type { News, Order } from "./order.js";
+import { World } from "./world.js";
 
-export type Order = { canvas: OffscreenCanvas } | { look: Look } | { frame: Frame };
+/** The end of a channel, or what a worker has of one. */
+interface Port {
+  onmessage: ((event: MessageEvent<Order>) => void) | null;
+  postMessage(news: News): void;
+}
 
-let painter: Painter | undefined;
+/** Obeys the orders that come here; `begin` comes first. */
+export function serve(port: Port): void {
+  let world: World | undefined;
+  port.onmessage = ({ data }) => {
+    if ("begin" in data) world = new World(data.begin, (news) => port.postMessage(news));
+    else world?.take(data);
+  };
+}
 
-addEventListener("message", ({ data }: MessageEvent<Order>) => {
-  if ("canvas" in data) painter = new Painter(data.canvas);
-  else if ("look" in data) painter?.look(data.look);
-  else {
-    painter?.paint(data.frame);
-    postMessage(0);
-  }
-});
+if (typeof document === "undefined") serve(globalThis as unknown as Port);

@@ -46,12 +46,14 @@ export class Trials {
   /** Events of the batch that is not over yet, and those that were missed and came after all. */
   #fresh = 0;
   #missed?: { upTo: number; events: number };
+  /** The page is hidden indeed. */
+  #hidden = false;
 
   constructor(
     readonly client: Client,
     readonly room: Room,
     readonly cable: Cable,
-    readonly log: Log,
+    readonly log: Pick<Log, "add">,
     readonly show: () => void,
   ) {
     room.on("outcome", (outcome) => this.#outcome(outcome));
@@ -163,12 +165,22 @@ export class Trials {
 
   // A hidden tab.
 
+  /** The page is hidden, or seen again. The client works where there is no page: it cannot see that itself. */
+  hide(hidden: boolean): Promise<void> {
+    this.#hidden = hidden;
+    return this.#pause();
+  }
+
+  #pause(): Promise<void> {
+    return this.#hidden || this.running === "hidden" ? this.room.pause() : this.room.unpause();
+  }
+
   async #hide(): Promise<void> {
-    await this.room.pause();
+    await this.#pause();
     this.log.add("Paused, as a hidden tab: the server sends nothing of the room.", "warn");
     this.#lasts(HIDDEN_MS, async () => {
       this.log.add("Back: the server sends the room as it is now.");
-      await this.room.unpause();
+      if (!this.#hidden) await this.room.unpause();
       this.#end();
     });
   }

@@ -34,13 +34,14 @@ export abstract class Emitter<S, M extends Record<keyof M, any[]>> {
 
   /** @internal Calls the handlers. One that throws does not keep the others from being called. */
   _emit<K extends keyof M>(name: K, ...args: M[K]): void {
-    for (const handler of this._handlers[name] ?? []) this._try(() => handler(...args));
+    // The arguments beside it: a function made for each handler and event is a fifth of what a value costs.
+    for (const handler of this._handlers[name] ?? []) this._try(handler, ...args);
   }
 
   /** @internal Runs code of the application. */
-  _try<T>(f: () => T): T | undefined {
+  _try<A extends any[], T>(f: (...args: A) => T, ...args: A): T | undefined {
     try {
-      return f();
+      return f(...args);
     } catch (error) {
       this._threw(error);
     }
