@@ -26,9 +26,6 @@ pub(crate) struct FlushScratch {
     values: Segment,
 }
 
-/// Receivers that are looked at together before they get a batch. 8: all of that fits the first cache.
-const TOGETHER: usize = 8;
-
 /// The frames of a batch, in their order.
 #[derive(Debug, Default)]
 struct Frames {
@@ -188,11 +185,7 @@ impl<H: Clone> Room<H> {
         // Who does not get the events is counted: most do.
         let (mut without_events, all) = (0, receivers.len());
         let (mut values_to, mut without_values) = (0, 0);
-        for index in 0..all {
-            if index % TOGETHER == 0 {
-                receivers[index..].iter().take(TOGETHER).for_each(|receiver| turn.out.warm(&receiver.outlet));
-            }
-            let receiver = &mut receivers[index];
+        for receiver in &mut *receivers {
             let wants_values = receiver.what == What::All && matches!(receiver.standing, Standing::Current);
             let frames = match receiver.traits.sight {
                 Sight::ALL if receiver.traits.inflates && !deflated.frames.is_empty() => deflated,

@@ -32,12 +32,6 @@ pub trait Outlet<H> {
         Taken::All
     }
 
-    /// A batch for this receiver follows soon. An outlet may look at what that will touch: several looks in a row
-    /// wait for memory together, where batches would wait for it one after the other.
-    fn warm(&mut self, to: &H) {
-        let _near = to;
-    }
-
     /// What the receiver owes now.
     fn lag(&mut self, to: &H) -> Lag {
         let _quick = to;

@@ -385,10 +385,6 @@ impl Outlet<Arc<Outbox>> for Touched {
         taken
     }
 
-    fn warm(&mut self, to: &Arc<Outbox>) {
-        to.warm();
-    }
-
     fn lag(&mut self, to: &Arc<Outbox>) -> Lag {
         to.lag()
     }

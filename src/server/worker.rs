@@ -262,16 +262,12 @@ impl Worker {
     /// Gives everyone who has something to write a turn for that.
     fn write_all(&mut self) {
         let mut writing = std::mem::take(&mut self.writing);
-        for (count, key) in writing.iter().copied().enumerate() {
-            if count % TOGETHER == 0 {
-                writing[count..].iter().take(TOGETHER).for_each(|key| self.warm_writing(*key));
-            }
+        for (count, key) in writing.drain(..).enumerate() {
             if count % TURNS == TURNS - 1 {
                 self.look();
             }
             self.write(key);
         }
-        writing.clear();
         self.writing = writing;
     }
 
@@ -281,14 +277,6 @@ impl Worker {
         if let Some(member) = self.connections.get(key) {
             black_box((member.armed, &member.waker));
             self.post.shard.warm(member.connection.warm());
-        }
-    }
-
-    /// As [`warm`](Self::warm), for a turn that only writes.
-    fn warm_writing(&self, key: usize) {
-        if let Some(member) = self.connections.get(key) {
-            black_box(member.armed);
-            member.connection.warm();
         }
     }
 
