@@ -215,7 +215,7 @@ impl Session {
     }
 
     /// Looks at what most frames touch.
-    pub(crate) fn warm(&self) {
+    pub fn warm(&self) {
         black_box((
             self.liveness.heard(),
             self.expires,
