@@ -28,8 +28,8 @@ pub(super) struct Gathering {
     prompt_until: Time,
 }
 
-/// How long nothing waits after something was sent outside of a tick. 250 ms: a game with urgent messages has several
-/// a second.
+/// How long there are no naps after something was sent outside of a tick. 250 ms: a game with urgent messages has
+/// several a second.
 const PROMPT: Duration = Duration::from_millis(250);
 
 /// Events that a nap must have found to be worth another one. 2: one alone comes cheaper by waking up for it.
