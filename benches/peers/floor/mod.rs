@@ -9,7 +9,7 @@
 
 mod peer;
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use self::peer::Peer;
 use super::clock::now;
+use super::dialect::floor::GREETING;
 use super::websocket;
 
 /// Serves until it is killed. A tick's end is late by up to a millisecond: the poll counts in these.
@@ -84,6 +85,9 @@ impl Floor {
                 return Err(io::Error::other("more connections than the floor takes"));
             }
             stream.set_nodelay(true)?;
+            if !self.ws {
+                let _gone = stream.write(&GREETING);
+            }
             poll.registry().register(&mut stream, Token(self.peers.len()), Interest::READABLE)?;
             self.peers.push(Some(Peer::new(stream, self.ws)));
         }
