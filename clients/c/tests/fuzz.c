@@ -8,18 +8,7 @@
 
 #define TICKWIRE_IMPLEMENTATION
 #include "../tickwire.h"
-
-#define MUST(what) ((what) ? (void)0 : abort())
-
-/* Takes numbers off the input; 0 where it has ended. */
-struct choices { const uint8_t *at; size_t left; };
-
-static unsigned choose(struct choices *from)
-{
-    if (from->left == 0) return 0;
-    from->left--;
-    return *from->at++;
-}
+#include "choices.h"
 
 static void round_trip(const uint8_t *bytes, size_t len)
 {

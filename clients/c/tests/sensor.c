@@ -6,17 +6,6 @@
 #define TICKWIRE_IMPLEMENTATION
 #include "../tickwire.h"
 
-enum behind { NOTHING, EXTENSIONS, RECORDS, BYTES };
-struct span { size_t at, len; };
-struct piece { uint64_t number, other; struct span bytes; };
-struct varint_vector { struct span hex; uint64_t value; };
-struct frame_vector {
-    const char *name; int server; struct span hex; uint8_t type, flags, command; uint64_t request;
-    unsigned count; uint64_t arg[10]; struct span text; enum behind behind; struct span rest; size_t first, pieces;
-};
-struct presence_vector { struct span hex; uint8_t state; uint64_t number; struct span subject, data; };
-struct malformed_vector { const char *name; int server; struct span hex; unsigned reason; };
-
 #include "vectors.h"
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))

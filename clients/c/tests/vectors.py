@@ -8,6 +8,19 @@ import json
 import pathlib
 import sys
 
+TYPES = """\
+enum behind { NOTHING, EXTENSIONS, RECORDS, BYTES };
+struct span { size_t at, len; };
+struct piece { uint64_t number, other; struct span bytes; };
+struct varint_vector { struct span hex; uint64_t value; };
+struct frame_vector {
+    const char *name; int server; struct span hex; uint8_t type, flags, command; uint64_t request;
+    unsigned count; uint64_t arg[10]; struct span text; enum behind behind; struct span rest; size_t first, pieces;
+};
+struct presence_vector { struct span hex; uint8_t state; uint64_t number; struct span subject, data; };
+struct malformed_vector { const char *name; int server; struct span hex; unsigned reason; };
+"""
+
 COMMANDS = {
     "hello": (1, "capabilities max_record max_frame"),
     "welcome": (2, "capabilities flags clock time wall max_message max_frame max_rooms ping accepted"),
@@ -128,6 +141,7 @@ def main():
         ],
     }
     print("/* Made by vectors.py. */")
+    print(TYPES)
     print("static const struct piece pieces[] = {", ",\n".join(table.pieces), "};")
     for name, rows in lists.items():
         print(f"static const {name}[] = {{", ",\n".join(rows), "};")
