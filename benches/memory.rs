@@ -251,6 +251,8 @@ struct Desk {
 impl Desk {
     fn new(history: HistoryBounds) -> Self {
         let (mut limits, mut classes) = (Limits::default(), RoomClasses::default());
+        // They are all made within a few seconds.
+        limits.rooms_burst = u32::MAX;
         limits.max_shard_rooms = usize::MAX;
         classes.default.history = history;
         let facts = Facts {

@@ -246,7 +246,7 @@ impl<H: Clone> Room<H> {
                 for (number, member) in self.members.touched() {
                     let told = matches!(member.state, MemberState::Here | MemberState::Leaving { told: true, .. });
                     let leaving = matches!(member.state, MemberState::Leaving { .. });
-                    let only_away = told && member.away && member.told_presence.is_none();
+                    let only_away = told && member.away && !self.members.shows_other(number);
                     // Who came and left within the tick is in both parts (PROTOCOL 11.5).
                     if !(told && leaving || only_away) {
                         push_here(came, number, &member.subject, &member.presence, limits.max_frame);

@@ -12,35 +12,43 @@
 
 use std::collections::{VecDeque, vec_deque};
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes};
 
 use super::buffers::Buffers;
 use super::shelf::Shelf;
 use crate::class::HistoryBounds;
 use crate::places::move_together;
 use crate::time::Time;
-use crate::wire::Position;
+use crate::wire::{Header, Position};
 
 /// The past of one room.
 #[derive(Debug, Default)]
 pub(super) struct History {
     batches: VecDeque<Past>,
+    /// The position of the oldest of them, where there is one.
+    oldest: Position,
     frames: VecDeque<Bytes>,
     /// Frames that were let go of so far.
     gone: u64,
-    /// The running number of the first frame that was not moved by [`rest`](Self::rest).
-    shelved: u64,
     bytes: usize,
+    /// All of it, written down while the room rests: the lists are empty then.
+    shelved: Bytes,
+    /// Batches of it, and when the newest was sent.
+    shelved_batches: usize,
+    shelved_newest: Time,
 }
 
+/// A batch, of which its place says the position.
 #[derive(Debug)]
 struct Past {
-    position: Position,
     at: Time,
-    /// The running number of its first frame.
-    first: u64,
-    bytes: usize,
+    /// The running number of its first frame, the low half: there are never so many at a time.
+    first: u32,
+    bytes: u32,
 }
+
+// There is one for every batch that any room keeps.
+const _: () = assert!(size_of::<Past>() == 16);
 
 impl History {
     /// What an entry costs: its place, and for each frame a reference, and a buffer that may be an
@@ -54,17 +62,19 @@ impl History {
         self.bytes
     }
 
+    /// Batches.
     pub(super) fn len(&self) -> usize {
-        self.batches.len()
+        self.batches.len() + self.shelved_batches
     }
 
     /// The oldest position that is still there.
     pub(super) fn first(&self) -> Option<Position> {
-        self.batches.front().map(|past| past.position)
+        (self.len() > 0).then_some(self.oldest)
     }
 
     /// The frames of a batch.
-    pub(super) fn get(&self, position: Position) -> Option<vec_deque::Iter<'_, Bytes>> {
+    pub(super) fn get(&mut self, position: Position) -> Option<vec_deque::Iter<'_, Bytes>> {
+        self.unshelve();
         let index = usize::try_from(position.0.checked_sub(self.first()?.0)?).ok()?;
         let first = self.place(self.batches.get(index)?);
         let end = self.batches.get(index + 1).map_or(self.frames.len(), |next| self.place(next));
@@ -73,7 +83,7 @@ impl History {
 
     /// Where a batch's first frame stands.
     fn place(&self, past: &Past) -> usize {
-        usize::try_from(past.first - self.gone).unwrap_or(usize::MAX)
+        past.first.wrapping_sub(low(self.gone)) as usize
     }
 
     /// Keeps a batch, and lets go of what is beyond the bounds. True where it was kept.
@@ -88,12 +98,18 @@ impl History {
         if bounds.batches == 0 {
             return false;
         }
+        self.unshelve();
         let before = self.frames.len();
         self.frames.extend(frames.cloned());
         let len = self.frames.range(before..).map(Bytes::len).sum();
-        let bytes = Self::cost(self.frames.len() - before, len);
-        self.bytes += bytes;
-        self.batches.push_back(Past { position, at: now, first: self.gone + before as u64, bytes });
+        // No batch is so large; should one be, what is added here is still what goes with it.
+        let bytes = u32::try_from(Self::cost(self.frames.len() - before, len)).unwrap_or(u32::MAX);
+        self.bytes += bytes as usize;
+        if self.batches.is_empty() {
+            self.oldest = position;
+        }
+        debug_assert_eq!(position.0, self.oldest.0 + self.batches.len() as u64);
+        self.batches.push_back(Past { at: now, first: low(self.gone + before as u64), bytes });
         while self.batches.len() > bounds.batches || self.bytes > bounds.bytes {
             self.evict(buffers);
         }
@@ -103,6 +119,7 @@ impl History {
 
     /// Lets go of what is too old.
     pub(super) fn expire(&mut self, now: Time, bounds: HistoryBounds, buffers: &mut Buffers) {
+        self.unshelve();
         while self.batches.front().is_some_and(|past| now > past.at.after(bounds.age)) {
             self.evict(buffers);
         }
@@ -110,18 +127,60 @@ impl History {
 
     /// When the newest batch was sent.
     pub(super) fn newest_at(&self) -> Option<Time> {
-        self.batches.back().map(|past| past.at)
+        self.batches.back().map(|past| past.at).or_else(|| (self.shelved_batches > 0).then_some(self.shelved_newest))
     }
 
-    /// Moves together with the past of others at rest, and gives back the places that no batch has.
+    /// Moves to the shelf, beside the past of others at rest: as one piece where it is little, else frame by frame.
     pub(super) fn rest(&mut self, shelf: &mut Shelf) {
-        let there = usize::try_from(self.shelved.saturating_sub(self.gone)).unwrap_or(usize::MAX);
-        for frame in self.frames.iter_mut().skip(there) {
+        let frames: usize = self.frames.iter().map(Bytes::len).sum();
+        if frames + self.batches.len() * Self::SHELVED_HEAD <= Shelf::SMALL {
+            self.write_down(shelf);
+            return;
+        }
+        for frame in &mut self.frames {
             *frame = shelf.put(frame);
         }
-        self.shelved = self.gone + self.frames.len() as u64;
         move_together(&mut self.frames);
         move_together(&mut self.batches);
+    }
+
+    /// Bytes of a batch on the shelf before its frames: when it was sent, and how many there are.
+    const SHELVED_HEAD: usize = 12;
+
+    fn write_down(&mut self, shelf: &mut Shelf) {
+        let Some(newest) = self.batches.back() else { return };
+        (self.shelved_batches, self.shelved_newest) = (self.batches.len(), newest.at);
+        let mut written = Vec::with_capacity(Shelf::SMALL);
+        let mut frames = self.frames.iter();
+        for (index, past) in self.batches.iter().enumerate() {
+            let end = self.batches.get(index + 1).map_or(self.frames.len(), |next| self.place(next));
+            let count = end - self.place(past);
+            written.put_u64_le(past.at.micros());
+            written.put_u32_le(u32::try_from(count).unwrap_or(u32::MAX));
+            frames.by_ref().take(count).for_each(|frame| written.put_slice(frame));
+        }
+        self.shelved = shelf.write(&written);
+        self.gone += self.frames.len() as u64;
+        (self.batches, self.frames) = (VecDeque::new(), VecDeque::new());
+    }
+
+    /// Takes what was written down apart again.
+    fn unshelve(&mut self) {
+        let mut rest = std::mem::take(&mut self.shelved);
+        for _ in 0..std::mem::take(&mut self.shelved_batches) {
+            let (Ok(at), Ok(count)) = (rest.try_get_u64_le(), rest.try_get_u32_le()) else { break };
+            let first = self.frames.len();
+            for _ in 0..count {
+                // A frame says how long it is (PROTOCOL 3.1).
+                let Some(&[_, high, low, _]) = rest.first_chunk() else { break };
+                let len = Header::LEN + usize::from(u16::from_be_bytes([high, low]));
+                self.frames.push_back(rest.split_to(len.min(rest.len())));
+            }
+            let len = self.frames.range(first..).map(Bytes::len).sum();
+            let bytes = u32::try_from(Self::cost(self.frames.len() - first, len)).unwrap_or(u32::MAX);
+            self.batches.push_back(Past { at: Time::from_micros(at), first: low(self.gone + first as u64), bytes });
+        }
+        debug_assert!(rest.is_empty());
     }
 
     /// Gives back the places that no batch has.
@@ -132,6 +191,7 @@ impl History {
 
     /// Lets go of everything up to `position`.
     pub(super) fn evict_through(&mut self, position: Position, buffers: &mut Buffers) {
+        self.unshelve();
         while self.first().is_some_and(|first| first <= position) {
             self.evict(buffers);
         }
@@ -139,12 +199,18 @@ impl History {
 
     fn evict(&mut self, buffers: &mut Buffers) {
         let Some(past) = self.batches.pop_front() else { return };
-        self.bytes -= past.bytes;
+        self.bytes -= past.bytes as usize;
+        self.oldest = self.oldest.next();
         let end = self.batches.front().map_or(self.frames.len(), |next| self.place(next));
         self.gone += end as u64;
         // The first one last: it has the whole buffer, where they share one.
         self.frames.drain(..end).rev().for_each(|frame| buffers.give_back(frame));
     }
+}
+
+/// The low half of a running number.
+const fn low(number: u64) -> u32 {
+    (number & 0xffff_ffff) as u32
 }
 
 #[cfg(test)]
@@ -179,5 +245,70 @@ mod tests {
         assert_eq!((history.bytes(), history.first()), (0, None));
         push(&mut history, 13, 6, 11, HistoryBounds::NONE);
         assert_eq!(history.len(), 0);
+    }
+
+    #[test]
+    fn frames_are_found_beyond_four_thousand_million_of_them() {
+        let bounds = HistoryBounds { batches: 3, bytes: 10_000, age: Duration::from_secs(10) };
+        let mut history = History { gone: u64::from(u32::MAX) - 3, ..History::default() };
+        for position in 1..=7 {
+            push(&mut history, position, 10 + position as usize, 0, bounds);
+            let frames = history.get(Position(position)).unwrap();
+            assert!(frames.map(Bytes::len).eq([10 + position as usize; 2]));
+        }
+        assert_eq!((history.first(), history.gone), (Some(Position(5)), u64::from(u32::MAX) + 5));
+    }
+
+    #[test]
+    fn a_short_past_comes_back_from_the_shelf_as_it_went() {
+        let bounds = HistoryBounds { batches: 9, bytes: 100_000, age: Duration::from_secs(10) };
+        let (mut history, mut shelf) = (History::default(), Shelf::default());
+        let frame = |position: u64, len: usize| {
+            let mut frame = vec![1, 0, len as u8, 0];
+            frame.resize(Header::LEN + len, position as u8);
+            Bytes::from(frame)
+        };
+        let keep = |history: &mut History, position: u64, second: u64| {
+            let frames = (0..position % 3).map(|more| frame(position, 10 + more as usize)).collect::<Vec<_>>();
+            let now = Time::from_micros(second * 1_000_000);
+            history.push(Position(position), frames.iter(), now, bounds, &mut Buffers::default());
+        };
+        for position in 4..=8 {
+            keep(&mut history, position, position);
+        }
+        let told = |history: &mut History| -> Vec<(u64, Option<Vec<Bytes>>)> {
+            (3..=10)
+                .map(|position| (position, history.get(Position(position)).map(|frames| frames.cloned().collect())))
+                .collect()
+        };
+        let (before, bytes) = (told(&mut history), history.bytes());
+        history.rest(&mut shelf);
+        history.rest(&mut shelf);
+        assert_eq!((history.batches.capacity(), history.frames.capacity()), (0, 0));
+        let at_rest = (history.len(), history.first(), history.bytes(), history.newest_at());
+        assert_eq!(at_rest, (5, Some(Position(4)), bytes, Some(Time::from_micros(8_000_000))));
+        assert_eq!(told(&mut history), before);
+        // Batches go and come as if nothing had been.
+        history.rest(&mut shelf);
+        history.evict_through(Position(5), &mut Buffers::default());
+        assert_eq!((history.len(), history.first()), (3, Some(Position(6))));
+        history.rest(&mut shelf);
+        keep(&mut history, 9, 17);
+        assert_eq!(
+            (history.len(), history.first(), history.newest_at()),
+            (3, Some(Position(7)), Some(Time::from_micros(17_000_000)))
+        );
+        history.evict_through(Position(9), &mut Buffers::default());
+        assert_eq!((history.len(), history.bytes(), history.first()), (0, 0, None));
+    }
+
+    #[test]
+    fn a_long_past_stays_a_list() {
+        let mut history = History::default();
+        let bounds = HistoryBounds { batches: 9, bytes: 100_000, age: Duration::from_secs(10) };
+        push(&mut history, 1, 400, 0, bounds);
+        push(&mut history, 2, 400, 0, bounds);
+        history.rest(&mut Shelf::default());
+        assert!(history.shelved.is_empty() && history.len() == 2);
     }
 }

@@ -83,7 +83,7 @@ impl<H: Clone> Room<H> {
     }
 
     /// The batches that are kept behind `since`.
-    pub(crate) fn past(&self, since: Option<(Epoch, Position)>, limit: usize) -> Past {
+    pub(crate) fn past(&mut self, since: Option<(Epoch, Position)>, limit: usize) -> Past {
         let mut past = Past { epoch: self.epoch, position: self.position, ..Past::default() };
         // What nobody has sent yet is another life's, whatever it says.
         let known = since.filter(|(epoch, position)| *epoch == self.epoch && *position <= self.position);

@@ -5,12 +5,14 @@
 //! receivers  [ 1 ] [ 2 ]                                     numbers above have been given all the same
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
+use super::numbers::RestingNumbers;
 use super::receivers::Receiver;
+use super::shelf::Shelf;
 use crate::command::{Hold, JoinCommand, SessionId};
 use crate::limits::Limits;
-use crate::places::{Places, grow, move_together};
+use crate::places::{Places, grow};
 use crate::rights::{Packed, Rights};
 use crate::time::Time;
 use crate::wire::control::Mode;
@@ -29,8 +31,6 @@ pub(super) struct Member<H> {
     pub(super) state: MemberState,
     pub(super) subject: Box<[u8]>,
     pub(super) presence: Box<[u8]>,
-    /// What all were told at the last flush, where `presence` is another since: the next diff tells.
-    pub(super) told_presence: Option<Box<[u8]>>,
     /// Its connection is gone, its place is kept; and whether all were told.
     pub(super) away: bool,
     pub(super) told_away: bool,
@@ -41,7 +41,7 @@ pub(super) struct Member<H> {
 }
 
 // There is one for every membership of the server.
-const _: () = assert!(size_of::<Member<usize>>() <= 112 && size_of::<Receiver<usize>>() <= 40);
+const _: () = assert!(size_of::<Member<usize>>() <= 96 && size_of::<Receiver<usize>>() <= 40);
 
 /// Where a member is between two flushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,27 +64,13 @@ pub(super) struct Members<H> {
     receivers: Vec<Receiver<H>>,
     /// Receivers that are to be told something later. Some of these are gone.
     stragglers: Vec<MemberNumber>,
-    /// Numbers that were given back, oldest first.
-    resting: VecDeque<Resting>,
+    resting: RestingNumbers,
     /// Members that came, changed or left since the last flush, in order.
     touched: Vec<MemberNumber>,
+    /// What all were told at the last flush of those who show other data since. Few at a time, so it is not
+    /// part of every member.
+    before: BTreeMap<MemberNumber, Box<[u8]>>,
     here: usize,
-}
-
-/// A number that nobody has, and that history may still name.
-#[derive(Clone, Copy, Debug)]
-struct Resting {
-    number: MemberNumber,
-    since: Time,
-    /// The batch that told of the leaving.
-    position: Position,
-}
-
-impl Resting {
-    /// PROTOCOL 11.3. `oldest` is the first batch that history still has.
-    fn has_rested(self, now: Time, oldest: Option<Position>, limits: &Limits) -> bool {
-        now >= self.since.after(limits.number_quarantine) && oldest.is_none_or(|oldest| oldest > self.position)
-    }
 }
 
 /// Slots of a room that everybody has left, which are let go of at once. 1,024: a newcomer makes them
@@ -101,8 +87,9 @@ impl<H> Default for Members<H> {
             numbers: 0,
             receivers: Vec::new(),
             stragglers: Vec::new(),
-            resting: VecDeque::new(),
+            resting: RestingNumbers::default(),
             touched: Vec::new(),
+            before: BTreeMap::new(),
             here: 0,
         }
     }
@@ -176,9 +163,8 @@ impl<H: Clone> Members<H> {
 
     /// Whether a number can be had: four numbers for each member that may be there can be in use or
     /// rest, so that those who come and go cannot make a room grow.
-    pub(super) fn has_number(&self, now: Time, oldest: Option<Position>, limits: &Limits) -> bool {
-        let rested = self.resting.front().is_some_and(|front| front.has_rested(now, oldest, limits));
-        rested || self.numbers < limits.max_members.saturating_mul(4)
+    pub(super) fn has_number(&mut self, now: Time, oldest: Option<Position>, limits: &Limits) -> bool {
+        self.resting.has_rested(now, oldest, limits) || self.numbers < limits.max_members.saturating_mul(4)
     }
 
     /// Adds a member under a number that is not in use and has rested long enough (PROTOCOL 11.3).
@@ -191,17 +177,10 @@ impl<H: Clone> Members<H> {
         oldest: Option<Position>,
         limits: &Limits,
     ) -> MemberNumber {
-        let number = match self.resting.front().filter(|front| front.has_rested(now, oldest, limits)) {
-            Some(&Resting { number, .. }) => {
-                self.resting.pop_front();
-                self.resting.give_back(FEW);
-                number
-            }
-            None => {
-                self.numbers += 1;
-                MemberNumber(self.numbers as u64)
-            }
-        };
+        let number = self.resting.take(now, oldest, limits).unwrap_or_else(|| {
+            self.numbers += 1;
+            MemberNumber(self.numbers as u64)
+        });
         let member = Member {
             session,
             outlet,
@@ -212,7 +191,6 @@ impl<H: Clone> Members<H> {
             // Kept long: copies do not pin the buffer they were read into.
             subject: Box::from(&*join.subject),
             presence: Box::from(&*join.presence),
-            told_presence: None,
             away: false,
             told_away: false,
             touched: true,
@@ -248,8 +226,7 @@ impl<H: Clone> Members<H> {
             self.numbers -= 1;
             self.slots.truncate(slot);
         } else {
-            // It had rested before it was given, and has it behind it still.
-            self.resting.push_front(Resting { number, since: Time::ZERO, position: Position(0) });
+            self.resting.put_back(number);
         }
     }
 
@@ -340,11 +317,16 @@ impl<H: Clone> Members<H> {
     pub(super) fn set_presence(&mut self, number: MemberNumber, data: &[u8]) -> bool {
         let Some(member) = self.get_mut(number) else { return false };
         let before = std::mem::replace(&mut member.presence, Box::from(data));
-        if member.state == MemberState::Here && member.told_presence.is_none() {
-            member.told_presence = Some(before);
+        if member.state == MemberState::Here && !self.shows_other(number) {
+            self.before.insert(number, before);
             self.touch(number);
         }
         true
+    }
+
+    /// Whether a member shows other data of itself than all were told at the last flush.
+    pub(super) fn shows_other(&self, number: MemberNumber) -> bool {
+        self.before.contains_key(&number)
     }
 
     /// Everyone the next diff tells of, in the order of the first change.
@@ -359,8 +341,9 @@ impl<H: Clone> Members<H> {
         (after.0.saturating_add(1)..).zip(self.slots.iter().skip(from)).filter_map(|(number, slot)| {
             let member = slot.as_ref()?;
             let told = matches!(member.state, MemberState::Here | MemberState::Leaving { told: true, .. });
-            let presence = member.told_presence.as_deref().unwrap_or(&member.presence);
-            told.then_some((MemberNumber(number), member, presence))
+            let number = MemberNumber(number);
+            let presence = self.before.get(&number).unwrap_or(&member.presence);
+            told.then_some((number, member, &**presence))
         })
     }
 
@@ -388,27 +371,27 @@ impl<H: Clone> Members<H> {
             let Some(member) = slot else { continue };
             if matches!(member.state, MemberState::Leaving { .. }) {
                 *slot = None;
-                self.resting.push_back(Resting { number, since: now, position });
+                self.resting.push(number, now, position);
             } else {
                 member.state = MemberState::Here;
-                member.told_presence = None;
                 member.told_away = member.away;
                 member.touched = false;
             }
         }
         touched.give_back_after(used, FEW);
         self.touched = touched;
+        self.before.clear();
         if self.here == 0 && self.slots.len() <= LEFT_SLOTS {
             self.slots = Vec::new();
         }
     }
 
     /// Nothing has happened for a while: lets go of what is only kept for the next flush.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn rest(&mut self, shelf: &mut Shelf) {
         while self.slots.pop_if(|last| last.is_none()).is_some() {}
         self.slots.shrink_to_fit();
         self.receivers.shrink_to_fit();
-        move_together(&mut self.resting);
+        self.resting.rest(shelf);
         if self.touched.is_empty() {
             self.touched = Vec::new();
         }
@@ -459,7 +442,7 @@ mod tests {
             members.leave(MemberNumber(number), Reason::FINISHED);
         }
         members.handle_flushed(Time::ZERO, Position(1));
-        members.rest();
+        members.rest(&mut Shelf::default());
         assert_eq!((members.slots.len(), members.slots.capacity()), (1500, 1500));
         assert!(members.get(MemberNumber(1500)).is_some() && members.get(MemberNumber(1501)).is_none());
         assert_eq!(join(&mut members, Time::ZERO), 3001);

@@ -24,6 +24,7 @@ mod join;
 mod look;
 mod members;
 mod mind;
+mod numbers;
 mod outlet;
 mod own;
 mod receivers;
@@ -197,7 +198,7 @@ impl<H: Clone> Room<H> {
     }
 
     /// Bytes kept beyond this tick: history and values.
-    pub(crate) const fn kept_bytes(&self) -> usize {
+    pub(crate) fn kept_bytes(&self) -> usize {
         self.history.bytes() + self.gathering.values.bytes()
     }
 
@@ -231,7 +232,7 @@ impl<H: Clone> Room<H> {
 
     /// Nothing has happened for a while: gives back what is kept only for the next flush.
     pub(crate) fn rest(&mut self, tools: &mut Tools) {
-        self.members.rest();
+        self.members.rest(&mut tools.shelf);
         self.gathering.rest();
         self.history.rest(&mut tools.shelf);
         self.snapshots.rest();

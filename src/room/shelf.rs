@@ -18,19 +18,22 @@ pub(crate) struct Shelf {
 /// the history of its room is.
 const BLOCK: usize = 16 * 1024;
 
-/// The largest frame that is put there, in bytes. 1 KiB: larger ones are most of a page by themselves.
-const SMALL: usize = 1024;
-
 impl Shelf {
+    /// The largest piece that is put there, in bytes. 1 KiB: larger ones are most of a page by themselves.
+    pub(super) const SMALL: usize = 1024;
+
     /// The same frame, in a place beside the others.
     pub(super) fn put(&mut self, frame: &Bytes) -> Bytes {
-        if frame.len() > SMALL {
-            return frame.clone();
-        }
-        if self.block.capacity() < frame.len() {
+        if frame.len() > Self::SMALL { frame.clone() } else { self.write(frame) }
+    }
+
+    /// A small piece, in a place beside the others.
+    pub(super) fn write(&mut self, piece: &[u8]) -> Bytes {
+        debug_assert!(piece.len() <= Self::SMALL);
+        if self.block.capacity() < piece.len() {
             self.block = BytesMut::with_capacity(BLOCK);
         }
-        self.block.extend_from_slice(frame);
+        self.block.extend_from_slice(piece);
         self.block.split().freeze()
     }
 
@@ -53,7 +56,7 @@ mod tests {
         let beside = |pair: &&[Bytes]| pair[0].as_ptr().wrapping_add(pair[0].len()) == pair[1].as_ptr();
         let blocks = 1000 * 150 / BLOCK + 1;
         assert!(put.windows(2).filter(beside).count() >= 999 - blocks);
-        let large = Bytes::from(vec![7; SMALL + 1]);
+        let large = Bytes::from(vec![7; Shelf::SMALL + 1]);
         assert_eq!(shelf.put(&large).as_ptr(), large.as_ptr());
     }
 

@@ -32,16 +32,19 @@ const SNAPSHOTS: usize = 16;
 /// Who needs longer begins anew, so that a few who read nothing do not stop everybody.
 const LIFE: Duration = Duration::from_secs(10);
 
-/// Snapshots that were made.
+/// Snapshots that were made, where there are any: few rooms have one at a time.
 #[derive(Debug, Default)]
-pub(super) struct Snapshots {
+pub(super) struct Snapshots(Option<Box<Made>>);
+
+#[derive(Debug, Default)]
+struct Made {
     /// The latest values and the members, until a flush changes them.
     values: Option<Arc<[Bytes]>>,
     /// The values once more, compressed.
     deflated: Option<Arc<[Bytes]>>,
     members: Option<Arc<[Bytes]>>,
-    /// Those that are being sent, oldest first.
-    under_way: Vec<UnderWay>,
+    /// Those that are being sent, oldest first. Mostly one.
+    under_way: SmallVec<[UnderWay; 1]>,
 }
 
 /// A snapshot that is being sent.
@@ -55,18 +58,34 @@ struct UnderWay {
 impl Snapshots {
     /// A flush has changed the room.
     pub(super) fn handle_flushed(&mut self) {
-        self.values = None;
-        self.deflated = None;
-        self.members = None;
+        let Some(made) = &mut self.0 else { return };
         // Those that nobody is being sent any more are not kept until somebody asks again.
-        self.under_way.retain(|snapshot| Arc::strong_count(&snapshot.frames) > 1);
-        self.under_way.give_back(2);
+        made.under_way.retain(|snapshot| Arc::strong_count(&snapshot.frames) > 1);
+        if made.under_way.is_empty() {
+            self.0 = None;
+            return;
+        }
+        made.under_way.give_back(2);
+        (made.values, made.deflated, made.members) = (None, None, None);
     }
 
     /// Nobody has asked for a while: those that are on their way stay.
     pub(super) fn rest(&mut self) {
         self.handle_flushed();
-        self.under_way.shrink_to_fit();
+    }
+
+    /// The latest values, compressed or not.
+    fn latest(&self, deflated: bool) -> Option<&Arc<[Bytes]>> {
+        let made = self.0.as_ref()?;
+        if deflated { made.deflated.as_ref() } else { made.values.as_ref() }
+    }
+
+    /// These are the latest values now, and on their way.
+    fn begin(&mut self, frames: &Arc<[Bytes]>, deflated: bool, now: Time) {
+        let made = self.0.get_or_insert_default();
+        let latest = if deflated { &mut made.deflated } else { &mut made.values };
+        *latest = Some(Arc::clone(frames));
+        made.under_way.push(UnderWay { frames: Arc::clone(frames), deflated, made: now });
     }
 }
 
@@ -74,8 +93,7 @@ impl<H: Clone> Room<H> {
     /// A cursor at the start of what describes the last flush, or later, where too many snapshots are
     /// on their way.
     pub(super) fn begin_snapshot(&mut self, inflates: bool, turn: &mut Turn<'_, impl super::Outlet<H>>) -> Standing {
-        let made = if inflates { &self.snapshots.deflated } else { &self.snapshots.values };
-        if made.is_none() && !self.has_room_for_snapshot(inflates, turn.now) {
+        if self.snapshots.latest(inflates).is_none() && !self.has_room_for_snapshot(inflates, turn.now) {
             return Standing::Waiting { void: false };
         }
         let frames = if inflates { self.deflated_frames(turn) } else { self.values_frames(turn) };
@@ -83,15 +101,14 @@ impl<H: Clone> Room<H> {
     }
 
     fn deflated_frames(&mut self, turn: &mut Turn<'_, impl super::Outlet<H>>) -> Arc<[Bytes]> {
-        if let Some(made) = &self.snapshots.deflated {
+        if let Some(made) = self.snapshots.latest(true) {
             return Arc::clone(made);
         }
         let plain = self.values_frames(turn);
         let deflater = &mut turn.tools.deflater;
         let deflated = |frame: &Bytes| deflater.deflate_frame(frame).unwrap_or_else(|| frame.clone());
         let made: Arc<[Bytes]> = plain.iter().map(deflated).collect();
-        self.snapshots.deflated = Some(Arc::clone(&made));
-        self.snapshots.under_way.push(UnderWay { frames: Arc::clone(&made), deflated: true, made: turn.now });
+        self.snapshots.begin(&made, true, turn.now);
         made
     }
 
@@ -103,20 +120,20 @@ impl<H: Clone> Room<H> {
     }
 
     fn values_frames(&mut self, turn: &Turn<'_, impl super::Outlet<H>>) -> Arc<[Bytes]> {
-        if let Some(made) = &self.snapshots.values {
+        if let Some(made) = self.snapshots.latest(false) {
             return Arc::clone(made);
         }
         let (head, values) = (self.snapshot_head(), &self.gathering.values);
         let made: Arc<[Bytes]> = values.snapshot(turn.limits.max_frame).freeze_snapshot(&head).into();
-        self.snapshots.values = Some(Arc::clone(&made));
-        self.snapshots.under_way.push(UnderWay { frames: Arc::clone(&made), deflated: false, made: turn.now });
+        self.snapshots.begin(&made, false, turn.now);
         made
     }
 
     /// Whether one more snapshot may be made. Those that nobody is being sent are let go of, and one
     /// that has been on its way for too long: whoever is still at it begins anew.
     fn has_room_for_snapshot(&mut self, deflated: bool, now: Time) -> bool {
-        let Snapshots { under_way, .. } = &mut self.snapshots;
+        let Some(made) = &mut self.snapshots.0 else { return true };
+        let Made { under_way, .. } = &mut **made;
         under_way.retain(|snapshot| Arc::strong_count(&snapshot.frames) > 1);
         if under_way.iter().filter(|snapshot| snapshot.deflated == deflated).count() < SNAPSHOTS {
             return true;
@@ -147,7 +164,7 @@ impl<H: Clone> Room<H> {
             }
             segment.freeze_snapshot(&head).into()
         };
-        Arc::clone(self.snapshots.members.get_or_insert_with(made))
+        Arc::clone(self.snapshots.0.get_or_insert_default().members.get_or_insert_with(made))
     }
 
     /// PROTOCOL 8.4: a snapshot describes the last flush.

@@ -159,7 +159,7 @@ impl<H: Clone> Room<H> {
 
     /// Whether the next step of a replay fits what the receiver owes: a batch, or the list of members
     /// behind the last one, which is sent at once.
-    fn may_replay(&self, next: Position, traits: Traits, lag: Lag, limits: &Limits) -> bool {
+    fn may_replay(&mut self, next: Position, traits: Traits, lag: Lag, limits: &Limits) -> bool {
         match self.history.get(next) {
             Some(frames) => lag.has_drained(limits) || lag.has_room(limits) && fits(frames, lag, limits),
             None if next > self.position && traits.listed => lag.has_drained(limits),

@@ -4,86 +4,34 @@
 //! publish ──> pending (last write wins) ──flush──> records, and the latest for newcomers
 //! ```
 
-use std::collections::HashMap;
+mod table;
 
-use smallvec::SmallVec;
-
+use self::table::Table;
 use super::segment::Segment;
 use crate::limits::Limits;
-use crate::wire::{Key, Kind, MemberNumber, Reason, Record};
+use crate::wire::{Key, Kind, MemberNumber, Reason};
 
-/// Values by owner and key.
+/// The values of a room.
 #[derive(Debug, Default)]
 pub(super) struct Values {
-    entries: HashMap<ValueKey, Entry, foldhash::fast::RandomState>,
-    /// Which keys a member owns, so that its leaving costs what it owned and not what the room has.
-    owned: HashMap<MemberNumber, SmallVec<[Key; 2]>, foldhash::fast::RandomState>,
     /// How many flushes there were, and the last one that deleted something.
     flushes: u64,
     deleted: u64,
-    /// This tick's writes, in the order their keys were first written.
-    pending: Vec<Write>,
-    /// Buffers of earlier writes, kept so that a steady room allocates nothing.
-    spare: Vec<Vec<u8>>,
-    spare_bytes: usize,
-    /// Payloads and overhead of all values, as they will be after the flush.
-    bytes: usize,
+    /// As the table has it: every message asks for it.
     pending_bytes: usize,
-    /// This tick's writes that a later one has replaced.
-    conflated: u64,
+    /// Made for the first value: many rooms never have one.
+    table: Option<Box<Table>>,
 }
-
-/// Who owns a value, and its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct ValueKey {
-    /// Member 0 for values of the room.
-    owner: MemberNumber,
-    key: Key,
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    /// As of the last flush; `None` where the key is new.
-    stored: Option<Stored>,
-    /// Index of this tick's write.
-    pending: Option<usize>,
-}
-
-#[derive(Debug)]
-struct Stored {
-    sender: MemberNumber,
-    payload: Vec<u8>,
-    /// The flush that sent it.
-    changed: u64,
-}
-
-#[derive(Debug)]
-struct Write {
-    key: ValueKey,
-    sender: MemberNumber,
-    payload: Vec<u8>,
-}
-
-/// Bytes of buffers kept for reuse, [`SPARE_OVERHEAD`] counted for each. 64 KiB: a thousand small values
-/// that change in every tick.
-const SPARE: usize = 64 * 1024;
-
-/// What a buffer costs beside its bytes.
-const SPARE_OVERHEAD: usize = 32;
-
-/// The largest buffer kept for reuse, in bytes, so that one large value does not stay.
-const SPARE_LEN: usize = 1024;
 
 impl Values {
+    /// Whether this tick has written something.
     pub(super) const fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        self.pending_bytes > 0
     }
 
     /// This tick's writes, and those among them that are replaced already; the latter from zero again.
-    pub(super) const fn take_counts(&mut self) -> (usize, u64) {
-        let conflated = self.conflated;
-        self.conflated = 0;
-        (self.pending.len(), conflated)
+    pub(super) fn take_counts(&mut self) -> (usize, u64) {
+        self.table.as_mut().map_or((0, 0), |table| table.take_counts())
     }
 
     /// Bytes that this tick's writes will take in the batch, about.
@@ -92,8 +40,8 @@ impl Values {
     }
 
     /// Bytes of all values, as they will be after the flush.
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn bytes(&self) -> usize {
+        self.table.as_ref().map_or(0, |table| table.bytes())
     }
 
     /// The number of the last flush.
@@ -102,6 +50,7 @@ impl Values {
     }
 
     /// Writes, or with an empty payload deletes. Growth is refused where `may_grow` says so.
+    #[inline]
     pub(super) fn write(
         &mut self,
         sender: MemberNumber,
@@ -110,81 +59,33 @@ impl Values {
         may_grow: bool,
         limits: &Limits,
     ) -> Result<(), Reason> {
-        let key = ValueKey { owner: if key.is_room() { MemberNumber::ROOM } else { sender }, key };
-        let (old, known) = match self.entries.get(&key) {
+        let table = match &mut self.table {
+            Some(table) => table,
             None if payload.is_empty() => return Ok(()),
-            None => (0, false),
-            Some(entry) => (Limits::VALUE_OVERHEAD + self.current_len(entry), true),
+            none => none.insert(Box::default()),
         };
-        let new = Limits::VALUE_OVERHEAD + payload.len();
-        // PROTOCOL 11.2: new keys are refused at the limit, and growth of known ones at the bound of bytes.
-        let full = !known && (self.entries.len() >= limits.max_room_values || self.owns_all(key, limits));
-        let grows = new > old && (!may_grow || self.bytes - old + new > limits.max_value_bytes);
-        if full || grows {
-            return Err(Reason::VALUES_FULL);
-        }
-        self.bytes = self.bytes - old + new;
-        if !known && !key.key.is_room() {
-            self.owned.entry(key.owner).or_default().push(key.key);
-        }
-        self.set_pending(key, sender, payload);
+        table.write(sender, key, payload, may_grow, limits)?;
+        self.pending_bytes = table.pending_bytes();
         Ok(())
-    }
-
-    /// Whether the owner has as many values as it may.
-    fn owns_all(&self, key: ValueKey, limits: &Limits) -> bool {
-        let owned = self.owned.get(&key.owner).map_or(0, SmallVec::len);
-        !key.key.is_room() && owned >= limits.max_member_values
     }
 
     /// Deletes what a member owns, since it has left.
     pub(super) fn delete_owned(&mut self, owner: MemberNumber) {
-        // The flush takes the keys out of the list, one by one.
-        let keys = self.owned.get(&owner).cloned().unwrap_or_default();
-        for key in keys {
-            let key = ValueKey { owner, key };
-            let old = self.entries.get(&key).map_or(0, |entry| self.current_len(entry));
-            self.bytes -= old;
-            self.set_pending(key, owner, &[]);
+        if let Some(table) = &mut self.table {
+            table.delete_owned(owner);
+            self.pending_bytes = table.pending_bytes();
         }
     }
 
     /// Turns this tick's writes into records, and makes them the latest.
     pub(super) fn flush(&mut self, segment: &mut Segment, max_frame: usize) {
         self.flushes += 1;
-        let changed = self.flushes;
-        for write in self.pending.drain(..) {
-            let Write { key, sender, payload } = write;
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
-            entry.pending = None;
-            let record = Record { member: record_member(key, sender), key: Some(key.key.wire()), payload: &payload };
-            let spare = if payload.is_empty() {
-                // PROTOCOL 11.2: a key that was made and deleted within the tick is not told.
-                if entry.stored.is_some() {
-                    segment.push(&record, max_frame);
-                    self.deleted = changed;
-                }
-                self.bytes -= Limits::VALUE_OVERHEAD;
-                if let Some(owned) = self.owned.get_mut(&key.owner) {
-                    owned.retain(|other| *other != key.key);
-                    if owned.is_empty() {
-                        self.owned.remove(&key.owner);
-                    }
-                }
-                self.entries.remove(&key).and_then(|entry| entry.stored).map(|stored| stored.payload)
-            } else {
-                segment.push(&record, max_frame);
-                entry.stored.replace(Stored { sender, payload, changed }).map(|stored| stored.payload)
-            };
-            if let Some(spare) = spare
-                && (1..=SPARE_LEN).contains(&spare.capacity())
-                && self.spare_bytes + SPARE_OVERHEAD + spare.capacity() <= SPARE
-            {
-                self.spare_bytes += SPARE_OVERHEAD + spare.capacity();
-                self.spare.push(spare);
-            }
-        }
         self.pending_bytes = 0;
+        if let Some(table) = &mut self.table
+            && table.flush(self.flushes, segment, max_frame)
+        {
+            self.deleted = self.flushes;
+        }
     }
 
     /// What changed after flush `since`, where that can be said with values alone and is less than
@@ -194,99 +95,34 @@ impl Values {
         if self.deleted > since {
             return None;
         }
-        let mut segment = Segment::new(Kind::Value);
-        let mut count = 0;
-        for (key, entry) in &self.entries {
-            let Some(stored) = entry.stored.as_ref().filter(|stored| stored.changed > since) else { continue };
-            count += 1;
-            if count * 2 > self.entries.len() {
-                return None;
-            }
-            let member = record_member(*key, stored.sender);
-            segment.push(&Record { member, key: Some(key.key.wire()), payload: &stored.payload }, max_frame);
-        }
-        Some(segment)
+        self.table.as_ref().map_or_else(|| Some(Segment::new(Kind::Value)), |table| table.changes(since, max_frame))
     }
 
     /// Gives the buffers back, and the places of values that are gone.
     pub(super) fn rest(&mut self) {
-        self.entries.shrink_to_fit();
-        self.owned.shrink_to_fit();
-        self.pending.shrink_to_fit();
-        self.spare = Vec::new();
-        self.spare_bytes = 0;
+        if let Some(table) = &mut self.table {
+            table.rest();
+        }
+        self.table = self.table.take().filter(|table| !table.is_empty());
     }
 
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.table.as_ref().map_or(0, |table| table.len())
     }
 
     /// The latest values as of the last flush.
     pub(super) fn snapshot(&self, max_frame: usize) -> Segment {
-        let mut segment = Segment::new(Kind::Snapshot);
-        for (key, entry) in &self.entries {
-            let Some(stored) = &entry.stored else { continue };
-            let member = record_member(*key, stored.sender);
-            segment.push(&Record { member, key: Some(key.key.wire()), payload: &stored.payload }, max_frame);
-        }
-        segment
+        self.table.as_ref().map_or_else(|| Segment::new(Kind::Snapshot), |table| table.snapshot(max_frame))
     }
 
     /// Every value as it is after the flush: its owner and key, who wrote it, and what it is.
     pub(super) fn current(&self) -> impl Iterator<Item = ((MemberNumber, Key), MemberNumber, &[u8])> {
-        let current = |(key, entry): (&ValueKey, _)| {
-            let (sender, payload) = self.after_flush(entry)?;
-            Some(((key.owner, key.key), sender, payload))
-        };
-        self.entries.iter().filter_map(current)
+        self.table.iter().flat_map(|table| table.current())
     }
 
     /// One of them.
     pub(super) fn now(&self, owner: MemberNumber, key: Key) -> Option<(MemberNumber, &[u8])> {
-        self.after_flush(self.entries.get(&ValueKey { owner, key })?)
+        self.table.as_ref()?.now(owner, key)
     }
-
-    fn after_flush<'a>(&'a self, entry: &'a Entry) -> Option<(MemberNumber, &'a [u8])> {
-        let pending = entry.pending.and_then(|index| self.pending.get(index));
-        let (sender, payload) = match (pending, &entry.stored) {
-            (Some(write), _) => (write.sender, &write.payload),
-            (None, Some(stored)) => (stored.sender, &stored.payload),
-            (None, None) => return None,
-        };
-        // An empty one is on its way out.
-        (!payload.is_empty()).then_some((sender, payload))
-    }
-
-    fn set_pending(&mut self, key: ValueKey, sender: MemberNumber, payload: &[u8]) {
-        let entry = self.entries.entry(key).or_default();
-        if let Some(write) = entry.pending.and_then(|index| self.pending.get_mut(index)) {
-            self.pending_bytes = self.pending_bytes - write.payload.len() + payload.len();
-            write.sender = sender;
-            write.payload.clear();
-            write.payload.extend_from_slice(payload);
-            self.conflated += 1;
-            return;
-        }
-        entry.pending = Some(self.pending.len());
-        self.pending_bytes += payload.len() + Record::MAX_OVERHEAD;
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        if buffer.capacity() > 0 {
-            self.spare_bytes -= SPARE_OVERHEAD + buffer.capacity();
-            buffer.clear();
-        }
-        buffer.extend_from_slice(payload);
-        self.pending.push(Write { key, sender, payload: buffer });
-    }
-
-    /// The payload length that counts: this tick's write, or else the stored one.
-    fn current_len(&self, entry: &Entry) -> usize {
-        let pending = entry.pending.and_then(|index| self.pending.get(index)).map(|write| write.payload.len());
-        pending.or_else(|| entry.stored.as_ref().map(|stored| stored.payload.len())).unwrap_or_default()
-    }
-}
-
-/// A member's value names its owner; a room's value names who wrote it last.
-const fn record_member(key: ValueKey, sender: MemberNumber) -> MemberNumber {
-    if key.key.is_room() { sender } else { key.owner }
 }
