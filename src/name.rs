@@ -1,10 +1,15 @@
 //! Names of rooms, and the patterns that choose classes for them (PROTOCOL 1).
 
-use std::sync::Arc;
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
 /// A checked room name: 1 to 64 bytes of `A-Z a-z 0-9 _ . : / @ -`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomName(Arc<str>);
+// In place, since a room keeps its name for long: on the heap it would lie between what goes sooner.
+#[derive(Clone)]
+pub struct RoomName {
+    len: u8,
+    bytes: [u8; Self::MAX_LEN],
+}
 
 impl RoomName {
     /// The longest name, in bytes. 64: names are in maps, logs and metrics.
@@ -18,7 +23,9 @@ impl RoomName {
         if !valid {
             return None;
         }
-        std::str::from_utf8(bytes).ok().map(|name| Self(name.into()))
+        let mut name = Self { len: u8::try_from(bytes.len()).ok()?, bytes: [0; Self::MAX_LEN] };
+        name.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(name)
     }
 
     /// What names of the server's own rooms begin with (PROTOCOL 15.2).
@@ -27,19 +34,56 @@ impl RoomName {
     /// Whether it names a room of the server's own, which only operators may join.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with(Self::RESERVED)
+        self.as_bytes().starts_with(Self::RESERVED.as_bytes())
     }
 
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Checked when it was made, so that there is always one.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len.into()).unwrap_or_default()
+    }
+}
+
+impl PartialEq for RoomName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for RoomName {}
+
+impl PartialOrd for RoomName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RoomName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for RoomName {
+    fn hash<S: Hasher>(&self, state: &mut S) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl std::fmt::Debug for RoomName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RoomName").field(&self.as_str()).finish()
     }
 }
 
 impl std::fmt::Display for RoomName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -126,5 +170,14 @@ mod tests {
         assert!(RoomName::new(b"\x1b[2J").is_none());
         assert!(RoomName::new("\u{202e}".as_bytes()).is_none());
         assert!(RoomName::new(b"user@host:7/a-b_c.d").is_some());
+        assert_eq!(RoomName::new(&[b'a'; 64]).unwrap().as_str(), "a".repeat(64));
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_their_text() {
+        let mut names = ["b", "a", "ab", "a/b", "aa"].map(|name| RoomName::new(name.as_bytes()).unwrap());
+        names.sort();
+        assert_eq!(names.each_ref().map(RoomName::as_str), ["a", "a/b", "aa", "ab", "b"]);
+        assert_eq!(format!("{} {:?}", names[1], names[1]), "a/b RoomName(\"a/b\")");
     }
 }

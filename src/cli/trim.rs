@@ -9,7 +9,7 @@
 //! glibc keeps what was freed, for whoever comes next. That is right while people come and go; after most
 //! of them have left it is memory that another program could use.
 
-#![cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "see `release`"))]
+#![cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "see `bound` and `release`"))]
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Trims whenever most sessions have left. Ends never.
 pub(super) async fn run(server: Handle) {
+    bound();
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut crowd = Crowd::default();
@@ -62,6 +63,30 @@ impl Crowd {
     }
 }
 
+/// Has what is free at the end of a thread's memory go back to the system, which trimming does not see to.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn bound() {
+    use std::ffi::c_int;
+    /// From malloc.h.
+    const TRIM_THRESHOLD: c_int = -1;
+    const MMAP_THRESHOLD: c_int = -3;
+    // SAFETY: the declaration is that of malloc.h, `int mallopt(int param, int value)`. It sets bounds of the
+    // allocator under its lock (MT-Safe but for a race in its init, which has run long before) and touches
+    // nothing that is in use; its answer says only whether it did.
+    unsafe extern "C" {
+        safe fn mallopt(param: c_int, value: c_int) -> c_int;
+    }
+    // 256 KiB: what a busy second takes and gives back stays. Left alone, this bound is twice the largest piece
+    // that was ever given back, so a crowd's connections would raise it by megabytes.
+    let _set = mallopt(TRIM_THRESHOLD, 256 * 1024);
+    // 1 MiB: with the other one set, this does not grow either, and below it nothing is to be mapped anew in
+    // every flush of a large room.
+    let _set = mallopt(MMAP_THRESHOLD, 1024 * 1024);
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+const fn bound() {}
+
 /// Gives free pages back to the system, where the allocator does not do that by itself.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn release() {
@@ -102,6 +127,7 @@ mod tests {
     #[test]
     fn the_memory_is_given_back_without_harm() {
         let kept = vec![7_u8; 100_000];
+        bound();
         drop(vec![1_u8; 100_000]);
         release();
         assert!(kept.iter().all(|byte| *byte == 7));

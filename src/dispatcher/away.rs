@@ -28,18 +28,17 @@ impl<H: Clone> Dispatcher<H> {
             self.schedule = Schedule::default();
             self.going_away = true;
         }
-        let slots = self.rooms.iter().flatten();
-        slots.flat_map(|slot| slot.room.final_positions()).collect()
+        self.rooms.iter().flat_map(|slot| slot.room.final_positions()).collect()
     }
 
     /// Has a room send what it has. Its logic is asked once, and what it orders then is the last.
     fn flush_scheduled(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
-        let slot = self.rooms.get(index.place()).and_then(Option::as_ref);
+        let slot = self.rooms.get(index);
         if slot.is_some_and(|slot| slot.scheduled || slot.room.is_dirty()) {
             self.flush(index, false, now, out);
         }
         // The flush may have closed the room, or its logic removed a member.
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         slot.scheduled = false;
         if slot.room.is_dirty() {
             let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };

@@ -39,7 +39,7 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     fn tell(&mut self, index: RoomIndex, now: Time, tell: impl FnOnce(&mut Slot<H>, Thinking<'_>)) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         if slot.room.has_logic() {
             slot.room.allow_growth(self.budget.allows_growth());
             tell(slot, Thinking { now, limits: &self.config.limits, counters: &mut self.tools.counters });
@@ -58,7 +58,7 @@ impl<H: Clone> Dispatcher<H> {
     pub(super) fn settle(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
         // It ends: an order to kick ends a membership or does nothing, one to flush uses up one of a
         // tick's early flushes.
-        while let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut)
+        while let Some(slot) = self.rooms.get_mut(index)
             && let Some(order) = slot.room.next_order()
         {
             match order {
@@ -71,7 +71,7 @@ impl<H: Clone> Dispatcher<H> {
                 Order::Flush => {}
             }
         }
-        let Some(slot) = self.rooms.get(index.place()).and_then(Option::as_ref) else { return };
+        let Some(slot) = self.rooms.get(index) else { return };
         if slot.room.has_logic() && (slot.room.is_dirty() || slot.room.wants_ticks()) {
             self.mark_dirty(index, now);
         }
@@ -79,7 +79,7 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Starts the lingering of a room that a flush has left empty, or forgets it where its logic says so.
     pub(super) fn linger(&mut self, index: RoomIndex, now: Time) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         if !slot.room.is_empty() || slot.room.is_dirty() || slot.lingers_until.is_some() {
             return;
         }
@@ -88,8 +88,7 @@ impl<H: Clone> Dispatcher<H> {
             return self.forget(index);
         }
         let until = now.after(slot.room.class.linger);
-        slot.lingers_until = Some(until);
-        self.lingering.insert((until, index));
+        self.linger_until(index, until);
     }
 
     /// Takes a session's seat in a room away.
@@ -108,11 +107,11 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Takes a room out of every list but the one of rooms, so that its place can be another's.
     pub(super) fn unlist(&mut self, index: RoomIndex, slot: &Slot<H>) {
-        if let Some(until) = slot.lingers_until {
-            self.lingering.remove(&(until, index));
+        if slot.lingers_until.is_some() {
+            self.lingering.make_void();
         }
-        if let Some(at) = slot.ages_at {
-            self.resting.remove(index, at);
+        if slot.ages_at.is_some() {
+            self.resting.aging.make_void();
         }
         if slot.scheduled {
             self.schedule.remove(index);
@@ -133,7 +132,7 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         let Some((session, outlet, hold)) = slot.room.whose(member) else { return };
         let handle = hold.handle;
         out.released(&outlet, hold, &left(RequestId(0), handle, reason, slot.room.lease()));
@@ -143,7 +142,7 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Ends every membership, and the room.
     pub(super) fn close_room(&mut self, index: RoomIndex, reason: Reason, now: Time, out: &mut impl Outlet<H>) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         if slot.room.is_dirty() && !self.going_away {
             // PROTOCOL 12.3: what was accepted is in a batch. Logic is not asked again.
             let mut turn = Turn { now, limits: &self.config.limits, out: &mut *out, tools: &mut self.tools };

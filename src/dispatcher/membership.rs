@@ -27,8 +27,8 @@ impl<H: Clone> Dispatcher<H> {
             return Ok(());
         }
         let seats = self.seats.get(&session).map_or(&[][..], |seats| seats.by_handle.as_slice());
-        if let Some(index) = self.names.get(&join.name)
-            && seats.iter().any(|seat| seat.room == *index)
+        if let Some(index) = self.rooms.find(&join.name)
+            && seats.iter().any(|seat| seat.room == index)
         {
             return Err(Reason::ALREADY_JOINED);
         }
@@ -42,7 +42,7 @@ impl<H: Clone> Dispatcher<H> {
         let granted = rights.grant(join.mode)?;
         let join = &JoinCommand { mode: granted, ..join.clone() };
         let index = self.room(&join.name, now)?;
-        let slot = self.rooms.get_mut(index.place()).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+        let slot = self.rooms.get_mut(index).ok_or(Reason::INTERNAL)?;
         slot.room.allow_growth(self.budget.allows_growth());
         let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
         let joined = slot.room.join(session, outlet, join, rights, &mut turn);
@@ -55,8 +55,8 @@ impl<H: Clone> Dispatcher<H> {
             }
         };
         slot.room.welcome(member, join, &answer, &mut turn);
-        if let Some(until) = slot.lingers_until.take() {
-            self.lingering.remove(&(until, index));
+        if slot.lingers_until.take().is_some() {
+            self.lingering.make_void();
         }
         self.seats
             .entry(session)
@@ -72,11 +72,10 @@ impl<H: Clone> Dispatcher<H> {
     /// A join, or a message of an operator, was refused, and nothing of it is left.
     pub(super) fn handle_refused(&mut self, index: RoomIndex, now: Time, out: &mut impl Outlet<H>) {
         self.settle(index, now, out);
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         if slot.room.is_empty() && !slot.scheduled && slot.lingers_until.is_none() {
             // Made for nothing: it lingers like any other that is empty.
-            slot.lingers_until = Some(now);
-            self.lingering.insert((now, index));
+            self.linger_until(index, now);
         }
     }
 
@@ -91,13 +90,13 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<bool, Reason> {
         let Ok(seat) = self.seat(session, join.handle) else { return Ok(false) };
-        if self.names.get(&join.name) != Some(&seat.room) {
+        if self.rooms.find(&join.name) != Some(seat.room) {
             return Err(Reason::HANDLE_IN_USE);
         }
         let rights = self.authorise(&asking(join));
         let came = rights.and_then(|rights| {
             let join = &JoinCommand { mode: rights.grant(join.mode)?, ..join.clone() };
-            let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+            let slot = self.rooms.get_mut(seat.room).ok_or(Reason::INTERNAL)?;
             let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
             let was_away = slot.room.is_away(seat.member);
             slot.room.come_back(seat.member, outlet, join, rights, &turn)?;
@@ -141,14 +140,14 @@ impl<H: Clone> Dispatcher<H> {
     ) {
         // What has ended meanwhile needs nothing.
         let Ok(seat) = self.seat(session, handle) else { return };
-        let Some(slot) = self.rooms.get(seat.room.place()).and_then(Option::as_ref) else { return };
+        let Some(slot) = self.rooms.get(seat.room) else { return };
         let (Some(mode), room) = (slot.room.mode(seat.member), slot.room.name.clone()) else { return };
         let asking = Asking { subject: &identity.subject, identity: Some(identity), room: &room, mode, key: None };
         let renewed = self.authorise(&asking).and_then(|rights| {
             if rights.grant(mode)? != mode {
                 return Err(Reason::NOT_ALLOWED);
             }
-            let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+            let slot = self.rooms.get_mut(seat.room).ok_or(Reason::INTERNAL)?;
             let mut turn = Turn { now, limits: &self.config.limits, out: &mut *out, tools: &mut self.tools };
             slot.room.renew(seat.member, rights, &identity.info, &mut turn);
             Ok(())
@@ -171,7 +170,7 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<(), Reason> {
         let seat = self.seat(session, handle)?;
-        let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+        let slot = self.rooms.get_mut(seat.room).ok_or(Reason::NOT_JOINED)?;
         let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
         slot.room.receive(seat.member, request, what, &mut turn)?;
         self.mark_straggling(seat.room, now);
@@ -187,7 +186,7 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
         out: &mut impl Outlet<H>,
     ) {
-        if let Some(slot) = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut) {
+        if let Some(slot) = self.rooms.get_mut(seat.room) {
             let mut turn = Turn { now, limits: &self.config.limits, out, tools: &mut self.tools };
             slot.room.members_page(seat.member, outlet, request, after, &mut turn);
         }
@@ -204,7 +203,7 @@ impl<H: Clone> Dispatcher<H> {
     ) -> Result<(), Reason> {
         let seat = self.seat(session, handle)?;
         self.unseat(session, seat.room);
-        if let Some(slot) = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut) {
+        if let Some(slot) = self.rooms.get_mut(seat.room) {
             out.frame(outlet, FrameClass::Control, &left(request, handle, Reason::FINISHED, slot.room.lease()));
         }
         self.end_membership(seat, Reason::FINISHED, now);
@@ -220,7 +219,7 @@ impl<H: Clone> Dispatcher<H> {
         now: Time,
     ) -> Result<(), Reason> {
         let seat = self.seat(session, handle)?;
-        if let Some(slot) = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut) {
+        if let Some(slot) = self.rooms.get_mut(seat.room) {
             slot.room.set_presence(seat.member, data, &self.config.limits)?;
             self.mark_dirty(seat.room, now);
         }
@@ -228,7 +227,7 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     pub(super) fn end_membership(&mut self, seat: Seat, reason: Reason, now: Time) {
-        let Some(slot) = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(seat.room) else { return };
         slot.room.leave(seat.member, reason);
         self.mark_dirty(seat.room, now);
         self.tell_left(seat, reason, now);

@@ -7,6 +7,7 @@
 //!
 //! One owner, ordinary `&mut` code: no locks, no waiting, no clock.
 
+mod agenda;
 mod away;
 mod budget;
 pub(crate) mod fanout;
@@ -18,24 +19,26 @@ pub mod operate;
 mod rest;
 mod rooms;
 mod schedule;
+mod table;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use self::agenda::Agenda;
 use self::budget::Budget;
 use self::fanout::Paid;
 use self::ids::RoomIds;
 use self::rest::Resting;
 use self::schedule::Schedule;
+use self::table::RoomTable;
 use crate::bucket::Bucket;
 use crate::class::{RoomClass, RoomClasses};
 use crate::command::{Command, Publish, SessionId};
 use crate::limits::{Limits, Over};
 use crate::logic::Logics;
-use crate::name::RoomName;
 use crate::places::Places;
 use crate::rights::Authorise;
 pub use crate::room::{Batch, Counters, Direct, FrameClass, Lag, Outlet, Refusal, Taken, Volume};
@@ -81,18 +84,15 @@ pub struct Dispatcher<H> {
     config: DispatcherConfig,
     /// The classes, each once for all its rooms; the default comes last.
     classes: Vec<Arc<RoomClass>>,
-    /// Boxed: a place that is free, or kept for later, costs a word.
-    rooms: Vec<Option<Box<Slot<H>>>>,
-    /// Some of these are taken again or gone: see `forget`.
-    free: Vec<RoomIndex>,
-    names: FastMap<RoomName, RoomIndex>,
+    rooms: RoomTable<H>,
     /// By handle. Most sessions are in one room.
     seats: FastMap<SessionId, Seats>,
     ids: RoomIds,
     schedule: Schedule,
     /// Dirty rooms of period 0, which flush when the mailbox is drained.
     drained: Vec<RoomIndex>,
-    lingering: BTreeSet<(Time, RoomIndex)>,
+    /// Empty rooms, by when they are forgotten.
+    lingering: Agenda,
     resting: Resting,
     scratch: FlushScratch,
     due: Vec<RoomIndex>,
@@ -189,13 +189,11 @@ impl<H: Clone> Dispatcher<H> {
             beyond_rooms: None,
             classes: classes(&config.classes),
             config,
-            rooms: Vec::new(),
-            free: Vec::new(),
-            names: FastMap::default(),
+            rooms: RoomTable::default(),
             seats: FastMap::default(),
             schedule: Schedule::default(),
             drained: Vec::new(),
-            lingering: BTreeSet::new(),
+            lingering: Agenda::default(),
             resting: Resting::default(),
             scratch: FlushScratch::default(),
             due: Vec::new(),
@@ -244,7 +242,7 @@ impl<H: Clone> Dispatcher<H> {
     /// Rooms that exist, the lingering ones included.
     #[must_use]
     pub fn room_count(&self) -> usize {
-        self.names.len()
+        self.rooms.count()
     }
 
     /// Sessions that are in a room.
@@ -325,7 +323,7 @@ impl<H: Clone> Dispatcher<H> {
     #[inline]
     pub fn warm(&self, session: SessionId) {
         let Some(seat) = self.seats.get(&session).and_then(|seats| seats.by_handle.first()) else { return };
-        if let Some(slot) = self.rooms.get(seat.room.place()).and_then(Option::as_ref) {
+        if let Some(slot) = self.rooms.get(seat.room) {
             slot.room.warm(seat.member);
         }
     }
@@ -333,7 +331,7 @@ impl<H: Clone> Dispatcher<H> {
     /// A session's connection is gone, and may come back: its members are away (PROTOCOL 12.2).
     pub fn handle_away(&mut self, session: SessionId, now: Time) {
         for seat in self.seats.get(&session).cloned().unwrap_or_default().by_handle {
-            if let Some(slot) = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut) {
+            if let Some(slot) = self.rooms.get_mut(seat.room) {
                 slot.room.away(seat.member);
                 self.mark_dirty(seat.room, now);
                 self.tell_away(seat, now);
@@ -386,11 +384,8 @@ impl<H: Clone> Dispatcher<H> {
         }
         self.due = rooms;
         self.tend(now, out);
-        while let Some(&(until, room)) = self.lingering.first()
-            && now >= until
-        {
-            self.lingering.pop_first();
-            self.forget(room);
+        while let Some((until, room)) = self.lingering.pop_due(now) {
+            self.forget_lingering(until, room);
         }
         self.rest(now);
     }
@@ -404,7 +399,7 @@ impl<H: Clone> Dispatcher<H> {
         let Self { rooms, config, tools, resting, .. } = self;
         let mut turn = Turn { now, limits: &config.limits, out, tools };
         self.straggling.retain(|index| {
-            let Some(slot) = rooms.get_mut(index.place()).and_then(Option::as_mut) else { return false };
+            let Some(slot) = rooms.get_mut(*index) else { return false };
             let _count = slot.room.tend(&mut turn);
             #[cfg(test)]
             (self.looks += _count);
@@ -421,8 +416,7 @@ impl<H: Clone> Dispatcher<H> {
     /// The next moment at which [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        let linger = self.lingering.first().map(|(until, _)| *until);
-        self.schedule.deadline().into_iter().chain(linger).chain(self.tend_at).min()
+        self.schedule.deadline().into_iter().chain(self.lingering.first()).chain(self.tend_at).min()
     }
 
     /// The next moment at which a room flushes because of its tick.
@@ -445,7 +439,7 @@ impl<H: Clone> Dispatcher<H> {
         let seats = self.seats.get_mut(&session).ok_or(Reason::NOT_JOINED)?;
         let seat = seats.seat(message.handle)?;
         self.tools.fanout.paid = seats.paid;
-        let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+        let slot = self.rooms.get_mut(seat.room).ok_or(Reason::NOT_JOINED)?;
         slot.room.allow_growth(self.budget.allows_growth());
         let mut published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
         seats.paid = self.tools.fanout.paid;
@@ -453,7 +447,7 @@ impl<H: Clone> Dispatcher<H> {
         // PROTOCOL 11.6: a full batch leaves early. Not where logic has weighed the message already.
         if published == Err(Reason::BATCH_FULL) && !has_logic && slot.room.may_flush_early(now, &self.config.limits) {
             self.flush_early(seat.room, now, out);
-            let slot = self.rooms.get_mut(seat.room.place()).and_then(Option::as_mut).ok_or(Reason::NOT_JOINED)?;
+            let slot = self.rooms.get_mut(seat.room).ok_or(Reason::NOT_JOINED)?;
             published = slot.room.publish(seat.member, message, now, &self.config.limits, &mut self.tools);
             if let Some(seats) = self.seats.get_mut(&session) {
                 seats.paid = self.tools.fanout.paid;

@@ -8,8 +8,9 @@
 //!
 //! A room is looked at once in [`REST`] while it is busy, and twice after that: an idle room costs no time.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
+use super::agenda::Agenda;
 use super::{Dispatcher, FEW, RoomIndex};
 use crate::places::Places;
 use crate::time::Time;
@@ -29,18 +30,13 @@ pub(super) struct Resting {
     /// Rooms that were flushed lately, by when they are looked at. Some of these are gone.
     warm: VecDeque<(Time, RoomIndex, Epoch)>,
     /// Rooms that rest, by when the last batch they keep is too old.
-    aging: BTreeSet<(Time, RoomIndex)>,
+    pub(super) aging: Agenda,
 }
 
 impl Resting {
     /// A room is busy, and was not put down yet.
     pub(super) fn push(&mut self, index: RoomIndex, epoch: Epoch, now: Time) {
         self.warm.push_back((now.after(REST), index, epoch));
-    }
-
-    /// A room is gone whose past would have become too old at `at`.
-    pub(super) fn remove(&mut self, index: RoomIndex, at: Time) {
-        self.aging.remove(&(at, index));
     }
 
     fn due(&mut self, now: Time) -> Option<(RoomIndex, Epoch)> {
@@ -57,15 +53,14 @@ impl<H: Clone> Dispatcher<H> {
     #[must_use]
     pub fn rests_at(&self) -> Option<Time> {
         let warm = self.resting.warm.front().map(|(at, ..)| *at);
-        let aging = self.resting.aging.first().map(|(at, _)| *at);
-        warm.into_iter().chain(aging).min()
+        warm.into_iter().chain(self.resting.aging.first()).min()
     }
 
     /// Looks at rooms that were busy, at most [`AT_ONCE`] at a time, and gives back what those keep in which nothing happens any more.
     pub(super) fn rest(&mut self, now: Time) {
         for _ in 0..AT_ONCE {
             let Some((index, epoch)) = self.resting.due(now) else { break };
-            let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { continue };
+            let Some(slot) = self.rooms.get_mut(index) else { continue };
             if slot.room.epoch() != epoch {
                 continue;
             }
@@ -87,9 +82,11 @@ impl<H: Clone> Dispatcher<H> {
             }
         }
         for _ in 0..AT_ONCE {
-            let Some(&(_, index)) = self.resting.aging.first().filter(|(at, _)| *at <= now) else { break };
-            self.resting.aging.pop_first();
-            let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { continue };
+            let Some((at, index)) = self.resting.aging.pop_due(now) else { break };
+            let Some(slot) = self.rooms.get_mut(index).filter(|slot| slot.ages_at == Some(at)) else {
+                self.resting.aging.handle_void();
+                continue;
+            };
             #[cfg(test)]
             (self.looks += 1);
             slot.ages_at = None;
@@ -106,12 +103,14 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Puts a room down for when all that it keeps of the past is too old.
     fn age(&mut self, index: RoomIndex) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         if slot.ages_at.is_none()
             && let Some(at) = slot.room.ages_at()
         {
             slot.ages_at = Some(at);
-            self.resting.aging.insert((at, index));
+            self.resting.aging.push(at, index);
+            let rooms = &self.rooms;
+            self.resting.aging.tidy(|at, index| rooms.get(index).is_some_and(|slot| slot.ages_at == Some(at)));
         }
     }
 }

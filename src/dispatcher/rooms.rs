@@ -5,10 +5,9 @@
 //!            ^─────────┘
 //! ```
 
-use super::{Dispatcher, FEW, Outlet, RoomIndex, Slot, TEND};
+use super::{Dispatcher, Outlet, RoomIndex, Slot, TEND};
 use crate::limits::Over;
 use crate::name::RoomName;
-use crate::places::Places;
 use crate::room::{Room, Thinking, Turn};
 use crate::time::{Time, micros};
 use crate::wire::{Epoch, Reason};
@@ -16,10 +15,10 @@ use crate::wire::{Epoch, Reason};
 impl<H: Clone> Dispatcher<H> {
     /// The room of this name, made where there is none.
     pub(super) fn room(&mut self, name: &RoomName, now: Time) -> Result<RoomIndex, Reason> {
-        if let Some(index) = self.names.get(name) {
-            return Ok(*index);
+        if let Some(index) = self.rooms.find(name) {
+            return Ok(index);
         }
-        if self.names.len() >= self.config.limits.max_shard_rooms {
+        if self.rooms.count() >= self.config.limits.max_shard_rooms {
             return Err(Reason::TOO_MANY_ROOMS);
         }
         let limits = &self.config.limits;
@@ -55,32 +54,11 @@ impl<H: Clone> Dispatcher<H> {
             ages_at: None,
             kept: (0, 0),
         };
-        let index = match self.free_place() {
-            Some((index, free)) => {
-                *free = Some(Box::new(slot));
-                index
-            }
-            None => {
-                let index = RoomIndex(u32::try_from(self.rooms.len()).map_err(|_| Reason::TOO_MANY_ROOMS)?);
-                self.rooms.push(Some(Box::new(slot)));
-                index
-            }
-        };
-        self.names.insert(name.clone(), index);
-        Ok(index)
-    }
-
-    /// A place that a room has left.
-    fn free_place(&mut self) -> Option<(RoomIndex, &mut Option<Box<Slot<H>>>)> {
-        let rooms = &self.rooms;
-        // Places at the end are gone when they are free, and may have come again since.
-        let is_free = |index: &RoomIndex| rooms.get(index.place()).is_some_and(Option::is_none);
-        let index = std::iter::from_fn(|| self.free.pop()).find(is_free)?;
-        self.rooms.get_mut(index.place()).map(|place| (index, place))
+        self.rooms.insert(slot).ok_or(Reason::TOO_MANY_ROOMS)
     }
 
     pub(super) fn mark_dirty(&mut self, index: RoomIndex, now: Time) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         if slot.scheduled || self.going_away {
             return;
         }
@@ -92,7 +70,7 @@ impl<H: Clone> Dispatcher<H> {
     }
 
     pub(super) fn flush(&mut self, index: RoomIndex, urgent: bool, now: Time, out: &mut impl Outlet<H>) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         slot.scheduled = false;
         self.flush_early_or_due(index, urgent, now, out);
     }
@@ -106,7 +84,7 @@ impl<H: Clone> Dispatcher<H> {
         if self.going_away {
             return;
         }
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         slot.room.allow_growth(self.budget.allows_growth());
         slot.room.before_flush(Thinking { now, limits: &self.config.limits, counters: &mut self.tools.counters });
         if slot.room.is_dirty() {
@@ -127,7 +105,7 @@ impl<H: Clone> Dispatcher<H> {
 
     /// Puts a room down to be looked after, where receivers of it wait for something.
     pub(super) fn mark_straggling(&mut self, index: RoomIndex, now: Time) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { return };
+        let Some(slot) = self.rooms.get_mut(index) else { return };
         if slot.room.is_straggling() && !std::mem::replace(&mut slot.tended, true) {
             self.straggling.push(index);
             self.tend_at.get_or_insert_with(|| now.after(TEND));
@@ -138,7 +116,7 @@ impl<H: Clone> Dispatcher<H> {
     /// rooms keep more than they may together.
     fn keep_to_budget(&mut self) {
         while let Some((index, epoch, position)) = self.budget.oldest_over() {
-            let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::as_mut) else { continue };
+            let Some(slot) = self.rooms.get_mut(index) else { continue };
             if slot.room.epoch() == epoch {
                 let batches = slot.room.kept_batches();
                 slot.room.evict_through(position, &mut self.tools);
@@ -149,9 +127,9 @@ impl<H: Clone> Dispatcher<H> {
         }
         self.tidy_budget();
         while !self.budget.allows_growth()
-            && let Some((_, index)) = self.lingering.pop_first()
+            && let Some((until, index)) = self.lingering.pop()
         {
-            self.forget(index);
+            self.forget_lingering(until, index);
         }
     }
 
@@ -159,33 +137,39 @@ impl<H: Clone> Dispatcher<H> {
     pub(super) fn tidy_budget(&mut self) {
         let rooms = &self.rooms;
         self.budget.tidy(|(index, epoch, position)| {
-            let slot = rooms.get(index.place()).and_then(Option::as_ref);
+            let slot = rooms.get(*index);
             slot.is_some_and(|slot| slot.room.epoch() == *epoch && slot.room.keeps(*position))
         });
     }
 
+    /// Forgets a room that was to linger until then, where it is so still.
+    pub(super) fn forget_lingering(&mut self, until: Time, index: RoomIndex) {
+        match self.rooms.get_mut(index).filter(|slot| slot.lingers_until == Some(until)) {
+            Some(slot) => {
+                slot.lingers_until = None;
+                self.forget(index);
+            }
+            None => self.lingering.handle_void(),
+        }
+    }
+
+    /// An empty room is kept until then.
+    pub(super) fn linger_until(&mut self, index: RoomIndex, until: Time) {
+        let Some(slot) = self.rooms.get_mut(index) else { return };
+        slot.lingers_until = Some(until);
+        self.lingering.push(until, index);
+        let rooms = &self.rooms;
+        self.lingering.tidy(|until, index| rooms.get(index).is_some_and(|slot| slot.lingers_until == Some(until)));
+    }
+
     pub(super) fn forget(&mut self, index: RoomIndex) {
-        let Some(slot) = self.rooms.get_mut(index.place()).and_then(Option::take) else { return };
+        let Some(slot) = self.rooms.remove(index) else { return };
         self.unlist(index, &slot);
-        let Slot { room, kept, .. } = *slot;
-        self.names.remove(&room.name);
+        let Slot { room, kept, .. } = slot;
         self.budget.change(kept, (0, 0), None);
         let (id, lease) = room.into_id();
         self.ids.give_back(id, lease);
-        self.free.push(index);
-        self.give_back_places();
-    }
-
-    /// A room is gone, and with enough others the places of rooms.
-    fn give_back_places(&mut self) {
-        while self.rooms.pop_if(|last| last.is_none()).is_some() {}
-        if self.rooms.is_empty() {
-            self.free.clear();
-        }
         self.tidy_budget();
-        self.rooms.give_back(FEW);
-        self.free.give_back(FEW);
-        self.names.give_back(FEW);
     }
 
     /// The next epoch: SplitMix64, whose numbers do not repeat in its period. An epoch is no secret.

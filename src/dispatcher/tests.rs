@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::command::{Hold, JoinCommand};
+use crate::name::RoomName;
 use crate::wire::Target;
 use crate::wire::control::Mode;
 
@@ -142,11 +143,11 @@ fn what_many_rooms_have_taken_is_given_back() {
     }
     assert!(desk.dispatcher.seats.capacity() < 2 * FEW, "seats go with their sessions");
     desk.pass(Duration::from_secs(120));
-    let Dispatcher { rooms, free, names, schedule, due, straggling, .. } = &desk.dispatcher;
-    assert_eq!((rooms.len(), free.len(), names.len()), (0, 0, 0));
-    let places = [rooms.capacity(), free.capacity(), due.capacity(), straggling.capacity()];
-    assert!(places.iter().all(|places| *places <= FEW), "{places:?}");
-    assert!(names.capacity() < 2 * FEW && schedule.places() <= FEW);
+    let Dispatcher { rooms, schedule, due, straggling, .. } = &desk.dispatcher;
+    assert_eq!((rooms.len(), rooms.count()), (0, 0));
+    let [places, names, free] = rooms.capacities();
+    assert!(places == 0 && names < 2 * FEW && free <= FEW, "{places} {names} {free}");
+    assert!(due.capacity() <= FEW && straggling.capacity() <= FEW && schedule.places() <= FEW);
     assert_eq!(desk.dispatcher.kept_bytes(), 0);
     // And it goes on as before, with the smallest places and numbers.
     desk.now = desk.now.after(Duration::from_secs(1));
@@ -171,10 +172,52 @@ fn places_in_the_middle_are_taken_again() {
         desk.ask(session, Command::Join(Box::new(JoinCommand::new(RequestId(1), Handle(0), name, Mode::BOTH))));
     }
     assert_eq!((desk.dispatcher.room_count(), desk.dispatcher.rooms.len()), (103, 103));
-    assert!(desk.dispatcher.rooms.iter().all(Option::is_some));
+    assert_eq!(desk.dispatcher.rooms.iter().count(), 103);
     desk.pass(Duration::from_millis(100));
     for session in (0..20).chain(100..115) {
         desk.say(session);
     }
     assert_eq!(desk.pass(Duration::from_millis(60)), 35, "each has its own room");
+}
+
+#[test]
+fn a_room_that_is_left_and_joined_again_and_again_leaves_little_behind() {
+    let mut desk = Desk::new(2, 1);
+    for _ in 0..1000 {
+        desk.dispatcher.handle_ended(SessionId(1), Reason::FINISHED, desk.now);
+        desk.pass(Duration::from_millis(50));
+        let name = RoomName::new(b"room1").unwrap();
+        desk.ask(1, Command::Join(Box::new(JoinCommand::new(RequestId(1), Handle(0), name, Mode::BOTH))));
+        desk.pass(Duration::from_millis(1));
+    }
+    assert!(desk.dispatcher.lingering.len() < 3 * FEW, "{}", desk.dispatcher.lingering.len());
+    desk.pass(Duration::from_secs(120));
+    assert_eq!((desk.dispatcher.room_count(), desk.dispatcher.lingering.len()), (2, 0));
+    desk.dispatcher.handle_ended(SessionId(1), Reason::FINISHED, desk.now);
+    desk.pass(Duration::from_secs(120));
+    assert_eq!((desk.dispatcher.room_count(), desk.dispatcher.lingering.len()), (1, 0));
+}
+
+#[test]
+fn a_page_goes_with_its_last_room_and_comes_again() {
+    let mut desk = Desk::new(100, 1);
+    desk.pass(Duration::from_millis(100));
+    assert_eq!(desk.dispatcher.rooms.capacities()[0], 128, "four pages of 32");
+    // The second page, and one room of the third.
+    for session in 32..65 {
+        desk.dispatcher.handle_ended(SessionId(session), Reason::FINISHED, desk.now);
+    }
+    desk.pass(Duration::from_secs(70));
+    assert_eq!((desk.dispatcher.rooms.len(), desk.dispatcher.rooms.capacities()[0]), (100, 96));
+    let names = || (100..150_u64).map(|session| (session, RoomName::new(format!("new{session}").as_bytes()).unwrap()));
+    for (session, name) in names() {
+        desk.ask(session, Command::Join(Box::new(JoinCommand::new(RequestId(1), Handle(0), name, Mode::BOTH))));
+    }
+    let rooms = &desk.dispatcher.rooms;
+    assert_eq!((rooms.count(), rooms.len(), rooms.capacities()[0]), (117, 117, 128));
+    for (_, name) in names() {
+        let index = rooms.find(&name).unwrap();
+        assert_eq!(rooms.get(index).unwrap().room.name, name);
+    }
+    assert!(rooms.find(&RoomName::new(b"new150").unwrap()).is_none());
 }

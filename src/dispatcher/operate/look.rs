@@ -124,7 +124,7 @@ impl<H: Clone> Dispatcher<H> {
     ) -> Result<Option<Past>, Reason> {
         let rights = self.operator_rights(operator, room, Mode::RECEIVE)?;
         allow(rights.history)?;
-        let Some(slot) = self.names.get(room).and_then(|index| self.rooms.get_mut(index.place())?.as_mut()) else {
+        let Some(slot) = self.rooms.find(room).and_then(|index| self.rooms.get_mut(index)) else {
             return Ok(None);
         };
         slot.room.expire(now, &mut self.tools);

@@ -74,6 +74,6 @@ impl<H: Clone> Dispatcher<H> {
 
     /// The room of this name, where there is one.
     fn named(&self, room: &RoomName) -> Option<&Slot<H>> {
-        self.names.get(room).and_then(|index| self.rooms.get(index.place())?.as_deref())
+        self.rooms.find(room).and_then(|index| self.rooms.get(index))
     }
 }

@@ -72,7 +72,7 @@ impl<H: Clone> Dispatcher<H> {
             Target::Value(_) => !payload.is_empty(),
             Target::Direct(_) => false,
         };
-        let index = match self.names.get(name).copied() {
+        let index = match self.rooms.find(name) {
             Some(index) => index,
             None if makes => {
                 let made = self.room(name, now);
@@ -120,7 +120,7 @@ impl<H: Clone> Dispatcher<H> {
         sessions.retain(|session| {
             let seats = self.seats.get(session).map(|seats| seats.by_handle.clone()).unwrap_or_default();
             !seats.into_iter().any(|seat| {
-                let slot = self.rooms.get(seat.room.place()).and_then(Option::as_ref);
+                let slot = self.rooms.get(seat.room);
                 let Some(name) = slot.map(|slot| slot.room.name.clone()) else { return false };
                 if room.is_some_and(|room| *room != name) {
                     return false;
@@ -155,11 +155,11 @@ impl<H: Clone> Dispatcher<H> {
             taken = self.gather_own(index, message, now)?;
         }
         let due = taken?;
-        let slot = self.rooms.get_mut(index.place()).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+        let slot = self.rooms.get_mut(index).ok_or(Reason::INTERNAL)?;
         let published = slot.room.published(message.target, now);
         // Something has happened in it: it is kept for as long as one that was just left.
-        if let Some(until) = slot.lingers_until.take() {
-            self.lingering.remove(&(until, index));
+        if slot.lingers_until.take().is_some() {
+            self.lingering.make_void();
         }
         self.mark_dirty(index, now);
         if due == Due::Now {
@@ -174,13 +174,13 @@ impl<H: Clone> Dispatcher<H> {
         message: OwnMessage<'_>,
         now: Time,
     ) -> Result<Result<Due, Reason>, Reason> {
-        let slot = self.rooms.get_mut(index.place()).and_then(Option::as_mut).ok_or(Reason::INTERNAL)?;
+        let slot = self.rooms.get_mut(index).ok_or(Reason::INTERNAL)?;
         slot.room.allow_growth(self.budget.allows_growth());
         Ok(slot.room.publish_own(message, now, &self.config.limits))
     }
 
     fn may_flush_early(&mut self, index: RoomIndex, now: Time) -> bool {
-        let slot = self.rooms.get_mut(index.place()).and_then(Option::as_mut);
+        let slot = self.rooms.get_mut(index);
         slot.is_some_and(|slot| slot.room.may_flush_early(now, &self.config.limits))
     }
 }

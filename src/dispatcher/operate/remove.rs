@@ -31,8 +31,8 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<Option<usize>, Reason> {
         self.operator_rights(operator, room, Mode::RECEIVE)?;
-        let Some(index) = self.names.get(room).copied() else { return Ok(None) };
-        let Some(slot) = self.rooms.get(index.place()).and_then(Option::as_ref) else { return Ok(None) };
+        let Some(index) = self.rooms.find(room) else { return Ok(None) };
+        let Some(slot) = self.rooms.get(index) else { return Ok(None) };
         let members = match whom {
             Whom::Member(number) => {
                 slot.room.whose(*number).ok_or(Reason::NO_SUCH_MEMBER)?;
@@ -64,8 +64,8 @@ impl<H: Clone> Dispatcher<H> {
         out: &mut impl Outlet<H>,
     ) -> Result<Option<usize>, Reason> {
         self.operator_rights(operator, room, Mode::RECEIVE)?;
-        let Some(index) = self.names.get(room).copied() else { return Ok(None) };
-        let members = self.rooms.get(index.place()).and_then(Option::as_ref).map(|slot| slot.room.member_count());
+        let Some(index) = self.rooms.find(room) else { return Ok(None) };
+        let members = self.rooms.get(index).map(|slot| slot.room.member_count());
         self.close_room(index, Reason::ROOM_CLOSED, now, out);
         Ok(members)
     }

@@ -4,7 +4,6 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::{Dispatcher, Operator};
-use crate::dispatcher::RoomIndex;
 use crate::name::RoomName;
 use crate::wire::control::Mode;
 use crate::wire::{Epoch, Position, Reason};
@@ -101,17 +100,16 @@ impl RoomQuery {
 }
 
 /// A room on its way into a list. The greatest comes first.
-type Candidate = (u64, Reverse<RoomName>, RoomIndex);
+type Candidate = (u64, Reverse<RoomName>);
 
 impl<H: Clone> Dispatcher<H> {
     /// The first rooms of this shard that an operator may see, in the order that was asked for. It looks at every room
     /// of the shard, and decides about those only that come into the list.
     pub fn list_rooms(&mut self, operator: &Operator, query: &RoomQuery) -> Vec<RoomSummary> {
-        let candidate = |(name, index): (&RoomName, &RoomIndex)| -> Option<Candidate> {
-            if !name.as_str().starts_with(&query.prefix) || !operator.may_know(name) {
-                return None;
-            }
-            let room = &self.rooms.get(index.place())?.as_ref()?.room;
+        let rooms = self.rooms.iter().map(|slot| &slot.room);
+        let candidates =
+            rooms.filter(|room| room.name.as_str().starts_with(&query.prefix) && operator.may_know(&room.name));
+        let candidates = candidates.map(|room| {
             let (messages, bytes) = room.sent();
             let size = match query.order {
                 RoomOrder::Name => 0,
@@ -119,13 +117,13 @@ impl<H: Clone> Dispatcher<H> {
                 RoomOrder::Messages => messages,
                 RoomOrder::Bytes => bytes,
             };
-            Some((size, Reverse(name.clone()), *index))
-        };
+            (size, Reverse(room.name.clone()))
+        });
         // Ordering all of them would take far longer than finding a few.
-        let mut candidates: BinaryHeap<Candidate> = self.names.iter().filter_map(candidate).collect();
+        let mut candidates: BinaryHeap<Candidate> = candidates.collect();
         let mut list = Vec::new();
         while list.len() < query.limit.min(RoomQuery::MOST)
-            && let Some((_, Reverse(name), _)) = candidates.pop()
+            && let Some((_, Reverse(name))) = candidates.pop()
         {
             list.extend(self.summary(operator, &name).ok().flatten());
         }
