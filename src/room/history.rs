@@ -171,7 +171,7 @@ impl History {
             let (Ok(at), Ok(count)) = (rest.try_get_u64_le(), rest.try_get_u32_le()) else { break };
             let first = self.frames.len();
             for _ in 0..count {
-                // A frame says how long it is (PROTOCOL 3.1).
+                // A frame says how long it is (PROTOCOL 5).
                 let Some(&[_, high, low, _]) = rest.first_chunk() else { break };
                 let len = Header::LEN + usize::from(u16::from_be_bytes([high, low]));
                 self.frames.push_back(rest.split_to(len.min(rest.len())));
