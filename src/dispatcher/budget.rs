@@ -55,6 +55,11 @@ impl Budget {
         if self.used > self.limit { self.order.pop_front() } else { None }
     }
 
+    /// Nothing has been kept for a while: gives places back.
+    pub(super) fn rest(&mut self) {
+        self.order.shrink_to_fit();
+    }
+
     /// Forgets batches that rooms have let go of on their own, once they are the most.
     pub(super) fn tidy(&mut self, is_kept: impl Fn(&Kept) -> bool) {
         if self.batches == 0 {

@@ -150,6 +150,9 @@ struct Slot<H> {
     kept: (usize, usize),
 }
 
+// There is one for every room, and rooms linger: docs/memory.md says where each byte of it is.
+const _: () = assert!(size_of::<Slot<usize>>() <= 552);
+
 impl<H: Clone> Slot<H> {
     /// Something was made that is kept for the next time.
     fn keep_warm(&mut self, index: RoomIndex, now: Time, resting: &mut Resting) {

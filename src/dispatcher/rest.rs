@@ -76,6 +76,7 @@ impl<H: Clone> Dispatcher<H> {
             if self.resting.warm.is_empty() {
                 // The whole shard is silent.
                 self.schedule.rest();
+                self.budget.rest();
                 self.due.give_back(FEW);
                 self.drained.give_back(FEW);
                 self.tools.rest();

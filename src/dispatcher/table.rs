@@ -19,9 +19,9 @@ use super::{FEW, RoomIndex, Slot};
 use crate::name::RoomName;
 use crate::places::Places;
 
-/// Rooms of a page. 32: about 22 KiB, so that a page comes from where there is much room, and one that is
-/// left with a single room is no great loss.
-const PAGE: usize = 32;
+/// Rooms of a page. 64: about 34 KiB, so that a page comes from where there is much room and little of it lies beside
+/// what goes, and one that is left with a single room is no great loss.
+const PAGE: usize = 64;
 
 /// The rooms of a shard.
 #[derive(Debug)]

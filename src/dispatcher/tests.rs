@@ -200,24 +200,24 @@ fn a_room_that_is_left_and_joined_again_and_again_leaves_little_behind() {
 
 #[test]
 fn a_page_goes_with_its_last_room_and_comes_again() {
-    let mut desk = Desk::new(100, 1);
+    let mut desk = Desk::new(200, 1);
     desk.pass(Duration::from_millis(100));
-    assert_eq!(desk.dispatcher.rooms.capacities()[0], 128, "four pages of 32");
+    assert_eq!(desk.dispatcher.rooms.capacities()[0], 256, "four pages of 64");
     // The second page, and one room of the third.
-    for session in 32..65 {
+    for session in 64..129 {
         desk.dispatcher.handle_ended(SessionId(session), Reason::FINISHED, desk.now);
     }
     desk.pass(Duration::from_secs(70));
-    assert_eq!((desk.dispatcher.rooms.len(), desk.dispatcher.rooms.capacities()[0]), (100, 96));
-    let names = || (100..150_u64).map(|session| (session, RoomName::new(format!("new{session}").as_bytes()).unwrap()));
+    assert_eq!((desk.dispatcher.rooms.len(), desk.dispatcher.rooms.capacities()[0]), (200, 192));
+    let names = || (200..280_u64).map(|session| (session, RoomName::new(format!("new{session}").as_bytes()).unwrap()));
     for (session, name) in names() {
         desk.ask(session, Command::Join(Box::new(JoinCommand::new(RequestId(1), Handle(0), name, Mode::BOTH))));
     }
     let rooms = &desk.dispatcher.rooms;
-    assert_eq!((rooms.count(), rooms.len(), rooms.capacities()[0]), (117, 117, 128));
+    assert_eq!((rooms.count(), rooms.len(), rooms.capacities()[0]), (215, 215, 256));
     for (_, name) in names() {
         let index = rooms.find(&name).unwrap();
         assert_eq!(rooms.get(index).unwrap().room.name, name);
     }
-    assert!(rooms.find(&RoomName::new(b"new150").unwrap()).is_none());
+    assert!(rooms.find(&RoomName::new(b"new280").unwrap()).is_none());
 }

@@ -264,7 +264,7 @@ impl<H: Clone> Room<H> {
 
     /// PROTOCOL 8.6: directs leave after the batch.
     fn flush_directs(&mut self, head: &Head, early: bool, turn: &mut Turn<'_, impl Outlet<H>>) {
-        for pending in self.gathering.directs.drain(..) {
+        for pending in self.gathering.drain_directs() {
             turn.tools.volume.directs += 1;
             if let Some(to) = self.members.get(pending.to) {
                 let direct = Direct {

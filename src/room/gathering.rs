@@ -19,13 +19,19 @@ pub(super) struct Gathering {
     /// How many those are.
     pub(super) event_count: u64,
     pub(super) values: Values,
-    pub(super) directs: Vec<PendingDirect>,
+    /// A box, since rooms without any are many.
+    directs: Option<Box<Directs>>,
+    /// What those take, about: nothing where there are none.
     direct_bytes: usize,
     /// What the presence of those who came or changed takes, about.
     presence_bytes: usize,
     /// Whether values may grow: the server's budget decides.
     pub(super) may_grow: bool,
 }
+
+/// Directs that wait.
+#[derive(Debug, Default)]
+struct Directs(Vec<PendingDirect>);
 
 /// A direct that waits for its room's next batch.
 #[derive(Debug)]
@@ -46,7 +52,7 @@ impl Gathering {
             events: Segment::new(Kind::Event),
             event_count: 0,
             values: Values::default(),
-            directs: Vec::new(),
+            directs: None,
             direct_bytes: 0,
             presence_bytes: 0,
             may_grow: true,
@@ -54,7 +60,7 @@ impl Gathering {
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.events.is_empty() && !self.values.has_pending() && self.directs.is_empty()
+        self.events.is_empty() && !self.values.has_pending() && self.direct_bytes == 0
     }
 
     /// Takes an event: the one copy of its payload.
@@ -80,12 +86,19 @@ impl Gathering {
     /// Takes a direct.
     pub(super) fn direct(&mut self, direct: PendingDirect, limits: &Limits) -> Result<(), Reason> {
         self.has_room_for(direct.payload.len(), limits)?;
-        if self.directs.len() >= limits.max_directs {
+        let directs = &mut self.directs.get_or_insert_default().0;
+        if directs.len() >= limits.max_directs {
             return Err(Reason::BATCH_FULL);
         }
         self.direct_bytes += direct.payload.len() + Record::MAX_OVERHEAD;
-        self.directs.push(direct);
+        directs.push(direct);
         Ok(())
+    }
+
+    /// The directs that wait: the flush sends them.
+    pub(super) fn drain_directs(&mut self) -> impl Iterator<Item = PendingDirect> {
+        self.direct_bytes = 0;
+        self.directs.iter_mut().flat_map(|directs| directs.0.drain(..))
     }
 
     /// Counts the presence of somebody who came or changed.
@@ -100,8 +113,9 @@ impl Gathering {
     pub(super) fn withdraw(&mut self, member: MemberNumber, presence: Option<usize>) {
         let counted = presence.map_or(0, |len| len + Record::MAX_OVERHEAD);
         self.presence_bytes = self.presence_bytes.saturating_sub(counted);
+        let Some(directs) = &mut self.directs else { return };
         let bytes = &mut self.direct_bytes;
-        self.directs.retain(|direct| {
+        directs.0.retain(|direct| {
             let stays = direct.to != member;
             if !stays {
                 *bytes = bytes.saturating_sub(direct.payload.len() + Record::MAX_OVERHEAD);
@@ -113,7 +127,6 @@ impl Gathering {
     /// A flush has sent everything.
     pub(super) const fn handle_flushed(&mut self) {
         self.event_count = 0;
-        self.direct_bytes = 0;
         self.presence_bytes = 0;
     }
 
@@ -121,7 +134,7 @@ impl Gathering {
     pub(super) fn rest(&mut self) {
         self.events.rest();
         self.values.rest();
-        self.directs.shrink_to_fit();
+        self.directs.take_if(|directs| directs.0.is_empty());
     }
 
     /// Whether the batch may take so much more (PROTOCOL 13).

@@ -24,18 +24,30 @@ use crate::wire::{Header, Position};
 /// The past of one room.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    batches: VecDeque<Past>,
-    /// The position of the oldest of them, where there is one.
+    /// While the room is busy, and where there is much of it. A box: rooms at rest are many.
+    lists: Option<Box<Lists>>,
+    /// While it rests; there are no lists then.
+    shelved: Option<Shelved>,
+    /// The position of the oldest batch, where there is one.
     oldest: Position,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    batches: VecDeque<Past>,
     frames: VecDeque<Bytes>,
     /// Frames that were let go of so far.
     gone: u64,
-    bytes: usize,
-    /// All of it, written down while the room rests: the lists are empty then.
-    shelved: Bytes,
-    /// Batches of it, and when the newest was sent.
-    shelved_batches: usize,
-    shelved_newest: Time,
+}
+
+/// The past of a room at rest, written down.
+#[derive(Debug)]
+struct Shelved {
+    batches: u32,
+    /// When the newest batch was sent.
+    newest: Time,
+    written: Bytes,
 }
 
 /// A batch, of which its place says the position.
@@ -47,8 +59,8 @@ struct Past {
     bytes: u32,
 }
 
-// There is one for every batch that any room keeps.
-const _: () = assert!(size_of::<Past>() == 16);
+// There is one for every batch that any room keeps, and the other for every room.
+const _: () = assert!(size_of::<Past>() == 16 && size_of::<History>() <= 72);
 
 impl History {
     /// What an entry costs: its place, and for each frame a reference, and a buffer that may be an
@@ -64,7 +76,8 @@ impl History {
 
     /// Batches.
     pub(super) fn len(&self) -> usize {
-        self.batches.len() + self.shelved_batches
+        let shelved = self.shelved.as_ref().map_or(0, |shelved| shelved.batches as usize);
+        self.lists.as_ref().map_or(shelved, |lists| lists.batches.len())
     }
 
     /// The oldest position that is still there.
@@ -74,16 +87,11 @@ impl History {
 
     /// The frames of a batch.
     pub(super) fn get(&mut self, position: Position) -> Option<vec_deque::Iter<'_, Bytes>> {
-        self.unshelve();
         let index = usize::try_from(position.0.checked_sub(self.first()?.0)?).ok()?;
-        let first = self.place(self.batches.get(index)?);
-        let end = self.batches.get(index + 1).map_or(self.frames.len(), |next| self.place(next));
-        Some(self.frames.range(first..end))
-    }
-
-    /// Where a batch's first frame stands.
-    fn place(&self, past: &Past) -> usize {
-        past.first.wrapping_sub(low(self.gone)) as usize
+        let lists = self.lists();
+        let first = lists.place(lists.batches.get(index)?);
+        let end = lists.batches.get(index + 1).map_or(lists.frames.len(), |next| lists.place(next));
+        Some(lists.frames.range(first..end))
     }
 
     /// Keeps a batch, and lets go of what is beyond the bounds. True where it was kept.
@@ -98,59 +106,123 @@ impl History {
         if bounds.batches == 0 {
             return false;
         }
-        self.unshelve();
-        let before = self.frames.len();
-        self.frames.extend(frames.cloned());
-        let len = self.frames.range(before..).map(Bytes::len).sum();
-        // No batch is so large; should one be, what is added here is still what goes with it.
-        let bytes = u32::try_from(Self::cost(self.frames.len() - before, len)).unwrap_or(u32::MAX);
-        self.bytes += bytes as usize;
-        if self.batches.is_empty() {
+        if self.len() == 0 {
             self.oldest = position;
         }
-        debug_assert_eq!(position.0, self.oldest.0 + self.batches.len() as u64);
-        self.batches.push_back(Past { at: now, first: low(self.gone + before as u64), bytes });
-        while self.batches.len() > bounds.batches || self.bytes > bounds.bytes {
+        debug_assert_eq!(position.0, self.oldest.0 + self.len() as u64);
+        self.bytes += self.lists().push(frames, now);
+        while self.len() > bounds.batches || self.bytes > bounds.bytes {
             self.evict(buffers);
         }
         self.expire(now, bounds, buffers);
-        !self.batches.is_empty()
+        self.len() > 0
     }
 
     /// Lets go of what is too old.
     pub(super) fn expire(&mut self, now: Time, bounds: HistoryBounds, buffers: &mut Buffers) {
-        self.unshelve();
-        while self.batches.front().is_some_and(|past| now > past.at.after(bounds.age)) {
+        while self.len() > 0 && self.lists().batches.front().is_some_and(|past| now > past.at.after(bounds.age)) {
             self.evict(buffers);
         }
     }
 
     /// When the newest batch was sent.
     pub(super) fn newest_at(&self) -> Option<Time> {
-        self.batches.back().map(|past| past.at).or_else(|| (self.shelved_batches > 0).then_some(self.shelved_newest))
+        let listed = self.lists.as_ref().and_then(|lists| lists.batches.back()).map(|past| past.at);
+        listed.or_else(|| self.shelved.as_ref().map(|shelved| shelved.newest))
     }
 
     /// Moves to the shelf, beside the past of others at rest: as one piece where it is little, else frame by frame.
     pub(super) fn rest(&mut self, shelf: &mut Shelf) {
-        let frames: usize = self.frames.iter().map(Bytes::len).sum();
-        if frames + self.batches.len() * Self::SHELVED_HEAD <= Shelf::SMALL {
-            self.write_down(shelf);
+        let Some(lists) = &mut self.lists else { return };
+        if let Some(shelved) = lists.write_down(shelf) {
+            (self.shelved, self.lists) = (Some(shelved), None);
             return;
         }
-        for frame in &mut self.frames {
+        for frame in &mut lists.frames {
             *frame = shelf.put(frame);
         }
-        move_together(&mut self.frames);
-        move_together(&mut self.batches);
+        move_together(&mut lists.frames);
+        move_together(&mut lists.batches);
+        self.shrink();
+    }
+
+    /// Gives back the places that no batch has.
+    pub(super) fn shrink(&mut self) {
+        self.lists.take_if(|lists| lists.batches.is_empty());
+        if let Some(lists) = &mut self.lists {
+            lists.frames.shrink_to_fit();
+            lists.batches.shrink_to_fit();
+        }
+    }
+
+    /// Lets go of everything up to `position`.
+    pub(super) fn evict_through(&mut self, position: Position, buffers: &mut Buffers) {
+        while self.first().is_some_and(|first| first <= position) {
+            self.evict(buffers);
+        }
+    }
+
+    fn evict(&mut self, buffers: &mut Buffers) {
+        if let Some(bytes) = self.lists().evict(buffers) {
+            self.bytes -= bytes;
+            self.oldest = self.oldest.next();
+        }
+    }
+
+    /// The past in lists, also where it was written down.
+    fn lists(&mut self) -> &mut Lists {
+        if let Some(shelved) = self.shelved.take() {
+            self.lists = Some(Box::new(Lists::read_back(shelved)));
+        }
+        self.lists.get_or_insert_default()
+    }
+}
+
+impl Lists {
+    /// Where a batch's first frame stands.
+    fn place(&self, past: &Past) -> usize {
+        past.first.wrapping_sub(low(self.gone)) as usize
+    }
+
+    /// Appends a batch. What it costs.
+    fn push<'a>(&mut self, frames: impl Iterator<Item = &'a Bytes>, now: Time) -> usize {
+        let before = self.frames.len();
+        self.frames.extend(frames.cloned());
+        self.close(before, now)
+    }
+
+    /// The frames from this place on are a batch. What it costs.
+    fn close(&mut self, before: usize, at: Time) -> usize {
+        let len = self.frames.range(before..).map(Bytes::len).sum();
+        // No batch is so large; should one be, what is added here is still what goes with it.
+        let bytes = u32::try_from(History::cost(self.frames.len() - before, len)).unwrap_or(u32::MAX);
+        self.batches.push_back(Past { at, first: low(self.gone + before as u64), bytes });
+        bytes as usize
+    }
+
+    /// Lets go of the oldest batch. What it had cost.
+    fn evict(&mut self, buffers: &mut Buffers) -> Option<usize> {
+        let past = self.batches.pop_front()?;
+        let end = self.batches.front().map_or(self.frames.len(), |next| self.place(next));
+        self.gone += end as u64;
+        // The first one last: it has the whole buffer, where they share one.
+        self.frames.drain(..end).rev().for_each(|frame| buffers.give_back(frame));
+        Some(past.bytes as usize)
     }
 
     /// Bytes of a batch on the shelf before its frames: when it was sent, and how many there are.
     const SHELVED_HEAD: usize = 12;
 
-    fn write_down(&mut self, shelf: &mut Shelf) {
-        let Some(newest) = self.batches.back() else { return };
-        (self.shelved_batches, self.shelved_newest) = (self.batches.len(), newest.at);
-        let mut written = Vec::with_capacity(Shelf::SMALL);
+    /// All of it on the shelf, where it is little.
+    fn write_down(&self, shelf: &mut Shelf) -> Option<Shelved> {
+        let newest = self.batches.back()?.at;
+        let batches = u32::try_from(self.batches.len()).ok()?;
+        let frames: usize = self.frames.iter().map(Bytes::len).sum();
+        let len = frames + self.batches.len() * Self::SHELVED_HEAD;
+        if len > Shelf::SMALL {
+            return None;
+        }
+        let mut written = Vec::with_capacity(len);
         let mut frames = self.frames.iter();
         for (index, past) in self.batches.iter().enumerate() {
             let end = self.batches.get(index + 1).map_or(self.frames.len(), |next| self.place(next));
@@ -159,52 +231,25 @@ impl History {
             written.put_u32_le(u32::try_from(count).unwrap_or(u32::MAX));
             frames.by_ref().take(count).for_each(|frame| written.put_slice(frame));
         }
-        self.shelved = shelf.write(&written);
-        self.gone += self.frames.len() as u64;
-        (self.batches, self.frames) = (VecDeque::new(), VecDeque::new());
+        Some(Shelved { batches, newest, written: shelf.write(&written) })
     }
 
     /// Takes what was written down apart again.
-    fn unshelve(&mut self) {
-        let mut rest = std::mem::take(&mut self.shelved);
-        for _ in 0..std::mem::take(&mut self.shelved_batches) {
-            let (Ok(at), Ok(count)) = (rest.try_get_u64_le(), rest.try_get_u32_le()) else { break };
-            let first = self.frames.len();
+    fn read_back(Shelved { batches, mut written, .. }: Shelved) -> Self {
+        let mut lists = Self::default();
+        for _ in 0..batches {
+            let (Ok(at), Ok(count)) = (written.try_get_u64_le(), written.try_get_u32_le()) else { break };
+            let first = lists.frames.len();
             for _ in 0..count {
                 // A frame says how long it is (PROTOCOL 5).
-                let Some(&[_, high, low, _]) = rest.first_chunk() else { break };
+                let Some(&[_, high, low, _]) = written.first_chunk() else { break };
                 let len = Header::LEN + usize::from(u16::from_be_bytes([high, low]));
-                self.frames.push_back(rest.split_to(len.min(rest.len())));
+                lists.frames.push_back(written.split_to(len.min(written.len())));
             }
-            let len = self.frames.range(first..).map(Bytes::len).sum();
-            let bytes = u32::try_from(Self::cost(self.frames.len() - first, len)).unwrap_or(u32::MAX);
-            self.batches.push_back(Past { at: Time::from_micros(at), first: low(self.gone + first as u64), bytes });
+            lists.close(first, Time::from_micros(at));
         }
-        debug_assert!(rest.is_empty());
-    }
-
-    /// Gives back the places that no batch has.
-    pub(super) fn shrink(&mut self) {
-        self.frames.shrink_to_fit();
-        self.batches.shrink_to_fit();
-    }
-
-    /// Lets go of everything up to `position`.
-    pub(super) fn evict_through(&mut self, position: Position, buffers: &mut Buffers) {
-        self.unshelve();
-        while self.first().is_some_and(|first| first <= position) {
-            self.evict(buffers);
-        }
-    }
-
-    fn evict(&mut self, buffers: &mut Buffers) {
-        let Some(past) = self.batches.pop_front() else { return };
-        self.bytes -= past.bytes as usize;
-        self.oldest = self.oldest.next();
-        let end = self.batches.front().map_or(self.frames.len(), |next| self.place(next));
-        self.gone += end as u64;
-        // The first one last: it has the whole buffer, where they share one.
-        self.frames.drain(..end).rev().for_each(|frame| buffers.give_back(frame));
+        debug_assert!(written.is_empty());
+        lists
     }
 }
 
@@ -250,13 +295,14 @@ mod tests {
     #[test]
     fn frames_are_found_beyond_four_thousand_million_of_them() {
         let bounds = HistoryBounds { batches: 3, bytes: 10_000, age: Duration::from_secs(10) };
-        let mut history = History { gone: u64::from(u32::MAX) - 3, ..History::default() };
+        let lists = Lists { gone: u64::from(u32::MAX) - 3, ..Lists::default() };
+        let mut history = History { lists: Some(Box::new(lists)), ..History::default() };
         for position in 1..=7 {
             push(&mut history, position, 10 + position as usize, 0, bounds);
             let frames = history.get(Position(position)).unwrap();
             assert!(frames.map(Bytes::len).eq([10 + position as usize; 2]));
         }
-        assert_eq!((history.first(), history.gone), (Some(Position(5)), u64::from(u32::MAX) + 5));
+        assert_eq!((history.first(), history.lists().gone), (Some(Position(5)), u64::from(u32::MAX) + 5));
     }
 
     #[test]
@@ -284,7 +330,7 @@ mod tests {
         let (before, bytes) = (told(&mut history), history.bytes());
         history.rest(&mut shelf);
         history.rest(&mut shelf);
-        assert_eq!((history.batches.capacity(), history.frames.capacity()), (0, 0));
+        assert!(history.lists.is_none());
         let at_rest = (history.len(), history.first(), history.bytes(), history.newest_at());
         assert_eq!(at_rest, (5, Some(Position(4)), bytes, Some(Time::from_micros(8_000_000))));
         assert_eq!(told(&mut history), before);
@@ -309,6 +355,6 @@ mod tests {
         push(&mut history, 1, 400, 0, bounds);
         push(&mut history, 2, 400, 0, bounds);
         history.rest(&mut Shelf::default());
-        assert!(history.shelved.is_empty() && history.len() == 2);
+        assert!(history.shelved.is_none() && history.len() == 2);
     }
 }

@@ -62,15 +62,22 @@ pub(super) struct Members<H> {
     /// Numbers that have been given, all in all: each has a member or rests.
     numbers: usize,
     receivers: Vec<Receiver<H>>,
-    /// Receivers that are to be told something later. Some of these are gone.
-    stragglers: Vec<MemberNumber>,
     resting: RestingNumbers,
+    /// A box, since rooms in which nothing changes are many.
+    changes: Option<Box<Changes>>,
+    here: usize,
+}
+
+/// Of whom something is to be told.
+#[derive(Debug, Default)]
+struct Changes {
     /// Members that came, changed or left since the last flush, in order.
     touched: Vec<MemberNumber>,
     /// What all were told at the last flush of those who show other data since. Few at a time, so it is not
     /// part of every member.
     before: BTreeMap<MemberNumber, Box<[u8]>>,
-    here: usize,
+    /// Receivers that are to be told something later. Some of these are gone.
+    stragglers: Vec<MemberNumber>,
 }
 
 /// Slots of a room that everybody has left, which are let go of at once. 1,024: a newcomer makes them
@@ -86,10 +93,8 @@ impl<H> Default for Members<H> {
             slots: Vec::new(),
             numbers: 0,
             receivers: Vec::new(),
-            stragglers: Vec::new(),
             resting: RestingNumbers::default(),
-            touched: Vec::new(),
-            before: BTreeMap::new(),
+            changes: None,
             here: 0,
         }
     }
@@ -112,17 +117,18 @@ impl<H: Clone> Members<H> {
 
     /// The receivers, and the list of those who wait, for [`Receiver::wait`].
     pub(super) fn receivers_and_stragglers(&mut self) -> (&mut [Receiver<H>], &mut Vec<MemberNumber>) {
-        (&mut self.receivers, &mut self.stragglers)
+        (&mut self.receivers, &mut self.changes.get_or_insert_default().stragglers)
     }
 
     /// Whether somebody is to be told something later.
-    pub(super) const fn has_stragglers(&self) -> bool {
-        !self.stragglers.is_empty()
+    pub(super) fn has_stragglers(&self) -> bool {
+        self.changes.as_ref().is_some_and(|changes| !changes.stragglers.is_empty())
     }
 
     /// Takes those out who are to be told something later: whoever still is waits again.
     pub(super) fn take_stragglers(&mut self) -> Vec<MemberNumber> {
-        let mut stragglers = std::mem::take(&mut self.stragglers);
+        let Some(changes) = &mut self.changes else { return Vec::new() };
+        let mut stragglers = std::mem::take(&mut changes.stragglers);
         // Each once, also where a number is another's by now who waits too.
         stragglers.retain(|number| {
             self.receiver(*number).is_some_and(|receiver| std::mem::replace(&mut receiver.waits, false))
@@ -141,8 +147,8 @@ impl<H: Clone> Members<H> {
         self.receivers.get_mut(place)
     }
 
-    pub(super) const fn has_touched(&self) -> bool {
-        !self.touched.is_empty()
+    pub(super) fn has_touched(&self) -> bool {
+        self.changes.as_ref().is_some_and(|changes| !changes.touched.is_empty())
     }
 
     /// A member that has not left.
@@ -206,7 +212,7 @@ impl<H: Clone> Members<H> {
                 }
             }
         }
-        self.touched.push(number);
+        self.changes.get_or_insert_default().touched.push(number);
         self.here += 1;
         number
     }
@@ -218,8 +224,10 @@ impl<H: Clone> Members<H> {
             return;
         }
         // Mostly it is the last one: many that are refused in a tick do not cost more each.
-        if let Some(touched) = self.touched.iter().rposition(|touched| *touched == number) {
-            self.touched.remove(touched);
+        if let Some(changes) = &mut self.changes
+            && let Some(place) = changes.touched.iter().rposition(|touched| *touched == number)
+        {
+            changes.touched.remove(place);
         }
         self.here -= 1;
         if slot + 1 == self.numbers {
@@ -294,7 +302,7 @@ impl<H: Clone> Members<H> {
         if let Some(member) = self.get_mut(number)
             && !std::mem::replace(&mut member.touched, true)
         {
-            self.touched.push(number);
+            self.changes.get_or_insert_default().touched.push(number);
         }
     }
 
@@ -318,7 +326,7 @@ impl<H: Clone> Members<H> {
         let Some(member) = self.get_mut(number) else { return false };
         let before = std::mem::replace(&mut member.presence, Box::from(data));
         if member.state == MemberState::Here && !self.shows_other(number) {
-            self.before.insert(number, before);
+            self.changes.get_or_insert_default().before.insert(number, before);
             self.touch(number);
         }
         true
@@ -326,12 +334,18 @@ impl<H: Clone> Members<H> {
 
     /// Whether a member shows other data of itself than all were told at the last flush.
     pub(super) fn shows_other(&self, number: MemberNumber) -> bool {
-        self.before.contains_key(&number)
+        self.told_before(number).is_some()
+    }
+
+    /// What all were told of a member at the last flush, where it shows other data since.
+    fn told_before(&self, number: MemberNumber) -> Option<&[u8]> {
+        self.changes.as_ref()?.before.get(&number).map(|before| &**before)
     }
 
     /// Everyone the next diff tells of, in the order of the first change.
     pub(super) fn touched(&self) -> impl Iterator<Item = (MemberNumber, &Member<H>)> {
-        self.touched.iter().filter_map(|number| Some((*number, self.slot(*number)?)))
+        let touched = self.changes.iter().flat_map(|changes| &changes.touched);
+        touched.filter_map(|number| Some((*number, self.slot(*number)?)))
     }
 
     /// Everyone above `after` who was told to all at the last flush, also where they have left since,
@@ -342,8 +356,7 @@ impl<H: Clone> Members<H> {
             let member = slot.as_ref()?;
             let told = matches!(member.state, MemberState::Here | MemberState::Leaving { told: true, .. });
             let number = MemberNumber(number);
-            let presence = self.before.get(&number).unwrap_or(&member.presence);
-            told.then_some((number, member, &**presence))
+            told.then_some((number, member, self.told_before(number).unwrap_or(&member.presence)))
         })
     }
 
@@ -363,9 +376,9 @@ impl<H: Clone> Members<H> {
 
     /// The flush has told of everyone: leavers give their numbers back.
     pub(super) fn handle_flushed(&mut self, now: Time, position: Position) {
-        let mut touched = std::mem::take(&mut self.touched);
-        let used = touched.len();
-        for number in touched.drain(..) {
+        let Some(changes) = &mut self.changes else { return };
+        let used = changes.touched.len();
+        for number in changes.touched.drain(..) {
             let Some(slot) = number.0.checked_sub(1).and_then(|slot| usize::try_from(slot).ok()) else { continue };
             let Some(slot) = self.slots.get_mut(slot) else { continue };
             let Some(member) = slot else { continue };
@@ -378,9 +391,8 @@ impl<H: Clone> Members<H> {
                 member.touched = false;
             }
         }
-        touched.give_back_after(used, FEW);
-        self.touched = touched;
-        self.before.clear();
+        changes.touched.give_back_after(used, FEW);
+        changes.before.clear();
         if self.here == 0 && self.slots.len() <= LEFT_SLOTS {
             self.slots = Vec::new();
         }
@@ -392,11 +404,8 @@ impl<H: Clone> Members<H> {
         self.slots.shrink_to_fit();
         self.receivers.shrink_to_fit();
         self.resting.rest(shelf);
-        if self.touched.is_empty() {
-            self.touched = Vec::new();
-        }
-        if self.stragglers.is_empty() {
-            self.stragglers = Vec::new();
+        if !self.has_touched() && !self.has_stragglers() {
+            self.changes = None;
         }
     }
 }

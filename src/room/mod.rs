@@ -174,7 +174,7 @@ impl<H: Clone> Room<H> {
     }
 
     /// Whether a flush would send or change something.
-    pub(crate) const fn is_dirty(&self) -> bool {
+    pub(crate) fn is_dirty(&self) -> bool {
         self.members.has_touched() || !self.gathering.is_empty()
     }
 

@@ -18,10 +18,14 @@ use crate::wire::{MemberNumber, Position};
 /// Numbers that were given back, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct RestingNumbers {
-    numbers: VecDeque<Resting>,
-    /// The same, written down while the room rests: `numbers` is empty then.
+    /// A box, since rooms that nobody has left, or that rest themselves, are many.
+    listed: Option<Box<Listed>>,
+    /// The same, written down while the room rests: there is no list then.
     shelved: Bytes,
 }
+
+#[derive(Debug, Default)]
+struct Listed(VecDeque<Resting>);
 
 /// A number that was given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +59,8 @@ impl RestingNumbers {
     /// Whether the oldest has rested.
     pub(super) fn has_rested(&mut self, now: Time, oldest: Option<Position>, limits: &Limits) -> bool {
         self.unshelve();
-        self.numbers.front().is_some_and(|front| front.has_rested(now, oldest, limits))
+        let front = self.listed.as_ref().and_then(|listed| listed.0.front());
+        front.is_some_and(|front| front.has_rested(now, oldest, limits))
     }
 
     /// Takes the oldest, where it has rested.
@@ -63,31 +68,31 @@ impl RestingNumbers {
         if !self.has_rested(now, oldest, limits) {
             return None;
         }
-        let front = self.numbers.pop_front();
-        self.numbers.give_back(FEW);
+        let numbers = &mut self.listed.as_mut()?.0;
+        let front = numbers.pop_front();
+        numbers.give_back(FEW);
         front.map(|front| front.number)
     }
 
     /// Puts one that was just taken back: it has its rest behind it.
     pub(super) fn put_back(&mut self, number: MemberNumber) {
-        self.unshelve();
-        self.numbers.push_front(Resting { number, since: Time::ZERO, position: Position(0) });
+        self.list().push_front(Resting { number, since: Time::ZERO, position: Position(0) });
     }
 
     /// A number begins to rest, whose leaving is told with this batch.
     pub(super) fn push(&mut self, number: MemberNumber, since: Time, position: Position) {
-        self.unshelve();
-        self.numbers.push_back(Resting { number, since, position });
+        self.list().push_back(Resting { number, since, position });
     }
 
     /// Goes to the shelf, where it is little.
     pub(super) fn rest(&mut self, shelf: &mut Shelf) {
+        let Some(listed) = &mut self.listed else { return };
         let mut runs: Vec<(Resting, u64)> = Vec::new();
-        for number in &self.numbers {
+        for number in &listed.0 {
             let full = (runs.len() + 1) * RUN > Shelf::SMALL;
             match runs.last_mut() {
                 Some((first, count)) if number.follows(*first, *count) => *count += 1,
-                _ if full => return move_together(&mut self.numbers),
+                _ if full => return move_together(&mut listed.0),
                 _ => runs.push((*number, 1)),
             }
         }
@@ -98,7 +103,12 @@ impl RestingNumbers {
             let written: Vec<[u8; 8]> = runs.iter().flat_map(fields).collect();
             self.shelved = shelf.write(written.as_flattened());
         }
-        self.numbers = VecDeque::new();
+        self.listed = None;
+    }
+
+    fn list(&mut self) -> &mut VecDeque<Resting> {
+        self.unshelve();
+        &mut self.listed.get_or_insert_default().0
     }
 
     fn unshelve(&mut self) {
@@ -108,7 +118,7 @@ impl RestingNumbers {
                 let (since, position) = (u64::from_le_bytes(since), u64::from_le_bytes(position));
                 let (since, position) = (Time::from_micros(since), Position(position));
                 let numbers = (first..first.saturating_add(count)).map(MemberNumber);
-                self.numbers.extend(numbers.map(|number| Resting { number, since, position }));
+                self.listed.get_or_insert_default().0.extend(numbers.map(|number| Resting { number, since, position }));
             }
         }
     }
@@ -131,13 +141,12 @@ mod tests {
         for (number, since, position) in went {
             numbers.push(MemberNumber(number), Time::from_micros(since), Position(position));
         }
-        let before = numbers.numbers.clone();
+        let before = numbers.list().clone();
         numbers.rest(&mut shelf);
-        assert_eq!((numbers.numbers.capacity(), numbers.shelved.len()), (0, 5 * RUN));
+        assert_eq!((numbers.listed.is_none(), numbers.shelved.len()), (true, 5 * RUN));
         // Once more, without anything in between.
         numbers.rest(&mut shelf);
-        numbers.unshelve();
-        assert_eq!(numbers.numbers, before);
+        assert_eq!(*numbers.list(), before);
         numbers.rest(&mut shelf);
         numbers.put_back(MemberNumber(11));
         assert_eq!(take_all(&mut numbers), [11, 7, 8, 9, 3, 4, 5, 1, 2]);

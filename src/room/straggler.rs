@@ -22,7 +22,7 @@ const CHANGES: usize = 65_536;
 
 impl<H: Clone> Room<H> {
     /// Whether [`tend`](Self::tend) has something to do.
-    pub(crate) const fn is_straggling(&self) -> bool {
+    pub(crate) fn is_straggling(&self) -> bool {
         self.members.has_stragglers()
     }
 

@@ -104,7 +104,7 @@ pub(crate) struct Taking {
 const KEPT_PLACES: usize = 8;
 
 /// Places for frames of a new connection: the answer to a join, a list and a snapshot.
-const FIRST_PLACES: usize = 4;
+const FIRST_PLACES: usize = 3;
 
 /// Bytes and frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
