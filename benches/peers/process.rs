@@ -38,6 +38,8 @@ impl Usage {
 pub(crate) struct Memory {
     /// Proportional set size: pages shared with others count in part.
     pub(crate) pss: u64,
+    /// What of it is the process's own, and no page of a file: code that runs for the first time counts in `pss`.
+    pub(crate) anonymous: u64,
     pub(crate) rss: u64,
     /// The highest resident set size so far.
     pub(crate) peak: u64,
@@ -47,7 +49,12 @@ impl Memory {
     pub(crate) fn of(pid: u32) -> Self {
         let status = read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let rollup = read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-        Self { pss: after(&rollup, "Pss:"), rss: after(&status, "VmRSS:"), peak: after(&status, "VmHWM:") }
+        Self {
+            pss: after(&rollup, "Pss:"),
+            anonymous: after(&rollup, "Pss_Anon:"),
+            rss: after(&status, "VmRSS:"),
+            peak: after(&status, "VmHWM:"),
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! glibc keeps what was freed, for whoever comes next. That is right while people come and go; after most
 //! of them have left it is memory that another program could use.
 
-#![cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "see `bound` and `release`"))]
+#![cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "see `bound` and `trim`"))]
 
 use std::time::Duration;
 
@@ -25,8 +25,7 @@ pub(super) async fn run(server: Handle) {
     loop {
         seconds.tick().await;
         if crowd.is_gone(server.sessions()) {
-            // It takes the allocator's locks for about a millisecond per 10 MB.
-            let _done = tokio::task::spawn_blocking(release).await;
+            release(&server).await;
         }
     }
 }
@@ -69,6 +68,7 @@ fn bound() {
     use std::ffi::c_int;
     /// From malloc.h.
     const TRIM_THRESHOLD: c_int = -1;
+    const TOP_PAD: c_int = -2;
     const MMAP_THRESHOLD: c_int = -3;
     // SAFETY: the declaration is that of malloc.h, `int mallopt(int param, int value)`. It sets bounds of the
     // allocator under its lock (MT-Safe but for a race in its init, which has run long before) and touches
@@ -76,9 +76,11 @@ fn bound() {
     unsafe extern "C" {
         safe fn mallopt(param: c_int, value: c_int) -> c_int;
     }
-    // 256 KiB: what a busy second takes and gives back stays. Left alone, this bound is twice the largest piece
+    // 128 KiB: what a busy second takes and gives back stays. Left alone, this bound is twice the largest piece
     // that was ever given back, so a crowd's connections would raise it by megabytes.
-    let _set = mallopt(TRIM_THRESHOLD, 256 * 1024);
+    let _set = mallopt(TRIM_THRESHOLD, 128 * 1024);
+    // 16 KiB: what is left of it then, in place of 128.
+    let _set = mallopt(TOP_PAD, 16 * 1024);
     // 1 MiB: with the other one set, this does not grow either, and below it nothing is to be mapped anew in
     // every flush of a large room.
     let _set = mallopt(MMAP_THRESHOLD, 1024 * 1024);
@@ -89,7 +91,45 @@ const fn bound() {}
 
 /// Gives free pages back to the system, where the allocator does not do that by itself.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn release() {
+async fn release(server: &Handle) {
+    use std::sync::mpsc;
+    use std::thread;
+    use tokio::sync::oneshot;
+
+    let (sender, pieces) = mpsc::channel();
+    // This thread's too: it took the connections in.
+    let _taken = sender.send(take_cached());
+    server.run_on_workers(move || drop(sender.send(take_cached()))).await;
+    let (done, is_done) = oneshot::channel();
+    // Threads that end: what one frees goes to its own cache first, and from there only with its end. A trim takes the
+    // allocator's locks for about a millisecond per 10 MB.
+    let spawned = thread::Builder::new().name("tickwire-trim".into()).spawn(|| {
+        let freed = thread::Builder::new().name("tickwire-free".into()).spawn(|| drop(pieces));
+        let _ended = freed.map(thread::JoinHandle::join);
+        trim();
+        let _awaited = done.send(());
+    });
+    if let Err(error) = spawned {
+        tracing::debug!("memory is not given back, since there is no thread for it: {error}");
+    }
+    // Where it was not spawned the sender is gone.
+    let _done = is_done.await;
+}
+
+/// What glibc has in its cache for this thread: short pieces that were freed here, seven of each size. Most of them
+/// are alone on a page that nothing else needs after a crowd has left, and trimming does not see to them.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn take_cached() -> Vec<Vec<u8>> {
+    /// Of each size, unless the program was started with another `glibc.malloc.tcache_count`.
+    const COUNT: usize = 7;
+    /// The sizes that are kept: what a program can use of a piece.
+    const SIZES: std::ops::RangeInclusive<usize> = 24..=1032;
+    let sizes = SIZES.step_by(16).flat_map(|size| [size; COUNT]);
+    sizes.map(|size| std::hint::black_box(Vec::with_capacity(size))).collect()
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn trim() {
     // SAFETY: the declaration is that of malloc.h, `int malloc_trim(size_t pad)`. The function may be called
     // at any time from any thread (MT-Safe in its manual) and touches nothing that is in use, so calling it is
     // safe; its answer says only whether something was released.
@@ -100,7 +140,7 @@ fn release() {
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-const fn release() {}
+async fn release(_server: &Handle) {}
 
 #[cfg(test)]
 mod tests {
@@ -129,7 +169,8 @@ mod tests {
         let kept = vec![7_u8; 100_000];
         bound();
         drop(vec![1_u8; 100_000]);
-        release();
+        drop(take_cached());
+        trim();
         assert!(kept.iter().all(|byte| *byte == 7));
     }
 }

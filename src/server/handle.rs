@@ -36,6 +36,8 @@ pub struct Handle {
     pub(super) surroundings: Arc<Swap<Surroundings>>,
     /// Whoever changes them has this.
     pub(super) reloads: Arc<Semaphore>,
+    /// Whoever has something run on the workers has this.
+    pub(super) errands: Arc<Semaphore>,
     pub(super) rejections: Arc<Rejections>,
     pub(super) registry: Arc<Registry>,
     pub(super) access: Arc<Access>,

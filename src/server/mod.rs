@@ -34,6 +34,7 @@ mod cost;
 mod credential;
 mod directs;
 mod drain;
+mod errand;
 mod error;
 mod handle;
 mod head;
@@ -177,6 +178,7 @@ impl Server {
         let handle = Handle {
             surroundings: Arc::new(surroundings),
             reloads: Arc::new(Semaphore::new(1)),
+            errands: Arc::new(Semaphore::new(1)),
             rejections,
             registry,
             access,

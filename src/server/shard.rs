@@ -18,6 +18,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::api::{QUESTIONS, Question};
 use super::clock::Clock;
+use super::errand::Errand;
 use super::hub::Hub;
 use super::observe::{Asked, ByReason, Snapshot, Tally, Ticks};
 use super::outbox::{Outbox, Pushed};
@@ -68,6 +69,8 @@ pub(super) enum Mail {
     Ask(Question),
     /// There are other rules.
     Rules(Arc<Rules>),
+    /// Something is to run where the shard does.
+    Run(Arc<Errand>),
 }
 
 /// Who receives which room, and the room's last position.
@@ -163,10 +166,11 @@ fn patience(classes: &RoomClasses) -> Duration {
 /// that a session is away there is a chunk of it.
 pub(super) const fn mailbox_size(limits: &Limits) -> usize {
     let sessions = limits.max_connections.saturating_add(limits.max_away);
-    // Three more: a scrape asks, and rules change, each never twice at a time; and the server goes away once.
+    // Four more: a scrape asks, rules change, and something is to run, each never twice at a time; and the server goes
+    // away once.
     // Operators ask too.
     let each = limits.connection_chunks.saturating_add(2).saturating_mul(2);
-    sessions.saturating_mul(each).saturating_add(3 + QUESTIONS)
+    sessions.saturating_mul(each).saturating_add(4 + QUESTIONS)
 }
 
 /// Mail handled before connections are woken and the clock is looked at again: at most a few
@@ -226,6 +230,7 @@ impl Shard {
             }
             Mail::Ask(question) => question.answer(&mut self.dispatcher, &mut self.out, now),
             Mail::Rules(rules) => self.dispatcher.handle_rules(&rules.limits, rules.classes.as_ref()),
+            Mail::Run(errand) => errand.run(),
         }
     }
 
