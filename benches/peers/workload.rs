@@ -62,11 +62,13 @@ impl Workload {
     pub(crate) fn rooms(rooms: u32, members: u32, rate: f64, payload: usize) -> Self {
         let all = rooms * members;
         let who = |index| Who { index, room: index / members, receives: true, sends: true };
-        // A step that shares no factor with the number: turns visit everybody, and neighbours are in different rooms.
-        let step = [37, 41, 43, 1].into_iter().find(|step| !all.is_multiple_of(*step)).unwrap_or(1);
+        // One room after the other, so that each has as much in every tick. Within a room by a step that shares no factor
+        // with its members: turns visit everybody.
+        let step = [37, 41, 43, 1].into_iter().find(|step| !members.is_multiple_of(*step)).unwrap_or(1);
+        let turn = |turn: u32| turn % rooms * members + turn / rooms * step % members;
         Self {
             members: (0..all).map(who).collect(),
-            senders: (0..all).map(|turn| turn * step % all).collect(),
+            senders: (0..all).map(turn).collect(),
             rate,
             payload,
             room_senders: members,
@@ -146,6 +148,15 @@ mod tests {
             let mut turns = Workload::rooms(rooms, members, 1.0, 32).senders;
             turns.sort_unstable();
             assert!(turns.into_iter().eq(0..rooms * members), "{rooms} x {members}");
+        }
+    }
+
+    #[test]
+    fn rooms_take_turns_however_many_members_they_have() {
+        for (rooms, members) in [(10, 1000), (1000, 10), (37, 41)] {
+            let work = Workload::rooms(rooms, members, 1.0, 32);
+            let in_turn = work.senders.iter().map(|sender| sender / members);
+            assert!(in_turn.eq((0..rooms * members).map(|turn| turn % rooms)), "{rooms} x {members}");
         }
     }
 }
