@@ -71,8 +71,9 @@ fn bound() {
     const TOP_PAD: c_int = -2;
     const MMAP_THRESHOLD: c_int = -3;
     // SAFETY: the declaration is that of malloc.h, `int mallopt(int param, int value)`. It sets bounds of the
-    // allocator under its lock (MT-Safe but for a race in its init, which has run long before) and touches
-    // nothing that is in use; its answer says only whether it did.
+    // allocator under its lock and touches nothing that is in use; its answer says only whether it did. glibc's manual
+    // has two reservations about threads: its init, which has run long before, and that others read these bounds
+    // without the lock. Each is an aligned word, of which they see what was or what is, and both are valid.
     unsafe extern "C" {
         safe fn mallopt(param: c_int, value: c_int) -> c_int;
     }
