@@ -300,7 +300,7 @@ typedef struct tw_client {
 #ifdef TICKWIRE_SENSOR
     uint32_t now;
 #else
-    bool asked_token, want_token, tell_token, renew, unconfirmed, pop, slept, hidden;
+    bool asked_token, want_token, tell_token, renew, unconfirmed, pop, slept, hidden, astray;
     uint8_t pings, samples;
     uint32_t capabilities, rtt, sent_count, ping_in;
     size_t kept_len, cursor, tx, control_len, control_at, dropped;
@@ -1254,17 +1254,20 @@ static bool tw_leaves(const tw_client *c, size_t offset)
     return c->tx > 0 && offset == c->cursor;
 }
 
-/* Gives up what has not left: of one room, or of all where `handle` is 0. How many messages that were. */
+/* Gives up what has not left: of one room, or of all where `handle` is 0. How many messages that were. One that is leaving goes on,
+ * but with this connection only: the room's place may be another's by the next. */
 static size_t tw_purge(tw_client *c, unsigned handle)
 {
     size_t offset = c->kept_len, count = 0;
     while (offset < c->out_len) {
         tw_frame frame;
         size_t len = tw_peek(c, offset, &frame);
-        if ((handle == 0 || frame.arg[0] == handle) && !tw_leaves(c, offset)) {
+        bool leaves = tw_leaves(c, offset), meant = handle == 0 || frame.arg[0] == handle;
+        if (meant && !leaves) {
             tw_remove(c, offset, len);
             count++;
         } else {
+            if (meant) c->astray = true;
             offset += len;
         }
     }
@@ -1466,6 +1469,7 @@ void tw_written(tw_client *c, size_t len)
     len = tw_peek(c, c->cursor, &frame);
     if (c->tx < len) return;
     c->tx = 0;
+    c->astray = false;
     c->cursor += len;
     if (c->cursor <= c->kept_len) return;
     c->kept_len = c->cursor;
@@ -1528,6 +1532,13 @@ static tw_result tw_queue(tw_client *c, unsigned index, unsigned kind, uint64_t 
 static void tw_hang_up(tw_client *c, uint8_t say)
 {
     unsigned i;
+    tw_frame frame;
+    /* What was leaving when its room was left. */
+    if (c->astray) {
+        tw_remove(c, c->cursor, tw_peek(c, c->cursor, &frame));
+        c->astray = false;
+        c->dropped++;
+    }
     /* Within a frame there is no place for another. */
     if (c->link != TW_LINK_OPEN || !c->hello || c->tx > 0 || c->control_len > 0) say = 0;
     if (c->welcomed && c->steady_in == 0) c->tries = 0;
@@ -1544,8 +1555,6 @@ static void tw_hang_up(tw_client *c, uint8_t say)
         if (room->phase != TW_PHASE_NONE) room->phase = TW_PHASE_HELD;
         if (room->state == TW_ROOM_JOINED) room->state = TW_ROOM_JOINING;
         room->outcome = TW_NO_OUTCOME;
-        /* What was leaving when its room was left. */
-        if (!room->wanted) c->dropped += tw_purge(c, i + 1);
     }
 }
 

@@ -151,7 +151,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
         self.token.renew = false;
         self.intake.clear();
         self.current = None;
-        self.queue.handle_lost();
+        self.dropped += self.queue.handle_lost();
         self.rooms.iter_mut().for_each(super::room::Room::handle_lost);
     }
 
@@ -159,7 +159,7 @@ impl<const ROOMS: usize> Device<'_, ROOMS> {
     pub(super) fn give_up(&mut self, reason: Reason) {
         self.state = State::Closed;
         self.reason = Some(reason);
-        self.dropped = self.queue.give_up();
+        self.dropped += self.queue.give_up();
         for room in &mut self.rooms {
             (room.wanted, room.state, room.reason) = (false, RoomState::Left, Some(reason));
         }

@@ -27,11 +27,13 @@ pub(super) struct Queue<'a> {
     pub(super) sent: u64,
     /// What is kept belongs to a session that is over.
     pub(super) unconfirmed: bool,
+    /// The room of what is on its way has been left.
+    astray: bool,
 }
 
 impl<'a> Queue<'a> {
     pub(super) const fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, len: 0, kept: 0, cursor: 0, tx: 0, accepted: 0, sent: 0, unconfirmed: false }
+        Self { bytes, len: 0, kept: 0, cursor: 0, tx: 0, accepted: 0, sent: 0, unconfirmed: false, astray: false }
     }
 
     /// Bytes that have not been accepted.
@@ -79,9 +81,13 @@ impl<'a> Queue<'a> {
         None
     }
 
-    /// Gives up what has not left, of one room or of all: how many messages.
+    /// Gives up what has not left, of one room or of all: how many messages. One that is leaving goes on, but with this
+    /// connection only: the room's place may be another's by the next.
     pub(super) fn purge(&mut self, room: Option<usize>) -> usize {
         let (mut offset, mut count) = (self.unsent(), 0);
+        if let Some((leaving, _)) = self.at(self.kept).filter(|_| offset > self.kept) {
+            self.astray |= room.is_none_or(|room| place(leaving.handle) == room);
+        }
         while let Some((data, len)) = self.at(offset) {
             if room.is_none_or(|room| place(data.handle) == room) {
                 self.remove(offset, len);
@@ -118,6 +124,7 @@ impl<'a> Queue<'a> {
             return;
         }
         self.tx = 0;
+        self.astray = false;
         self.cursor += whole;
         if self.cursor <= self.kept {
             return;
@@ -132,9 +139,15 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// The connection is gone; half a message has not arrived.
-    pub(super) const fn handle_lost(&mut self) {
+    /// The connection is gone; half a message has not arrived. How many are given up: one, where its room has been left.
+    pub(super) fn handle_lost(&mut self) -> usize {
         self.tx = 0;
+        if !core::mem::take(&mut self.astray) {
+            return 0;
+        }
+        let len = self.at(self.cursor).map_or(0, |(_, len)| len);
+        self.remove(self.cursor, len);
+        1
     }
 
     /// The session goes on: what is not accepted leaves again.

@@ -361,6 +361,17 @@ static void test_refusals(void)
 }
 
 /* A room that was left while its JOIN was under way, and what the server had sent by then. */
+/* In room 0, with half of a message at the socket; then that room is left, and another one is to be in its place, with a message. */
+static void half_sent(const char *name)
+{
+    enter(name, TW_MODE_BOTH);
+    tw_publish(&client, 0, text("1"), 0);
+    CHECK(tw_output(&client).len == 6);
+    tw_written(&client, 3);
+    tw_leave(&client, 0);
+    CHECK(tw_join(&client, 0, "other", TW_MODE_BOTH, text("")) && tw_publish(&client, 0, text("2"), 0) == TW_OK);
+}
+
 static void test_leaving(void)
 {
     begin("who leaves before the answer stays connected", false);
@@ -419,6 +430,26 @@ static void test_leaving(void)
     got(TW_EVENT_NONE);
     flush();
     CHECK(find(TW_DATA, 1) != NULL && find(TW_CONTROL, TW_LEAVE) == find(TW_DATA, 1) + 6);
+
+    half_sent("what was half sent when its room was left is sent to its end");
+    flush();
+    CHECK(sent_len > 3 && sent[2] == '1' && sent[3] == TW_CONTROL && sent[7] == TW_LEAVE);
+
+    half_sent("and goes to no other room, should the connection break before that");
+    breaks();
+    CHECK(event.dropped == 1);
+    open_link();
+    welcome(true, 0);
+    CHECK(got(TW_EVENT_STATE) && event.state == TW_CONNECTED);
+    flush();
+    CHECK(find(TW_CONTROL, TW_LEAVE) != NULL && find(TW_DATA, 1) == NULL);
+    tell(TW_LEFT, 5, (const uint64_t[]){1, 200}, 2, "");
+    CHECK(!got(TW_EVENT_ROOM));
+    flush();
+    joined(0, 3);
+    CHECK(got(TW_EVENT_OUTCOME) && rooms[0].state == TW_ROOM_JOINED && tw_pending(&client) == 6);
+    flush();
+    CHECK(sent_len == 6 && is(tw_span(sent + 5, 1), "2"));
 }
 
 /* Whatever does not arrive is told. */

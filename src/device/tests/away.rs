@@ -66,6 +66,43 @@ fn what_leaves_again_goes_before_leave() {
     assert!(sent.windows(13).any(|part| part == again_and_leave), "{sent:?}");
 }
 
+/// In room 0, with half of a message at the socket; then that room is left, and another one is to be in its place, with a
+/// message.
+fn half_sent(memory: &mut Memory) -> Small<'_> {
+    let mut device = memory.entered();
+    device.publish(0, b"1").unwrap();
+    assert_eq!(device.output().len(), 6);
+    device.written(3);
+    device.leave(0);
+    device.join(0, "other", JoinOptions::BOTH).unwrap();
+    device.publish(0, b"2").unwrap();
+    device
+}
+
+#[test]
+fn what_was_half_sent_when_its_room_was_left_is_sent_to_its_end_or_given_up() {
+    let mut memory = Memory::new();
+    let device = &mut half_sent(&mut memory);
+    let sent = flush(device);
+    assert!(sent.starts_with(b"\x20\x011\x02\0\x03\0\x05"), "the rest, and LEAVE: {sent:?}");
+
+    let mut memory = Memory::new();
+    let device = &mut half_sent(&mut memory);
+    device.lost();
+    assert!(events(device)[0].contains("dropped: 1"));
+    open(device);
+    welcome(device, true, 0);
+    check(&events(device), &["Connected"]);
+    let sent = flush(device);
+    assert_eq!(sent[..8], *b"\x02\0\x03\0\x05\x05\x01\x03", "LEAVE, and a ping behind it");
+    tell(device, 5, Command::Left(Left { handle: Handle(1), reason: Reason(200), extensions: Extensions::NONE }));
+    check(&events(device), &[]);
+    assert_eq!(flush(device)[4], 3, "JOIN");
+    joined(device, 0, 3);
+    check(&events(device), &["Joined", "Snapshot"]);
+    assert_eq!(flush(device), b"\x01\0\x02\x20\x012", "and nothing else");
+}
+
 #[test]
 fn whatever_has_left_and_was_not_accepted_is_told_at_the_end() {
     let mut memory = Memory::new();
