@@ -37,11 +37,11 @@ use super::access::Guest;
 use super::clock::Clock;
 use super::identify::Identification;
 use super::inbound::{Inbound, Stopped};
+use super::mailbox::Mailboxes;
 use super::outbox::{Outbox, Taking};
 use super::parking::Handover;
 use super::registry::Place;
 use super::rooms::Rooms;
-use super::shard::Mailboxes;
 use super::writer::{Framing, Writer};
 use crate::command::{Command, SessionId};
 #[cfg(feature = "console")]

@@ -20,8 +20,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::mailbox::Mail;
 use super::outbox::GoingAway;
-use super::shard::Mail;
 use super::{Handle, random};
 use crate::command::SessionId;
 use crate::limits::Limits;

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::error;
 
 use super::Handle;
-use super::shard::Mail;
+use super::mailbox::Mail;
 use crate::time::Time;
 
 /// Something that every worker is to do once.

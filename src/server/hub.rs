@@ -18,7 +18,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::connection::Connection;
-use super::shard::{Mail, ShardGone};
+use super::mailbox::{Mail, ShardGone};
 use super::stream::Stream;
 use crate::time::Time;
 

@@ -45,6 +45,7 @@ mod inbound;
 #[cfg(test)]
 mod ladder_tests;
 mod listener;
+mod mailbox;
 #[doc(hidden)]
 pub mod measured;
 mod observe;
@@ -85,11 +86,12 @@ pub use self::error::Error;
 pub use self::handle::{Full, Handle};
 use self::hub::Hub;
 use self::listener::Port;
+use self::mailbox::{Door, Mail, Mailboxes};
 use self::observe::{Observe, admin};
 use self::registry::Registry;
 pub use self::reload::Reload;
 pub use self::revoked::{Revoke, Revoked, TooManyRevoked};
-use self::shard::{Door, Mail, Mailboxes, Shard};
+use self::shard::Shard;
 use self::swap::Swap;
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};
@@ -139,7 +141,7 @@ impl Server {
         let observe = Observe::new(shards, access_log);
         let operators = Operators::new(api_keys, shards);
         let random = random();
-        let mailbox = shard::mailbox_size(&limits).min(Semaphore::MAX_PERMITS);
+        let mailbox = mailbox::size(&limits).min(Semaphore::MAX_PERMITS);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(mailbox)).unzip();
         let (counting, counters): (Vec<_>, Vec<_>) = (0..shards).map(|_| watch::channel(Counters::default())).unzip();
         // The server's own rooms are not the operator's: they have no say in when mail is due.

@@ -19,7 +19,7 @@ use super::access::AccessConfig;
 use super::api::{ApiKey, check_keys};
 use super::connection::Surroundings;
 use super::identify::Identify;
-use super::shard::Mail;
+use super::mailbox::Mail;
 use super::{Error, Handle};
 use crate::class::{RoomClass, RoomClasses};
 use crate::limits::Limits;

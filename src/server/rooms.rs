@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::mailbox::{Mail, Mailboxes};
 use super::outbox::Outbox;
 use super::registry::Place;
-use super::shard::{Mail, Mailboxes};
 use crate::command::{Command, SessionId};
 use crate::time::Time;
 use crate::wire::Reason;

@@ -15,8 +15,8 @@ use tokio::time::{Sleep, sleep_until};
 use super::{Connection, Here};
 use crate::command::{Command, SessionId};
 use crate::server::inbound::Stopped;
+use crate::server::mailbox::Mail;
 use crate::server::outbox::Outbox;
-use crate::server::shard::Mail;
 
 /// Runs a connection to its end, the closing included, as a task of its own.
 pub(in crate::server) async fn run<T: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<T>) {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{ByReason, Histogram, Observe, Tally, lock};
 use crate::dispatcher::{Counters, Volume};
 use crate::server::Handle;
-use crate::server::shard::Mail;
+use crate::server::mailbox::Mail;
 use crate::time::Time;
 
 /// How long a shard may take to answer. 1 s: a scraper gives up after ten. What it said last stands in.

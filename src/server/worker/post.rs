@@ -10,8 +10,9 @@ use std::sync::Arc;
 use crate::command::{Command, SessionId};
 use crate::server::connection::Here;
 use crate::server::hub::Hub;
+use crate::server::mailbox::Mail;
 use crate::server::outbox::Outbox;
-use crate::server::shard::{Mail, Shard};
+use crate::server::shard::Shard;
 use crate::time::Time;
 
 /// A worker's shard and its mail.
