@@ -125,8 +125,10 @@ impl Shard {
     /// Where a tick was due, the caller tells how long it took.
     pub(super) fn end_turn(&mut self, now: Time, wake: impl FnMut(&Arc<Outbox>)) -> TurnEnded {
         let frames = self.dispatcher.volume().frames;
+        let before = self.sent();
         self.dispatcher.handle_drained(now, &mut self.out);
         let prompt = self.sent() != self.sent;
+        let drained = self.sent() != before;
         let due = self.wakes_at().is_some_and(|deadline| deadline <= now);
         let tick = self.tick().filter(|tick| *tick <= now);
         if due {
@@ -143,7 +145,7 @@ impl Shard {
             self.counted.send_if_modified(|last| std::mem::replace(last, counters) != counters);
         }
         self.sent = self.sent();
-        TurnEnded { ticked: tick.is_some(), prompt }
+        TurnEnded { ticked: tick.is_some(), prompt, drained }
     }
 
     /// Batches and directs that were sent so far.
@@ -165,6 +167,8 @@ pub(super) struct TurnEnded {
     pub(super) ticked: bool,
     /// Something was sent outside of a tick: urgent, or in a room of period 0.
     pub(super) prompt: bool,
+    /// Rooms of period 0 have flushed.
+    pub(super) drained: bool,
 }
 
 /// Runs a shard as a task, until every sender of its mailbox is gone.

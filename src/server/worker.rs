@@ -15,6 +15,7 @@
 mod gathering;
 mod post;
 mod time;
+mod write;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::{Events, Token};
 use slab::Slab;
 use tokio::runtime::Handle;
@@ -57,9 +59,12 @@ pub(super) struct Worker {
     /// When connections want to look at the time. One that has moved its deadline leaves an old entry
     /// behind, which finds nothing to do.
     timers: BinaryHeap<Reverse<(Time, usize)>>,
-    /// Keys of connections that have something to write. Kept for its memory, as is the next.
+    /// Keys of connections that have something to write. Kept for its memory, as are the next.
     writing: Vec<usize>,
+    spare: Vec<usize>,
     woken: Vec<usize>,
+    /// What has come between writes.
+    between: Events,
     /// Turns so far, for [`pause`](Self::pause).
     turns: usize,
     /// How many there had been when the clock was looked at.
@@ -111,7 +116,9 @@ impl Worker {
             connections: Slab::new(),
             timers: BinaryHeap::new(),
             writing: Vec::new(),
+            spare: Vec::new(),
             woken: Vec::new(),
+            between: Events::with_capacity(write::BETWEEN),
             turns: 0,
             looked: 0,
             elsewhere: Vec::new(),
@@ -138,10 +145,7 @@ impl Worker {
                 if count % TOGETHER == 0 {
                     coming.by_ref().take(TOGETHER).for_each(|event| self.warm(event.token().0));
                 }
-                let key = event.token().0;
-                let Some(member) = self.connections.get_mut(key) else { continue };
-                let unblocked = member.connection.io_mut().socket_mut().handle_event(event);
-                self.turn(key, unblocked);
+                self.handle_event(event);
                 self.pause();
             }
             self.post.hub.take_arrivals(&mut arrivals);
@@ -154,6 +158,14 @@ impl Worker {
             self.handle_woken();
         }
         self.post.hub.close();
+    }
+
+    /// A socket has something to read, or takes more.
+    fn handle_event(&mut self, event: &Event) {
+        let key = event.token().0;
+        let Some(member) = self.connections.get_mut(key) else { return };
+        let unblocked = member.connection.io_mut().socket_mut().handle_event(event);
+        self.turn(key, unblocked);
     }
 
     /// A new connection.
@@ -192,16 +204,6 @@ impl Worker {
         }
     }
 
-    /// Lets a connection write what it got.
-    fn write(&mut self, key: usize) {
-        let Some(member) = self.connections.get_mut(key) else { return };
-        let Member { connection, waker, .. } = member;
-        let mark = connection.mark();
-        let mut cx = Context::from_waker(waker);
-        let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_write(&mut cx, self.now)));
-        self.handle_turned(key, mark, turn);
-    }
-
     /// A turn has ended; `mark` is how the connection stood before.
     fn handle_turned(&mut self, key: usize, mark: Mark, turn: std::thread::Result<Result<(), Stopped>>) {
         if let Some(member) = self.connections.get_mut(key) {
@@ -212,37 +214,6 @@ impl Worker {
             Ok(Err(stopped)) => self.end(key, stopped),
             Err(_) => self.give_up(key),
         }
-    }
-
-    /// Flushes what is due, and gives those a turn who got something or were woken.
-    fn end_turn(&mut self) {
-        let due = self.post.shard.wakes_at().is_some_and(|deadline| deadline <= self.now);
-        if self.post.touched || due {
-            self.post.touched = false;
-            // What was done since the last look is no part of the flush.
-            let begun = if due { self.look() } else { self.now };
-            let Self { post, writing, elsewhere, .. } = self;
-            let index = post.index;
-            let ended = post.shard.end_turn(begun, |outbox| match outbox.home() {
-                Some((worker, key)) if worker == index => writing.push(key),
-                Some((worker, key)) if worker < elsewhere.len() => elsewhere[worker].1.push(key),
-                _ => outbox.wake(),
-            });
-            // The others begin to write while we do.
-            for (hub, keys) in elsewhere.iter_mut().filter(|(_, keys)| !keys.is_empty()) {
-                hub.have_written(keys);
-            }
-            self.write_all();
-            if ended.prompt {
-                self.gathering.handle_prompt(begun);
-            }
-            if ended.ticked {
-                let took = self.look().since(begun);
-                self.post.shard.handle_flushed(took);
-            }
-        }
-        self.post.hub.take_writing(&mut self.writing);
-        self.write_all();
     }
 
     /// Gives those a turn who were woken, one by one.
@@ -257,18 +228,6 @@ impl Worker {
             }
         }
         self.woken = woken;
-    }
-
-    /// Gives everyone who has something to write a turn for that.
-    fn write_all(&mut self) {
-        let mut writing = std::mem::take(&mut self.writing);
-        for (count, key) in writing.drain(..).enumerate() {
-            if count % TURNS == TURNS - 1 {
-                self.look();
-            }
-            self.write(key);
-        }
-        self.writing = writing;
     }
 
     /// Looks at what a connection's turn will touch. Where many have a turn, most of what that costs is waiting for

@@ -1,6 +1,7 @@
 //! Rooms as their members see them, over both transports at once.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use tickwire::class::{RoomClass, RoomClasses};
 use tickwire::server::Server;
@@ -28,6 +29,14 @@ async fn events(peer: &mut Peer, since: u64, count: usize) -> Vec<Said> {
     events
 }
 
+/// The echo included, each sender's own are in the order in which it sent them.
+fn check_orders(events: &[Said], members: &[(Peer, Membership)], each: u16) {
+    for (_, Membership { member, .. }) in members {
+        let own = events.iter().filter(|said| said.member == *member);
+        assert!(own.map(|said| said.payload.to_vec()).eq((0..each).map(|number| number.to_be_bytes().to_vec())));
+    }
+}
+
 #[tokio::test]
 async fn members_see_the_same_events_in_the_same_order_whatever_they_speak() {
     const EACH: u16 = 200;
@@ -46,11 +55,34 @@ async fn members_see_the_same_events_in_the_same_order_whatever_they_speak() {
         seen.push(events(peer, membership.position, usize::from(EACH) * 4).await);
     }
     assert!(seen.iter().all(|events| *events == seen[0]));
-    // The echo included, each sender's own in the order it sent them.
-    for (_, Membership { member, .. }) in &members {
-        let own = seen[0].iter().filter(|said| said.member == *member);
-        assert!(own.map(|said| said.payload.to_vec()).eq((0..EACH).map(|number| number.to_be_bytes().to_vec())));
+    check_orders(&seen[0], &members, EACH);
+    drop(members);
+    server.finish().await;
+}
+
+/// What comes while a hundred are written to is read in between, and must neither overtake nor get lost.
+#[tokio::test]
+async fn many_members_without_a_tick_see_the_same_order() {
+    const MEMBERS: u16 = 80;
+    const EACH: u16 = 8;
+    let mut classes = RoomClasses::default();
+    classes.default.period = Duration::ZERO;
+    let server = TestServer::build(Server::builder().classes(classes).shards(1)).await;
+    let mut members = Vec::new();
+    for number in 0..MEMBERS {
+        members.push(Peer::joined(&server, BOTH[usize::from(number % 2)], "lobby").await);
     }
+    for number in 0..EACH {
+        for (peer, _) in &mut members {
+            peer.send(&say::event(1, &number.to_be_bytes())).await;
+        }
+    }
+    let mut seen = Vec::new();
+    for (peer, membership) in &mut members {
+        seen.push(events(peer, membership.position, usize::from(EACH * MEMBERS)).await);
+    }
+    assert!(seen.iter().all(|events| *events == seen[0]));
+    check_orders(&seen[0], &members, EACH);
     drop(members);
     server.finish().await;
 }
