@@ -360,7 +360,6 @@ static void test_refusals(void)
     CHECK(find(TW_CONTROL, TW_JOIN) != NULL);
 }
 
-/* A room that was left while its JOIN was under way, and what the server had sent by then. */
 /* In room 0, with half of a message at the socket; then that room is left, and another one is to be in its place, with a message. */
 static void half_sent(const char *name)
 {
@@ -372,6 +371,7 @@ static void half_sent(const char *name)
     CHECK(tw_join(&client, 0, "other", TW_MODE_BOTH, text("")) && tw_publish(&client, 0, text("2"), 0) == TW_OK);
 }
 
+/* A room that was left while its JOIN was under way, and what the server had sent by then. */
 static void test_leaving(void)
 {
     begin("who leaves before the answer stays connected", false);
