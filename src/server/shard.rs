@@ -107,9 +107,15 @@ impl Shard {
         counters
     }
 
-    /// A tick's flush took so long, its writes included.
-    pub(super) fn handle_flushed(&mut self, duration: Duration) {
-        self.ticks.duration.record(micros(duration));
+    /// A tick's flush began and ended then, its writes included.
+    pub(super) fn handle_flushed(&mut self, begun: Time, ended: Time) {
+        self.ticks.duration.record(micros(ended.since(begun)));
+        self.dispatcher.handle_written(ended);
+    }
+
+    /// As [`Dispatcher::catch_up`].
+    pub(super) fn catch_up(&mut self) {
+        self.dispatcher.catch_up();
     }
 
     /// Does what a session asks for.
@@ -190,9 +196,10 @@ pub(super) async fn run(mut shard: Shard, mut mailbox: mpsc::Receiver<Mail>, clo
         for mail in turn.drain(..) {
             shard.handle(mail, now);
         }
+        shard.catch_up();
         let begun = clock.now();
         if shard.end_turn(begun, |outbox| outbox.wake()).ticked {
-            shard.handle_flushed(clock.now().since(begun));
+            shard.handle_flushed(begun, clock.now());
         }
         // A flood of mail must not keep this worker from its other tasks.
         tokio::task::consume_budget().await;

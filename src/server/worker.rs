@@ -154,6 +154,10 @@ impl Worker {
                 self.pause();
             }
             self.handle_timers();
+            // Of more than this the rest is not read yet.
+            if events.iter().count() < EVENTS {
+                self.post.shard.catch_up();
+            }
             self.end_turn();
             self.handle_woken();
         }

@@ -52,6 +52,7 @@ fn random_operations_meet_every_refusal_and_every_part_of_a_batch() {
         "events",
         "deleted",
         "gone",
+        "missed edge",
     ];
     let expected: BTreeSet<_> = refusals.into_iter().chain(parts).collect();
     assert_eq!(met, expected);

@@ -37,8 +37,8 @@ impl Worker {
             // Who got something from what was read meanwhile. There may be no end of that, and others wait for their turns.
             self.write_all(false);
             if ended.ticked {
-                let took = self.look().since(begun);
-                self.post.shard.handle_flushed(took);
+                let ended = self.look();
+                self.post.shard.handle_flushed(begun, ended);
             }
         }
         self.post.hub.take_writing(&mut self.writing);

@@ -80,6 +80,7 @@ impl Desk {
     /// 1 receive 0   1 page AFTER                                         more or less of the room; its members
     /// 1 stall [BYTES]   1 drain [BYTES]                                  it owes what it is sent; and so much less
     /// tick   at MILLIS   drained   tend                                  tend: stragglers are looked after
+    /// written MILLIS   caught up                                         a tick is written then; what came is handled
     /// ```
     pub fn run(&mut self, script: &str) {
         for step in script.split(',') {
@@ -87,6 +88,14 @@ impl Desk {
             match words[..] {
                 ["tick"] => self.at(self.now / PERIOD * PERIOD + PERIOD),
                 ["at", millis] => self.at(millis.parse().unwrap()),
+                ["written", millis] => {
+                    self.now = millis.parse().unwrap();
+                    self.dispatcher.handle_written(Time::from_micros(self.now * 1000));
+                }
+                ["caught", "up"] => {
+                    self.dispatcher.catch_up();
+                    self.at(self.now);
+                }
                 ["tend"] => self.at(self.now + 10),
                 ["drained"] => self.dispatcher.handle_drained(Time::from_micros(self.now * 1000), &mut self.recorder),
                 [session, verb, ref arguments @ ..] => self.step(session.parse().unwrap(), verb, arguments),

@@ -36,6 +36,22 @@ fn a_stall_of_five_seconds_gives_one_flush_with_the_tick_of_the_clock() {
     desk.check(1, &[r#"events #1 @3 t103: 1="c""#]);
 }
 
+/// Otherwise a flush that has once taken too long finds twice as much to send the next time, and takes too long again.
+#[test]
+fn what_comes_while_a_tick_is_written_does_not_wait_for_another_edge_than_the_one_that_has_passed() {
+    let mut desk = Desk::new();
+    desk.run("1 join, tick");
+    desk.skip();
+    desk.run("1 say a, at 1100, written 1160, 1 say b");
+    desk.check(1, &[r#"events #1 @2 t2: 1="a""#]);
+    desk.run("caught up");
+    desk.check(1, &[r#"events #1 @3 t3: 1="b""#]);
+    desk.run("written 1170, 1 say c, caught up, at 1199");
+    desk.check(1, &[]);
+    desk.run("at 1200");
+    desk.check(1, &[r#"events #1 @4 t4: 1="c""#]);
+}
+
 #[test]
 fn a_room_of_period_zero_flushes_when_its_input_is_drained() {
     let mut desk = Desk::with(|_, class| class.period = Duration::ZERO);

@@ -43,6 +43,9 @@ pub(super) struct Naive {
     /// By session and handle: the room and the member's number.
     seats: BTreeMap<(u64, u64), (&'static str, u64)>,
     epochs: BTreeSet<[u8; 8]>,
+    /// By period: the edge of a flush that is not written yet; an edge that has passed meanwhile.
+    flushed: BTreeMap<u64, u64>,
+    missed: BTreeMap<u64, u64>,
 }
 pub(super) fn refused(session: u64, request: u64, number: u64, reason: Reason) -> Out {
     vec![(session, 0, Heard::Answer(Seen::Refused { request, number, reason: reason.0 }))]
@@ -50,7 +53,15 @@ pub(super) fn refused(session: u64, request: u64, number: u64, reason: Reason) -
 
 impl Naive {
     pub(super) fn new(limits: Limits, classes: RoomClasses) -> Self {
-        Self { limits, classes, rooms: BTreeMap::new(), seats: BTreeMap::new(), epochs: BTreeSet::new() }
+        Self {
+            limits,
+            classes,
+            rooms: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            epochs: BTreeSet::new(),
+            flushed: BTreeMap::new(),
+            missed: BTreeMap::new(),
+        }
     }
 
     pub(super) fn room_count(&self) -> usize {
@@ -113,9 +124,30 @@ impl Naive {
 
     pub(super) fn timeout(&mut self, now: u64) -> Out {
         let periodic = |room: &Room| !room.class.period.is_zero() && room.due.is_some_and(|due| due <= now);
+        for period in self.rooms.values().filter(|room| periodic(room)).map(|room| micros(room.class.period)) {
+            self.flushed.insert(period, now / period * period);
+            self.missed.remove(&period);
+        }
         let out = self.flush_where(periodic, now);
         self.rooms.retain(|_, room| room.lingers.is_none_or(|until| now < until));
         out
+    }
+
+    pub(super) fn written(&mut self, now: u64) {
+        for (period, edge) in std::mem::take(&mut self.flushed) {
+            if edge + period <= now {
+                self.missed.insert(period, edge + period);
+            }
+        }
+    }
+
+    /// An edge that was missed is due where anybody waits, late as it is.
+    pub(super) fn caught_up(&mut self, now: u64) -> Out {
+        let missed = std::mem::take(&mut self.missed);
+        for room in self.rooms.values_mut().filter(|room| room.due.is_some()) {
+            room.due = missed.get(&micros(room.class.period)).copied().or(room.due);
+        }
+        self.timeout(now)
     }
 
     pub(super) fn drained(&mut self, now: u64) -> Out {

@@ -3,14 +3,55 @@
 /// One step. Sessions, rooms and handles are places in small tables.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Join { session: u8, room: u8, handle: u8, mode: u8, since: u8, data: u8 },
-    Leave { session: u8, handle: u8 },
-    Event { session: u8, handle: u8, urgent: bool, len: u8 },
-    Value { session: u8, handle: u8, urgent: bool, key: u8, len: u8 },
-    Direct { session: u8, handle: u8, urgent: bool, to: u8, len: u8 },
-    Presence { session: u8, handle: u8, data: u8 },
-    End { session: u8 },
-    Wait { millis: u64 },
+    Join {
+        session: u8,
+        room: u8,
+        handle: u8,
+        mode: u8,
+        since: u8,
+        data: u8,
+    },
+    Leave {
+        session: u8,
+        handle: u8,
+    },
+    Event {
+        session: u8,
+        handle: u8,
+        urgent: bool,
+        len: u8,
+    },
+    Value {
+        session: u8,
+        handle: u8,
+        urgent: bool,
+        key: u8,
+        len: u8,
+    },
+    Direct {
+        session: u8,
+        handle: u8,
+        urgent: bool,
+        to: u8,
+        len: u8,
+    },
+    Presence {
+        session: u8,
+        handle: u8,
+        data: u8,
+    },
+    End {
+        session: u8,
+    },
+    Wait {
+        millis: u64,
+    },
+    /// The last tick is written, and that took so long.
+    Written {
+        millis: u64,
+    },
+    /// What came meanwhile is handled.
+    CaughtUp,
     Drained,
 }
 
@@ -40,6 +81,8 @@ impl Op {
             10 => Self::Direct { session, handle, urgent, to: first % 6, len: second % 40 },
             11 => Self::Presence { session, handle, data: first % 30 },
             12 if first < 80 => Self::End { session },
+            13 if first < 100 => Self::Written { millis: u64::from(second % 128) },
+            13 if first < 200 => Self::CaughtUp,
             12 | 13 => Self::Drained,
             // Mostly less than a tick, sometimes a stall.
             _ => Self::Wait { millis: if second < 8 { 1000 } else { u64::from(first % 64) } },

@@ -69,6 +69,21 @@ impl Run {
                 let expected = self.naive.timeout(self.now);
                 compare(op, heard, expected);
             }
+            Op::Written { millis } => {
+                self.now += millis * 1000;
+                self.dispatcher.handle_written(Time::from_micros(self.now));
+                self.naive.written(self.now);
+                compare(op, self.hear(), Vec::new());
+            }
+            Op::CaughtUp => {
+                let tick = self.dispatcher.next_tick();
+                self.dispatcher.catch_up();
+                self.met.extend((self.dispatcher.next_tick() != tick).then_some("missed edge"));
+                self.dispatcher.handle_timeout(Time::from_micros(self.now), &mut self.recorder);
+                let heard = self.hear();
+                let expected = self.naive.caught_up(self.now);
+                compare(op, heard, expected);
+            }
             Op::Drained => {
                 self.dispatcher.handle_drained(Time::from_micros(self.now), &mut self.recorder);
                 let heard = self.hear();
@@ -129,7 +144,9 @@ impl Run {
             Op::Direct { session, handle, urgent, to, len } => {
                 (session, handle, urgent, Target::Direct(MemberNumber(to.into())), len)
             }
-            Op::End { .. } | Op::Wait { .. } | Op::Drained => unreachable!("these ask nothing"),
+            Op::End { .. } | Op::Wait { .. } | Op::Written { .. } | Op::CaughtUp | Op::Drained => {
+                unreachable!("these ask nothing")
+            }
         };
         let number = self.data_frames.entry(self.sessions[usize::from(session)]).or_default();
         *number += 1;
