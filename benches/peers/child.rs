@@ -19,6 +19,9 @@ use super::task::Task;
 pub(crate) const GENERATE: &str = "--generate";
 /// The argument that makes this program the floor.
 pub(crate) const FLOOR: &str = "--floor";
+/// When the floor flushes: at its tick, and at once for an urgent message.
+pub(crate) const TICK: &str = "tick";
+pub(crate) const URGENT: &str = "urgent";
 
 /// A server that answers.
 #[derive(Debug)]

@@ -1,8 +1,11 @@
 //! What silent connections cost in memory, and what stays when they have gone.
 //!
 //! ```text
-//! fresh server: PSS | connect, join rooms of ten | 2 s | PSS | 2 s: processor time | all leave | 10 s | PSS
+//! fresh server: PSS | ten come and leave | 2 s | PSS | all connect, join rooms of ten | 2 s | PSS | 2 s: processor time
+//!                                                                                        | all leave | 10 s | PSS
 //! ```
+//!
+//! The ten tell memory that was taken from code that had not run before: pages of the program's file count in PSS.
 
 use std::io;
 use std::time::Duration;
@@ -21,6 +24,11 @@ use super::workload::Workload;
 /// Measures idle connections.
 pub(crate) fn run<D: Dialect>(dialect: D, task: &Task) -> io::Result<Figures> {
     let before = Memory::of(task.pid);
+    let few = Workload::idle(VISITORS);
+    let ledger = Ledger::new(&few, dialect.echoes(), false, false).map_err(io::Error::other)?;
+    drop(Generator::new(dialect, few, ledger, task.port, 0)?);
+    clock::wait(Duration::from_secs(2));
+    let visited = Memory::of(task.pid);
     let work = Workload::idle(task.connections);
     let connections = work.members.len() as f64;
     let ledger = Ledger::new(&work, dialect.echoes(), false, false).map_err(io::Error::other)?;
@@ -43,9 +51,11 @@ pub(crate) fn run<D: Dialect>(dialect: D, task: &Task) -> io::Result<Figures> {
         ("setup_seconds".into(), json!(rounded(setup))),
         ("idle_cpu".into(), json!(rounded(ran / nanos))),
         ("base_pss_kib".into(), json!(before.pss)),
+        ("visited_pss_kib".into(), json!(visited.pss)),
         ("idle_pss_kib".into(), json!(during.pss)),
         ("left_pss_kib".into(), json!(after.pss)),
         ("base_anonymous_kib".into(), json!(before.anonymous)),
+        ("visited_anonymous_kib".into(), json!(visited.anonymous)),
         ("idle_anonymous_kib".into(), json!(during.anonymous)),
         ("left_anonymous_kib".into(), json!(after.anonymous)),
         ("peak_kib".into(), json!(after.peak)),
@@ -55,3 +65,6 @@ pub(crate) fn run<D: Dialect>(dialect: D, task: &Task) -> io::Result<Figures> {
     ]);
     Ok(figures)
 }
+
+/// A room of them.
+const VISITORS: u32 = 10;

@@ -58,11 +58,12 @@ impl Launch {
             Ok(Self { program: program.into(), arguments, variables: Vec::new(), port })
         };
         match subject.kind {
-            Kind::Floor { ws, tick } => {
-                let kind = if ws { "ws" } else { "tcp" };
+            Kind::Floor { ws, tick, urgent } => {
+                let carrier = if ws { "ws" } else { "tcp" };
+                let when = if urgent { child::URGENT } else { child::TICK };
                 launch(
                     &std::env::current_exe()?,
-                    [child::FLOOR, &p, &tick.to_string(), kind].map(OsString::from).into(),
+                    [child::FLOOR, &p, &tick.to_string(), carrier, when].map(OsString::from).into(),
                 )
             }
             Kind::Tickwire { ws, tick } => {

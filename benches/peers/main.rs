@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ended = match &arguments[..] {
         [first, task @ ..] if first == child::GENERATE => generate(task),
-        [first, port, millis, kind] if first == child::FLOOR => serve_floor(port, millis, kind),
+        [first, port, millis, carrier, when] if first == child::FLOOR => serve_floor(port, millis, carrier, when),
         _ => compare(&arguments),
     };
     match ended {
@@ -82,8 +82,9 @@ fn generate(arguments: &[String]) -> io::Result<bool> {
 }
 
 /// This program as the floor.
-fn serve_floor(port: &str, millis: &str, kind: &str) -> io::Result<bool> {
-    floor::serve(number(port)?, Duration::from_millis(number(millis)?), kind == "ws")?;
+fn serve_floor(port: &str, millis: &str, carrier: &str, when: &str) -> io::Result<bool> {
+    let tick = Duration::from_millis(number(millis)?);
+    floor::serve(number(port)?, tick, carrier == "ws", when == child::URGENT)?;
     Ok(true)
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn run(task: &Task) -> io::Result<Figures> {
     clock::sharpen();
     let ws = task.dialect.ends_with("-ws");
     match task.dialect.trim_end_matches("-ws").trim_end_matches("-tcp") {
-        "floor" => run_with(floor::Floor { ws }, task, false),
+        "floor" | "floor-urgent" => run_with(floor::Floor { ws }, task, false),
         "tickwire" => run_with(Tickwire { ws, messages: Messages::Events }, task, false),
         "tickwire-urgent" => run_with(Tickwire { ws, messages: Messages::Urgent }, task, false),
         "tickwire-values" => run_with(Tickwire { ws, messages: Messages::Values }, task, false),
@@ -48,7 +48,7 @@ fn run_with<D: Dialect>(dialect: D, task: &Task, conflates: bool) -> io::Result<
     let receivers = work.receivers(dialect.echoes());
     let rate = work.total_rate();
     let ledger = Ledger::new(&work, dialect.echoes(), thorough, conflates).map_err(io::Error::other)?;
-    let ledger = if task.dialect.starts_with("tickwire-urgent") { ledger.of_urgent() } else { ledger };
+    let ledger = if task.dialect.contains("-urgent") { ledger.of_urgent() } else { ledger };
     let mut generator = Generator::new(dialect, work, ledger, task.port, task.gather * SECOND / 1000)?;
     generator.span(0.4, 0.0);
     let mut figures = Figures::new();

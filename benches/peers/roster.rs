@@ -3,6 +3,7 @@
 //! ```text
 //! tickwire-tcp-33         floor-tcp-33         carrier, tick in ms
 //! tickwire-ws-33-latest   floor-ws-33          values of one key for each sender
+//! tickwire-ws-33-urgent   floor-ws-33-urgent   one event in a hundred does not wait for the tick
 //! redis, nats-tcp, ...    floor-tcp-0          peers forward at once
 //! ```
 
@@ -20,10 +21,22 @@ pub(crate) struct Subject {
 /// What to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Floor { ws: bool, tick: u64 },
-    Tickwire { ws: bool, tick: u64 },
-    Mosquitto { ws: bool },
-    Nats { ws: bool },
+    /// With `urgent`, one message in a hundred has its room flushed at once.
+    Floor {
+        ws: bool,
+        tick: u64,
+        urgent: bool,
+    },
+    Tickwire {
+        ws: bool,
+        tick: u64,
+    },
+    Mosquitto {
+        ws: bool,
+    },
+    Nats {
+        ws: bool,
+    },
     Redis,
     UWebSockets,
     NodeWs,
@@ -46,13 +59,13 @@ pub(crate) fn groups(options: &Options, work: &str) -> Vec<Group> {
             for mode in MODES {
                 let subject = Subject::tickwire(ws, *tick, mode);
                 let name = subject.name.clone();
-                groups.push(Group { name, floor: Subject::floor(ws, *tick), subjects: vec![subject] });
+                groups.push(Group { name, floor: Subject::floor(ws, *tick, mode), subjects: vec![subject] });
             }
         }
     }
     for ws in [false, true] {
         let name = format!("peers-{}", carrier(ws));
-        groups.push(Group { name, floor: Subject::floor(ws, 0), subjects: peers(ws) });
+        groups.push(Group { name, floor: Subject::floor(ws, 0, ""), subjects: peers(ws) });
     }
     for group in &mut groups {
         group.subjects.retain(|subject| subject.is_wanted(options, work));
@@ -62,10 +75,12 @@ pub(crate) fn groups(options: &Options, work: &str) -> Vec<Group> {
 }
 
 impl Subject {
-    fn floor(ws: bool, tick: u64) -> Self {
-        let carrier = carrier(ws);
-        let (name, dialect) = (format!("floor-{carrier}-{tick}"), format!("floor-{carrier}"));
-        Self { name, dialect, kind: Kind::Floor { ws, tick } }
+    /// The floor for a mode of ours. It differs for urgent messages alone.
+    fn floor(ws: bool, tick: u64, mode: &str) -> Self {
+        let (carrier, urgent) = (carrier(ws), mode == URGENT);
+        let mode = if urgent { URGENT } else { "" };
+        let (name, dialect) = (format!("floor-{carrier}-{tick}{mode}"), format!("floor{mode}-{carrier}"));
+        Self { name, dialect, kind: Kind::Floor { ws, tick, urgent } }
     }
 
     fn tickwire(ws: bool, tick: u64, mode: &str) -> Self {
@@ -105,7 +120,7 @@ impl Subject {
             return true;
         }
         let latest = self.name.ends_with("-latest");
-        let asked_for = self.name.ends_with("-values") || self.name.ends_with("-urgent");
+        let asked_for = self.name.ends_with("-values") || self.name.ends_with(URGENT);
         // A million deliveries a second: those that write each of them queue without end.
         let too_much = matches!(self.kind, Kind::Mosquitto { .. } | Kind::NodeWs | Kind::SocketIo);
         !asked_for && if work == "A100" { !too_much } else { !latest }
@@ -135,7 +150,8 @@ const fn carrier(ws: bool) -> &'static str {
 }
 
 /// Events, events of which some are urgent, values that do not replace each other, values of which the latest counts.
-const MODES: [&str; 4] = ["", "-urgent", "-values", "-latest"];
+const MODES: [&str; 4] = ["", URGENT, "-values", "-latest"];
+const URGENT: &str = "-urgent";
 
 #[cfg(test)]
 mod tests {

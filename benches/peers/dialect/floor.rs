@@ -14,7 +14,7 @@ use super::super::workload::Who;
 use super::{Dialect, Setup, Sink};
 
 /// The floor, over TCP or with one WebSocket frame around a batch.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Floor {
     pub(crate) ws: bool,
 }

@@ -8,7 +8,7 @@ use super::super::workload::Who;
 use super::{Dialect, Setup, Sink};
 
 /// Raw WebSocket.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Hub;
 
 impl Dialect for Hub {

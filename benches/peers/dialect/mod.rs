@@ -21,7 +21,7 @@ use super::websocket;
 use super::workload::Who;
 
 /// A protocol, from a client's side.
-pub(crate) trait Dialect: Sync {
+pub(crate) trait Dialect: Copy + Sync {
     /// Whether a sender that receives gets its own messages back.
     fn echoes(&self) -> bool;
 

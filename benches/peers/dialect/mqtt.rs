@@ -11,7 +11,7 @@ use super::super::workload::Who;
 use super::{Dialect, Setup, Sink};
 
 /// MQTT.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Mqtt {
     pub(crate) ws: bool,
 }

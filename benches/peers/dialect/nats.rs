@@ -11,7 +11,7 @@ use super::super::workload::Who;
 use super::{Dialect, Setup, Sink, find};
 
 /// NATS.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Nats {
     pub(crate) ws: bool,
 }

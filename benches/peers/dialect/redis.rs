@@ -10,7 +10,7 @@ use super::super::workload::Who;
 use super::{Dialect, Setup, Sink};
 
 /// Redis.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Redis;
 
 impl Dialect for Redis {

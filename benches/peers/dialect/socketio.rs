@@ -11,7 +11,7 @@ use super::super::workload::Who;
 use super::{Dialect, Setup, Sink};
 
 /// Socket.IO.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketIo;
 
 impl Dialect for SocketIo {

@@ -11,7 +11,7 @@ use super::super::workload::Who;
 use super::{Dialect, Setup, Sink};
 
 /// Tickwire.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Tickwire {
     pub(crate) ws: bool,
     pub(crate) messages: Messages,

@@ -5,7 +5,8 @@
 //!                            length, payload, length, payload ...        WebSocket: one header in front
 //! ```
 //!
-//! With a tick of 0 what one read brought is forwarded at once.
+//! With a tick of 0 what one read brought is forwarded at once; where urgent messages are told apart, all that its room
+//! has gathered is, when one has come.
 
 mod peer;
 
@@ -20,15 +21,16 @@ use mio::{Events, Interest, Poll, Token};
 use self::peer::Peer;
 use super::clock::now;
 use super::dialect::floor::GREETING;
+use super::ledger::is_urgent;
 use super::websocket;
 
-/// Serves until it is killed. A tick's end is late by up to a millisecond: the poll counts in these.
-pub(crate) fn serve(port: u16, tick: Duration, ws: bool) -> io::Result<()> {
+/// Serves until it is killed. With `urgent`, messages that are do not wait for the tick. A tick's end is late by up to a millisecond: the poll counts in these.
+pub(crate) fn serve(port: u16, tick: Duration, ws: bool, urgent: bool) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(256);
     let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut floor = Floor { ws, at_once: tick.is_zero(), ..Floor::default() };
+    let mut floor = Floor { ws, at_once: tick.is_zero(), urgent, ..Floor::default() };
     let period = tick.as_nanos() as u64;
     let mut next = now() + period;
     loop {
@@ -57,6 +59,8 @@ pub(crate) fn serve(port: u16, tick: Duration, ws: bool) -> io::Result<()> {
 struct Floor {
     ws: bool,
     at_once: bool,
+    /// Whether some messages do not wait for the tick.
+    urgent: bool,
     peers: Vec<Option<Peer>>,
     /// By number.
     rooms: Vec<Room>,
@@ -122,6 +126,8 @@ impl Floor {
         let Some(peer) = self.peers[index].as_mut() else { return false };
         let (rooms, dirty) = (&mut self.rooms, &mut self.dirty);
         let bytes = &mut self.buffer[..len];
+        let urgent = self.urgent;
+        let mut hurried = None;
         let used = peer.handle_bytes(bytes, |room, receives, unit| {
             let number = room as usize;
             if receives.is_some() && rooms.len() <= number {
@@ -136,6 +142,9 @@ impl Floor {
                         dirty.push(room);
                     }
                     place.batch.extend_from_slice(unit);
+                    if urgent && is_urgent(&unit[LENGTH..]) {
+                        hurried = Some(room);
+                    }
                 }
             }
         });
@@ -144,25 +153,31 @@ impl Floor {
         peer.rest.extend_from_slice(&bytes[used..]);
         if self.at_once {
             self.flush();
+        } else if let Some(room) = hurried {
+            self.flush_room(room);
         }
         true
     }
 
     fn flush(&mut self) {
         for room in std::mem::take(&mut self.dirty) {
-            let Some(room) = self.rooms.get_mut(room as usize) else { continue };
-            let mut head = Vec::new();
-            if self.ws {
-                websocket::put_head(websocket::BINARY, room.batch.len(), false, &mut head);
-            }
-            for index in &room.members {
-                let Some(peer) = self.peers[*index].as_mut() else { continue };
-                if peer.write(&head, &room.batch) {
-                    self.stuck.push(*index);
-                }
-            }
-            room.batch.clear();
+            self.flush_room(room);
         }
+    }
+
+    fn flush_room(&mut self, room: u32) {
+        let Some(room) = self.rooms.get_mut(room as usize).filter(|room| !room.batch.is_empty()) else { return };
+        let mut head = Vec::new();
+        if self.ws {
+            websocket::put_head(websocket::BINARY, room.batch.len(), false, &mut head);
+        }
+        for index in &room.members {
+            let Some(peer) = self.peers[*index].as_mut() else { continue };
+            if peer.write(&head, &room.batch) {
+                self.stuck.push(*index);
+            }
+        }
+        room.batch.clear();
     }
 
     fn retry(&mut self) {
@@ -183,6 +198,9 @@ impl Floor {
         }
     }
 }
+
+/// Bytes of a unit before its payload.
+const LENGTH: usize = 2;
 
 const LISTENER: Token = Token(usize::MAX);
 
