@@ -132,7 +132,6 @@ mod tests {
     #[test]
     fn a_stall_gives_one_flush_and_not_a_burst() {
         let mut schedule = Schedule::default();
-        let at = |millis: u64| Time::from_micros(millis * 1000);
         schedule.push(50_000, 0, 1, RoomIndex(0), at(10));
         assert_eq!(schedule.deadline(), Some(at(50)));
         let mut rooms = Vec::new();
@@ -147,7 +146,6 @@ mod tests {
     #[test]
     fn shards_are_offset() {
         let mut schedule = Schedule::default();
-        let at = |millis: u64| Time::from_micros(millis * 1000);
         assert_eq!(schedule.edge(50_000, 1, 2, at(60)), at(25));
         schedule.push(50_000, 1, 2, RoomIndex(0), at(60));
         assert_eq!(schedule.deadline(), Some(at(75)));
@@ -156,21 +154,23 @@ mod tests {
         assert_eq!(early.deadline(), Some(at(25)));
     }
 
-    /// A room is put down at `from`, flushed at `from` + 50 ms, and written until `until`; another one is put down then.
+    const fn at(millis: u64) -> Time {
+        Time::from_micros(millis * 1000)
+    }
+
+    /// A room was flushed at 50 ms, and that was written at `until`.
     fn written(until: u64) -> Schedule {
-        let at = |millis: u64| Time::from_micros(millis * 1000);
         let mut schedule = Schedule::default();
         schedule.push(50_000, 0, 1, RoomIndex(0), at(10));
         schedule.take_due(at(50), &mut Vec::new());
         schedule.handle_written(at(until));
-        schedule.push(50_000, 0, 1, RoomIndex(1), at(until));
         schedule
     }
 
     #[test]
     fn an_edge_that_passes_while_a_flush_is_written_is_made_up_for_once() {
-        let at = |millis: u64| Time::from_micros(millis * 1000);
         let mut schedule = written(102);
+        schedule.push(50_000, 0, 1, RoomIndex(1), at(102));
         assert_eq!(schedule.deadline(), Some(at(150)), "not before what has come is read");
         schedule.catch_up();
         assert_eq!(schedule.deadline(), Some(at(100)), "as late as it is");
@@ -185,19 +185,15 @@ mod tests {
 
     #[test]
     fn a_flush_that_is_written_in_time_changes_nothing() {
-        let at = |millis: u64| Time::from_micros(millis * 1000);
         let mut schedule = written(99);
+        schedule.push(50_000, 0, 1, RoomIndex(1), at(99));
         schedule.catch_up();
         assert_eq!(schedule.deadline(), Some(at(100)));
     }
 
     #[test]
     fn where_nothing_has_come_meanwhile_nothing_is_made_up_for() {
-        let at = |millis: u64| Time::from_micros(millis * 1000);
-        let mut schedule = Schedule::default();
-        schedule.push(50_000, 0, 1, RoomIndex(0), at(10));
-        schedule.take_due(at(50), &mut Vec::new());
-        schedule.handle_written(at(102));
+        let mut schedule = written(102);
         schedule.catch_up();
         schedule.push(50_000, 0, 1, RoomIndex(1), at(103));
         schedule.catch_up();
@@ -206,8 +202,8 @@ mod tests {
 
     #[test]
     fn several_edges_that_were_missed_are_one() {
-        let at = |millis: u64| Time::from_micros(millis * 1000);
         let mut schedule = written(260);
+        schedule.push(50_000, 0, 1, RoomIndex(1), at(260));
         schedule.catch_up();
         assert_eq!(schedule.deadline(), Some(at(100)));
         schedule.take_due(at(261), &mut Vec::new());

@@ -154,7 +154,7 @@ impl Worker {
                 self.pause();
             }
             self.handle_timers();
-            // Of more than this the rest is not read yet.
+            // Where there were more the rest is not read yet, and would be late by a tick.
             if events.iter().count() < EVENTS {
                 self.post.shard.catch_up();
             }

@@ -5,8 +5,8 @@
 //!                            length, payload, length, payload ...        WebSocket: one header in front
 //! ```
 //!
-//! With a tick of 0 what one read brought is forwarded at once; where urgent messages are told apart, all that its room
-//! has gathered is, when one has come.
+//! With a tick of 0 what one read brought is forwarded at once. Where urgent messages are told apart, one of them has all
+//! leave at once that its room has gathered.
 
 mod peer;
 
@@ -24,7 +24,8 @@ use super::dialect::floor::GREETING;
 use super::ledger::is_urgent;
 use super::websocket;
 
-/// Serves until it is killed. With `urgent`, messages that are do not wait for the tick. A tick's end is late by up to a millisecond: the poll counts in these.
+/// Serves until it is killed. With `urgent`, messages that are do not wait for the tick. A tick's end is late by up to a
+/// millisecond: the poll counts in these.
 pub(crate) fn serve(port: u16, tick: Duration, ws: bool, urgent: bool) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(256);

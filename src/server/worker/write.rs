@@ -37,8 +37,8 @@ impl Worker {
             // Who got something from what was read meanwhile. There may be no end of that, and others wait for their turns.
             self.write_all(false);
             if ended.ticked {
-                let ended = self.look();
-                self.post.shard.handle_flushed(begun, ended);
+                let written = self.look();
+                self.post.shard.handle_flushed(begun, written);
             }
         }
         self.post.hub.take_writing(&mut self.writing);

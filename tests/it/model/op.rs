@@ -1,56 +1,18 @@
 //! What a test can ask of the rooms: four bytes each, so that anything is a list of them.
 
-/// One step. Sessions, rooms and handles are places in small tables.
+/// One step. Sessions, rooms and handles are places in small tables. `Written`: the last tick is written, and that took so
+/// long; `CaughtUp`: what came meanwhile is handled.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Join {
-        session: u8,
-        room: u8,
-        handle: u8,
-        mode: u8,
-        since: u8,
-        data: u8,
-    },
-    Leave {
-        session: u8,
-        handle: u8,
-    },
-    Event {
-        session: u8,
-        handle: u8,
-        urgent: bool,
-        len: u8,
-    },
-    Value {
-        session: u8,
-        handle: u8,
-        urgent: bool,
-        key: u8,
-        len: u8,
-    },
-    Direct {
-        session: u8,
-        handle: u8,
-        urgent: bool,
-        to: u8,
-        len: u8,
-    },
-    Presence {
-        session: u8,
-        handle: u8,
-        data: u8,
-    },
-    End {
-        session: u8,
-    },
-    Wait {
-        millis: u64,
-    },
-    /// The last tick is written, and that took so long.
-    Written {
-        millis: u64,
-    },
-    /// What came meanwhile is handled.
+    Join { session: u8, room: u8, handle: u8, mode: u8, since: u8, data: u8 },
+    Leave { session: u8, handle: u8 },
+    Event { session: u8, handle: u8, urgent: bool, len: u8 },
+    Value { session: u8, handle: u8, urgent: bool, key: u8, len: u8 },
+    Direct { session: u8, handle: u8, urgent: bool, to: u8, len: u8 },
+    Presence { session: u8, handle: u8, data: u8 },
+    End { session: u8 },
+    Wait { millis: u64 },
+    Written { millis: u64 },
     CaughtUp,
     Drained,
 }
