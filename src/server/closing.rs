@@ -34,7 +34,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         Stopped::Ending(ending) => told(ending, ending.reason.close_code()),
         Stopped::WebSocket(ending, code) => told(ending, code),
         Stopped::Left(code) => (None, close_frame(code, "")),
-        Stopped::Gone => (None, Vec::new()),
+        Stopped::Deaf | Stopped::Gone => (None, Vec::new()),
     };
     let end = async {
         if let Some(ending) = ending {

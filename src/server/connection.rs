@@ -247,14 +247,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if woken {
             self.outbox.register(cx.waker());
         }
+        self.poll_hear(cx, now, here)?;
+        if woken || self.has_news(now) { self.poll_write(cx, now) } else { Ok(()) }
+    }
+
+    /// Reads what is there, as much as in one turn.
+    pub(super) fn poll_hear(&mut self, cx: &mut Context<'_>, now: Time, here: &mut impl Here) -> Result<(), Stopped> {
         self.pick_up();
         let read = self.poll_read(cx, now);
         // What a session said before it ended still reaches the shards.
         let posted = self.post(here, now);
         self.lay_down();
-        posted?;
-        read?;
-        if woken || self.has_news(now) { self.poll_write(cx, now) } else { Ok(()) }
+        posted.and(read)
     }
 
     /// Takes the thread's buffers for what a session says, which no connection needs between its turns.
@@ -303,14 +307,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 self.lay_down();
                 // What TLS holds back leaves as the socket takes it; a plain one holds nothing.
                 return match Pin::new(&mut self.io).poll_flush(cx) {
-                    Poll::Ready(Err(_)) => Err(Stopped::Gone),
+                    Poll::Ready(Err(_)) => Err(Stopped::Deaf),
                     Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
                 };
             }
             match self.writer.poll_write(&mut self.io, cx) {
                 // Something may have been queued meanwhile; it would find us marked as awake.
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Err(Stopped::Gone),
+                Poll::Ready(Err(_)) => return Err(Stopped::Deaf),
                 Poll::Pending => {
                     self.lay_down();
                     let unread = self.writer.answers_left();

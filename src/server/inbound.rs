@@ -53,6 +53,9 @@ pub(super) enum Stopped {
     WebSocket(Ending, u16),
     /// The peer has sent a close frame, with this code if with one.
     Left(Option<u16>),
+    /// The peer takes nothing more. What it sent before may be here, and why it ends: a socket that is closed with unread
+    /// bytes is reset, and then a write fails before its last words are read.
+    Deaf,
     /// The connection broke.
     Gone,
 }

@@ -72,7 +72,12 @@ impl Socket {
                 self.writable = false;
                 Poll::Pending
             }
-            Err(error) => Poll::Ready(Err(error)),
+            Err(error) => {
+                // It has no other end, and what came before it can still be read, though nobody may have said so yet.
+                self.ended = true;
+                self.readable = true;
+                Poll::Ready(Err(error))
+            }
         }
     }
 }

@@ -193,13 +193,27 @@ impl Worker {
 
     /// Gives a connection its turn. `woken` as in [`Connection::poll_io`].
     fn turn(&mut self, key: usize, woken: bool) {
+        self.turn_as(key, |connection, cx, now, here| connection.poll_io(cx, woken, now, here));
+    }
+
+    /// Gives a connection a turn after which it ends: its peer takes nothing more, and may have said why.
+    fn hear_out(&mut self, key: usize) {
+        // All that came before the socket broke is here.
+        self.turn_as(key, |connection, cx, now, here| connection.poll_hear(cx, now, here).and(Err(Stopped::Gone)));
+    }
+
+    fn turn_as(
+        &mut self,
+        key: usize,
+        poll: impl FnOnce(&mut Connection<Stream<Socket>>, &mut Context<'_>, Time, &mut OurShard<'_>) -> Result<(), Stopped>,
+    ) {
         let Self { connections, post, now, .. } = self;
         let Some(member) = connections.get_mut(key) else { return };
         let Member { connection, waker, .. } = member;
         let mark = connection.mark();
         let mut cx = Context::from_waker(waker);
         let mut here = OurShard::new(post, *now);
-        let turn = catch_unwind(AssertUnwindSafe(|| connection.poll_io(&mut cx, woken, *now, &mut here)));
+        let turn = catch_unwind(AssertUnwindSafe(|| poll(connection, &mut cx, *now, &mut here)));
         // The rooms may be anything now.
         let shard_panicked = here.busy;
         match turn {
@@ -215,6 +229,7 @@ impl Worker {
         }
         match turn {
             Ok(Ok(())) => self.arm(key),
+            Ok(Err(Stopped::Deaf)) => self.hear_out(key),
             Ok(Err(stopped)) => self.end(key, stopped),
             Err(_) => self.give_up(key),
         }

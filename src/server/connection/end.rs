@@ -53,7 +53,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         self.outbox.absorb();
         let ending = match stopped {
             Stopped::Ending(ending) | Stopped::WebSocket(ending, _) => Some(ending),
-            Stopped::Left(_) | Stopped::Gone => None,
+            Stopped::Left(_) | Stopped::Deaf | Stopped::Gone => None,
         };
         let reason = ending.map_or(Reason::FINISHED, |ending| ending.reason);
         let peer = self.guest.as_ref().map(|guest| guest.address());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::{Connection, Here};
 use crate::command::{Command, SessionId};
@@ -21,7 +21,10 @@ use crate::server::outbox::Outbox;
 /// Runs a connection to its end, the closing included, as a task of its own.
 pub(in crate::server) async fn run<T: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<T>) {
     connection.count(|connection, tally| connection.tell_came(tally));
-    let stopped = connection.open().await;
+    let stopped = match connection.open().await {
+        Stopped::Deaf => connection.hear_out().await,
+        stopped => stopped,
+    };
     let now = connection.surroundings.clock.now();
     connection.count(|_, tally| Connection::<T>::tell_ended(&stopped, tally));
     connection.log_ended(&stopped, now);
@@ -38,6 +41,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Err(stopped) => Poll::Ready(stopped),
         })
         .await
+    }
+
+    /// The last of what a peer says that takes nothing more, and why it ends.
+    async fn hear_out(&mut self) -> Stopped {
+        let patience = self.surroundings.facts.limits.discard_timeout;
+        let end = poll_fn(|cx| {
+            let (now, mark) = (self.surroundings.clock.now(), self.mark());
+            let heard = self.poll_hear(cx, now, &mut Abroad);
+            if self.has_news_since(mark) {
+                self.count(|connection, tally| connection.tell(mark, tally));
+            }
+            heard.map_or_else(Poll::Ready, |()| Poll::Pending)
+        });
+        timeout(patience, end).await.unwrap_or(Stopped::Gone)
     }
 
     /// Everything that can be done now. The tasks that have more to give will wake us.

@@ -89,6 +89,6 @@ impl<T> Connection<T> {
 const fn reason(stopped: &Stopped) -> Option<Reason> {
     match stopped {
         Stopped::Ending(ending) | Stopped::WebSocket(ending, _) => Some(ending.reason),
-        Stopped::Left(_) | Stopped::Gone => None,
+        Stopped::Left(_) | Stopped::Deaf | Stopped::Gone => None,
     }
 }

@@ -27,6 +27,7 @@ mod garbage;
 mod greeting;
 pub mod hear;
 mod http;
+mod last_words;
 mod limits;
 mod logic;
 mod observe;
