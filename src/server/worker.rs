@@ -202,6 +202,7 @@ impl Worker {
         self.turn_as(key, |connection, cx, now, here| connection.poll_hear(cx, now, here).and(Err(Stopped::Gone)));
     }
 
+    /// A turn in which the connection is polled so.
     fn turn_as(
         &mut self,
         key: usize,

@@ -8,21 +8,25 @@ use tokio::io::{AsyncWriteExt, DuplexStream, duplex, join as join_halves, sink, 
 use tokio::task::JoinHandle;
 
 use super::hear::command;
-use super::peer::Peer;
+use super::peer::{Io, Peer};
 use super::say;
 use super::support::{BOTH, Pair, TestServer, Transport, limits, soon};
 
 /// The server at one end of a stream that hands over so many bytes at a time.
 fn attach(server: &Handle, transport: Transport, width: usize) -> (DuplexStream, JoinHandle<Result<(), Full>>) {
     let (near, far) = duplex(width);
+    (near, serve(server, transport, far))
+}
+
+/// The server at the end of a stream.
+pub fn serve(server: &Handle, transport: Transport, io: impl Io + 'static) -> JoinHandle<Result<(), Full>> {
     let server = server.clone();
-    let serving = tokio::spawn(async move {
+    tokio::spawn(async move {
         match transport {
-            Transport::Tcp => server.attach_tcp(far).await,
-            Transport::WebSocket => server.attach(far, Bytes::new(), None).await,
+            Transport::Tcp => server.attach_tcp(io).await,
+            Transport::WebSocket => server.attach(io, Bytes::new(), None).await,
         }
-    });
-    (near, serving)
+    })
 }
 
 /// The magic, where there is one, hello, and a join.

@@ -1,4 +1,4 @@
-//! What a peer says before it stops listening is heard, also where a write to it fails first (PROTOCOL 12.2).
+//! What a peer says before it stops listening is heard, also where a write to it fails first (PROTOCOL 4.3, 12.2).
 
 use std::io;
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::attach::serve;
 use super::peer::Peer;
 use super::say;
 use super::support::{BOTH, TestServer, Transport, limits, soon};
@@ -169,13 +170,7 @@ async fn a_stream_that_takes_nothing_more_is_read_to_its_end() {
         let (mut watcher, _) = join(Peer::preamble(&server, Transport::Tcp).await, WATCHES).await;
         let (near, io) = duplex(4096);
         let far = Breaks { io, last: last_words(transport).into(), broken: false };
-        let handle = server.handle.clone();
-        tokio::spawn(async move {
-            match transport {
-                Transport::Tcp => handle.attach_tcp(far).await,
-                Transport::WebSocket => handle.attach(far, Bytes::new(), None).await,
-            }
-        });
+        serve(&server.handle, transport, far);
         let mut peer = Peer::new(near, transport);
         if transport == Transport::Tcp {
             peer.send_raw(&say::preamble()).await;
